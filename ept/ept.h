@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The second stage: the one page that everybody reads.
+ *
+ * A second-stage table is the only record of what has arrived. A leaf that has not arrived is
+ * ABSENT: the hardware does not see it, but it keeps its frame, permissions and memory type, at any
+ * level. There is no bitmap beside it, and no lock on the way of an arriving page.
+ *
+ *            map                    fill                 publish
+ *    NONE ---------> ABSENT -----------------> FILLING -----------> PRESENT
+ *      ^  \             |  \ <-----------------'   give up             |  |
+ *      |   \ map        |   \ split                                    |  | split
+ *      |    '-----------|----\-----------------------------------------'  v
+ *      |                |     '--> TABLE of 512 ABSENT            TABLE of 512 PRESENT
+ *      |  unmap         v                                              |
+ *      '------------ (any)    <------------- collapse -----------------'
+ *
+ *    poison: ABSENT or PRESENT -> POISON; it blocks collapse and stays until it is unmapped.
+ *    FROZEN: the slot's exclusive owner is changing frame and size at once; everybody looks again.
+ *
+ * WHO MAY CHANGE A SLOT
+ *
+ *  - Hidden entries move by compare-and-swap, without a lock: request (sets a flag), fill
+ *    (ABSENT -> FILLING), split of an absent entry (ABSENT -> TABLE). A loser looks again.
+ *  - A FILLING slot belongs to the one who filled it, alone: publish and give up are plain stores.
+ *    So a page is filled once, and a late copy cannot overwrite what the guest has written since.
+ *  - All else (split of a present leaf, collapse, poison, unmap) holds the lock of the table
+ *    that contains the slot. Collapse and unmap also hold the lock of the child table that they
+ *    take away, always parent before child, and mark it dead; whoever finds a table dead
+ *    after locking it starts again from the root.
+ *  - Hardware sets accessed and dirty bits at any time. So a present entry is changed by
+ *    compare-and-swap even under the lock.
+ *
+ *  Why arrival needs no lock against collapse: a table is collapsed only when all its entries are
+ *  PRESENT, and no arrival changes a PRESENT entry. Why it needs none against unmap: unmap turns
+ *  every child NONE by exchange before the table goes away, so a late fill finds NONE.
+ *
+ * MEMORY ORDER
+ *
+ *  publish stores with release, so that the page's contents are there before the entry is. (The
+ *  hardware's walk is ordered by TSO.) A table's entries are written before the compare-and-swap,
+ *  with release, that links it. The counter of present entries is added to after the entry
+ *  is published; who makes it 512 has acquired all the others' entries.
+ *
+ * WHEN A FLUSH IS OWED (SDM vol. 3C, "Guidelines for Use of the INVEPT Instruction")
+ *
+ *    change                                     flush                        free the child table
+ *    hidden -> anything (arrival, absent split) none                         -
+ *    present split, same translation            before relying on 4 KiB      -
+ *    collapse, same translation                 one per batch                after it
+ *    permission lost, unmap, poison, A/D clear  before reporting done        after it
+ *
+ *  Functions that may owe one take a `struct ept_gather`. ept_sync() flushes once, gathers the
+ *  accessed and dirty bits that a stale walk set in a table that was taken away meanwhile, and
+ *  frees those tables. ops->flush() returns when every CPU that may have walked this root has
+ *  flushed and stood, at some moment since, outside of any function below.
+ *
+ * WHAT A CALLER OWES
+ *
+ *  Each CPU uses its own `struct ept_cpu` and no other's. Between two calls a CPU holds no pointer
+ *  into a table.
+ */
+#ifndef EPT_EPT_H
+#define EPT_EPT_H
+
+#include <stdatomic.h>
+
+#include "ept/entry.h"
+#include "ept/stats.h"
+#include "mm/frame.h"
+
+#define EPT_GATHER_MAX 128 /* tables that wait for one flush; 4 flushes collapse a full GiB */
+
+/* Why a table is small: it must be remembered, and collapse must undo the reason. */
+enum ept_why {
+	EPT_WHY_MAP = 1,	  /* the backing was never larger, or not aligned */
+	EPT_WHY_ARRIVAL = 2,	  /* single pages arrive */
+	EPT_WHY_ASKED = 4,	  /* somebody called ept_split() */
+	EPT_WHY_DIRTY = 8,	  /* dirty tracking */
+	EPT_WHY_POISON = 16,	  /* part of it is lost */
+	EPT_WHY_NX = 32,	  /* the iTLB multihit rule */
+};
+
+/* Kept in the owner word of a table page's frame. */
+struct ept_table {
+	_Atomic uint16_t present; /* entries that are PRESENT leaves */
+	_Atomic uint8_t lock;	  /* see "who may change a slot" */
+	_Atomic uint8_t dead;	  /* no longer linked; set under the lock, for good */
+	_Atomic uint8_t why;	  /* enum ept_why, or-ed */
+	uint8_t level;		  /* of its entries */
+	uint16_t unused;
+};
+_Static_assert(sizeof(struct ept_table) == sizeof(uint64_t), "must fit the frame's owner word");
+
+enum ept_event { EPT_EV_SPLIT, EPT_EV_COLLAPSE, EPT_EV_SYNC };
+
+/* What the second stage needs of whoever drives it. */
+struct ept_ops {
+	/* One zeroed 4 KiB page. 0, or -ENOMEM. */
+	int (*table_alloc)(void *ctx, unsigned int cpu, hpa_t *table);
+	/* Called after the flush that was owed. */
+	void (*table_free)(void *ctx, unsigned int cpu, hpa_t table);
+	/* See "when a flush is owed". */
+	void (*flush)(void *ctx, unsigned int cpu);
+	/* May be NULL. `level`: of the slot that changed. */
+	void (*trace)(void *ctx, unsigned int cpu, enum ept_event event, gfn_t gfn,
+		      enum pg_level level);
+};
+
+struct ept;
+
+/* One table that was unlinked and waits for the flush. */
+struct ept_gathered {
+	hpa_t table;
+	gfn_t gfn;	     /* first frame that it mapped */
+	enum pg_level level; /* of the slot that pointed to it */
+	uint64_t seen_ad;    /* accessed/dirty bits that are accounted for already */
+	bool harvest;	     /* late bits matter: the range is still mapped */
+};
+
+struct ept_gather {
+	struct ept_cpu *cpu;
+	unsigned int n;
+	bool owed; /* a flush is owed even if n is 0 */
+	struct ept_gathered table[EPT_GATHER_MAX];
+};
+
+/* One CPU's handle on one address space. */
+struct ept_cpu {
+	struct ept *ept;
+	unsigned int cpu;
+	struct ept_stats stats; /* written by this CPU, read by all */
+} __attribute__((aligned(CACHE_LINE)));
+
+struct ept {
+	const struct ept_format *fmt;
+	const struct ept_ops *ops;
+	void *ctx;
+	struct frame_pool *pool; /* where table pages live: their pointers and owner words */
+	hpa_t root;
+	enum pg_level leaf_max; /* no leaf above this level is made, by map or by collapse */
+	struct ept_cpu cpu[MAX_CPUS];
+};
+
+/**
+ * ept_init() - an empty address space.
+ * @leaf_max: largest leaf to use; lowered to what the format has
+ * Return: 0, or -ENOMEM.
+ */
+int must_check ept_init(struct ept *ept, const struct ept_format *fmt, const struct ept_ops *ops,
+			void *ctx, struct frame_pool *pool, enum pg_level leaf_max);
+
+/* Frees all tables. No CPU may run or walk this address space any more. Backing frames are the
+ * caller's. */
+void ept_destroy(struct ept *ept, unsigned int cpu);
+
+static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
+{
+	return &ept->cpu[cpu];
+}
+
+/* --- map.c ------------------------------------------------------------------------------- */
+
+/**
+ * ept_map() - map [gfn, gfn + frames) to contiguous backing, in the largest leaves that alignment,
+ * the format and leaf_max allow.
+ * @backing: address of the first frame, 4 KiB aligned
+ * @kind: EPT_ABSENT or EPT_PRESENT
+ * Return: 0; -EEXIST if anything is mapped there, -EINVAL for a range outside the address space,
+ * -ENOMEM: in each case what was mapped before stays, nothing of this call remains.
+ * Flush: none.
+ */
+int must_check ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing,
+		       unsigned int perms, enum ept_memtype memtype, enum ept_kind kind);
+
+/**
+ * ept_unmap() - unmap [gfn, gfn + frames). Present leaves that reach across an edge are split.
+ * Waits for pages that are being filled. Holes are fine.
+ * Return: 0, or -ENOMEM if a split at an edge found no table (then nothing is unmapped).
+ * Flush: owed, through @g.
+ */
+int must_check ept_unmap(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g);
+
+/* --- arrive.c: the path of an arriving page ------------------------------------------------ */
+
+struct ept_claim {
+	uint64_t *slot;
+	uint64_t entry; /* the FILLING entry */
+	struct ept_table *table;
+	gfn_t gfn;
+	enum pg_level level;
+	hpa_t frame; /* where the contents go: level_frames(level) * 4 KiB */
+};
+
+/**
+ * ept_request() - note that somebody waits for the 4 KiB page at gfn; splits down to it.
+ * Return: 0: the caller is the first, and asks the source;
+ * -EALREADY: asked for before; -EBUSY: it is being filled; -EEXIST: it is here, retry the access;
+ * -EHWPOISON: it is lost; -ENOENT: nothing is mapped; -ENOMEM: nothing was changed.
+ */
+int must_check ept_request(struct ept_cpu *me, gfn_t gfn);
+
+/**
+ * ept_fill() - claim the page at gfn to write its contents; splits absent entries down to `level`.
+ * The caller writes to claim->frame, then calls ept_publish() or ept_give_up(), on the same CPU,
+ * and calls nothing else of this address space in between.
+ * @gfn: aligned to the level
+ * Return: 0 and *claim; -EEXIST: here already (a duplicate); -EBUSY: somebody else fills it;
+ * -E2BIG: part of it is here or smaller pieces are under way: use a lower level;
+ * -EHWPOISON, -ENOENT, -EINVAL (level, alignment); -ENOMEM: nothing was changed.
+ */
+int must_check ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
+			struct ept_claim *claim);
+
+/**
+ * ept_publish() - the claimed page is complete: the guest may see it.
+ * Return: true if this page was the last one of its table: the range is ready to collapse to
+ * claim->level + 1.
+ * Flush: none.
+ */
+bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim);
+
+/* Not filled after all: the page is absent again (and still requested, if it was). */
+void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim);
+
+/* --- split.c ------------------------------------------------------------------------------- */
+
+/**
+ * ept_split() - make what maps gfn as small as `level`; the translation stays the same, accessed
+ * and dirty bits are copied to every piece.
+ * @why: remembered in the new tables
+ * Return: 0 (also if it is that small already); -ENOENT; -EHWPOISON; -ENOMEM: what could be
+ * split is, the translation is unchanged.
+ * Flush: owed before the caller relies on the smaller pieces, through @g. None for absent entries.
+ */
+int must_check ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
+			 struct ept_gather *g);
+
+/* --- collapse.c ---------------------------------------------------------------------------- */
+
+/**
+ * ept_collapse() - collapse the tables below the slot of `level` that covers gfn into one leaf,
+ * without unmapping it for a moment, and go on upwards while tables become complete by it.
+ * @level: PG_LEVEL_2M or above
+ * Return: the number of tables that went away; 0: there is no table; or, counted each under its
+ * name: -ENOENT (a hole), -EBUSY (being filled or changed), -EHWPOISON, -EFAULT (mixed permissions
+ * or dirty tracking), -EINVAL (frames not contiguous or aligned, or above leaf_max).
+ * Flush: owed, through @g (full gathers sync themselves).
+ */
+int must_check ept_collapse(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
+			    struct ept_gather *g);
+
+struct ept_collapse_result {
+	uint64_t collapsed;  /* tables that went away */
+	uint64_t hole;	     /* refused: something has not arrived */
+	uint64_t poison;     /* refused: something is lost */
+	uint64_t mixed;	     /* refused: permissions or types differ, or dirty tracking */
+	uint64_t scattered;  /* refused: frames not contiguous or not aligned */
+	uint64_t busy;	     /* refused: somebody is at work there; try again */
+};
+
+/* Collapses whatever can be in [gfn, gfn + frames), to the largest leaves. Idempotent. Tables that
+ * reach outside the range are left alone. Flush: owed, through @g. */
+void ept_collapse_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g,
+			struct ept_collapse_result *result);
+
+/* --- poison.c ------------------------------------------------------------------------------ */
+
+/**
+ * ept_poison() - the 4 KiB page at gfn is lost: splits down to it.
+ * Return: 0; -EALREADY; -ENOENT; -ENOMEM (nothing lost, nothing changed in what is mapped).
+ * Flush: owed, through @g.
+ */
+int must_check ept_poison(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g);
+
+/* --- gather.c ------------------------------------------------------------------------------ */
+
+void ept_gather_init(struct ept_gather *g, struct ept_cpu *me);
+
+/* Flushes if that is owed, once, and frees what waits for it. A gather must not die unsynced. */
+void ept_sync(struct ept_gather *g);
+
+/* --- walk.c -------------------------------------------------------------------------------- */
+
+/* What maps gfn: the leaf, or the hidden entry, and its level. A snapshot. */
+struct ept_state ept_lookup(const struct ept *ept, gfn_t gfn);
+
+/* One entry on the way from the root to gfn; path[level]. Levels that are not there are NONE.
+ * For reports. */
+void ept_path(const struct ept *ept, gfn_t gfn, uint64_t path[PG_LEVEL_MAX]);
+
+/* What is mapped in a range, counted by a walk over it, in entries by level. */
+struct ept_census {
+	uint64_t kind[EPT_KINDS][PG_LEVEL_MAX];
+};
+
+void ept_census(const struct ept *ept, gfn_t gfn, uint64_t frames, struct ept_census *census);
+
+/* Sums the CPUs' counters. */
+void ept_stats_sum(const struct ept *ept, struct ept_stats *sum);
+
+/* --- check.c ------------------------------------------------------------------------------- */
+
+/**
+ * ept_check() - walk everything and verify what must hold while nobody changes anything: entries
+ * legal for their level, present counters and pages by level equal to what is there, nothing
+ * locked, dead, FILLING or FROZEN, number of tables as counted.
+ * Return: NULL, or a sentence about the first thing that is wrong, and *where.
+ */
+const char *ept_check(const struct ept *ept, gfn_t *where);
+
+#endif

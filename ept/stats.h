@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The second stage's counters: one list. Each CPU counts for itself with plain relaxed
+ * stores, so a single CPU's value may be negative where another CPU undoes what it did; only the
+ * sum over all CPUs means something.
+ */
+#ifndef EPT_STATS_H
+#define EPT_STATS_H
+
+#include <stdatomic.h>
+
+#include "mm/types.h"
+
+/* X(name, what it counts) */
+#define EPT_STATS(X)                                                                               \
+	X(pages_4k, "leaves of 4 KiB that are present")                                            \
+	X(pages_2m, "leaves of 2 MiB that are present")                                            \
+	X(pages_1g, "leaves of 1 GiB that are present")                                            \
+	X(tables, "table pages linked, the root included")                                         \
+	X(arrivals, "claims that were published, of any size")                                     \
+	X(duplicates, "fills refused because the page was here or under way")                      \
+	X(requests, "pages asked for, first askers only")                                          \
+	X(splits_absent, "absent entries split")                                                   \
+	X(splits_present, "present leaves split")                                                  \
+	X(split_races, "table pages built in vain: another CPU was first")                         \
+	X(collapses, "tables collapsed into a leaf")                                               \
+	X(refused_hole, "collapses refused: something has not arrived")                            \
+	X(refused_poison, "collapses refused: something is lost")                                  \
+	X(refused_mixed, "collapses refused: permissions, types or tracking differ")               \
+	X(refused_scattered, "collapses refused: frames not contiguous or aligned")                \
+	X(refused_busy, "collapses refused: somebody was at work there")                           \
+	X(late_bits, "tables in which hardware set accessed or dirty after the collapse")          \
+	X(poisoned, "pages poisoned")                                                              \
+	X(syncs, "flushes asked for")                                                              \
+	X(tables_freed, "table pages freed after a flush")
+
+struct ept_stats {
+#define X(name, what) _Atomic int64_t name;
+	EPT_STATS(X)
+#undef X
+};
+
+static inline void ept_stat_add(_Atomic int64_t *counter, int64_t n)
+{
+	/* Only its own CPU writes it: no locked instruction. */
+	int64_t v = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, v + n, memory_order_relaxed);
+}
+
+/* The counter of present leaves of a level; the toy geometries of tests use the same three. */
+static inline _Atomic int64_t *ept_stat_pages(struct ept_stats *s, enum pg_level level)
+{
+	return level == PG_LEVEL_4K ? &s->pages_4k : level == PG_LEVEL_2M ? &s->pages_2m
+									  : &s->pages_1g;
+}
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The local APIC: kicking other CPUs (SDM vol. 3A, "Advanced Programmable Interrupt Controller").
+ * Works through MSRs where the firmware left x2APIC mode on, through the mapped page elsewhere. */
+#ifndef MM_APIC_H
+#define MM_APIC_H
+
+#include "mm/types.h"
+
+#define VECTOR_KICK	0xf0 /* "leave the guest and look" */
+#define VECTOR_TIMER	0xf1
+#define VECTOR_SPURIOUS 0xff
+
+/* On each CPU, once: enables it. The boot CPU's call comes after its page is mapped. */
+void apic_init(void);
+
+uint32_t apic_id(void);
+void apic_eoi(void);
+
+/* Sends VECTOR_KICK, or an NMI, to one CPU. */
+void apic_kick(uint32_t apic_id);
+void apic_nmi(uint32_t apic_id);
+
+/* INIT, then two start-up messages for the page at `trampoline` (below 1 MiB, 4 KiB aligned), with
+ * the waits that the SDM asks for (vol. 3A, "MP Initialization"). */
+void apic_start(uint32_t apic_id, hpa_t trampoline, uint64_t tsc_khz);
+
+/* One-shot timer: VECTOR_TIMER comes after `ticks` of the bus clock; 0 disarms. */
+void apic_timer(uint32_t ticks);
+
+#endif

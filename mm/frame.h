@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The frames of the machine: a buddy allocator of naturally aligned blocks of 2^order frames,
+ * from 4 KiB (order 0) to 1 GiB (order 18).
+ *
+ * Pure: it touches memory only through `virt_offset`, so the same file runs on the host over an
+ * arena and in root mode over the direct map.
+ *
+ * A frame that was handed out belongs to its caller, together with its `struct frame`'s `owner`
+ * word, until it is given back with the order that it was taken with.
+ */
+#ifndef MM_FRAME_H
+#define MM_FRAME_H
+
+#include <stdatomic.h>
+
+#include "mm/lock.h"
+#include "mm/types.h"
+
+#define FRAME_ORDER_4K 0
+#define FRAME_ORDER_2M 9
+#define FRAME_ORDER_1G 18
+#define FRAME_ORDERS   19
+#define FRAME_JUNK     0xDB /* a freed frame is filled with this byte where `junk` is set */
+
+enum frame_state {
+	FRAME_RESERVED = 0, /* not ours: firmware, a hole, the hypervisor's image */
+	FRAME_FREE,	    /* head of a free block */
+	FRAME_TAIL,	    /* inside a block, free or allocated */
+	FRAME_USED,	    /* head of an allocated block */
+};
+
+/* One for each 4 KiB frame: 16 bytes, 0.4 % of memory. */
+struct frame {
+	union {
+		struct {
+			uint32_t next; /* while FREE: neighbours in the list, as frame indexes */
+			uint32_t prev;
+		};
+		_Atomic uint64_t owner; /* while USED: the owner's own, 0 at allocation */
+	};
+	_Atomic uint32_t refs; /* the owner's own, 0 at allocation */
+	uint8_t state;	       /* enum frame_state */
+	uint8_t order;	       /* of the block, valid in its head */
+	uint16_t unused;
+};
+
+struct frame_pool {
+	struct frame *frames;  /* frames[i] describes host frame base_pfn + i */
+	uint64_t base_pfn;     /* multiple of 2^18, so that alignment of indexes is alignment */
+	uint64_t nframes;      /* length of frames[] */
+	uintptr_t virt_offset; /* virtual address of host frame f: (f << 12) + virt_offset */
+	bool junk;	       /* fill what is freed with FRAME_JUNK (debug builds, host tests) */
+
+	struct spinlock lock; /* protects everything below, and the free frames' list words */
+	uint32_t free_head[FRAME_ORDERS];
+	uint64_t free_blocks[FRAME_ORDERS]; /* free blocks of each order */
+	uint64_t free;			    /* frames that are free, of all orders */
+	uint64_t total;			    /* frames that were ever added */
+	uint64_t low_water;		    /* the fewest that were ever free */
+};
+
+/**
+ * frame_pool_init() - make an empty pool; add memory with frame_add().
+ * @frames: nframes entries, the caller's for good; cleared here
+ * @base_pfn: host frame of frames[0]; a multiple of 2^18
+ * @virt_offset: what turns a host-physical address into a pointer
+ * @junk: fill freed memory with FRAME_JUNK
+ */
+void frame_pool_init(struct frame_pool *pool, struct frame *frames, uint64_t base_pfn,
+		     uint64_t nframes, uintptr_t virt_offset, bool junk);
+
+/**
+ * frame_add() - give the frames [pfn, pfn + n) to the pool. Their contents are not touched.
+ * Return: 0, or -EINVAL where they lie outside frames[] or overlap what was added before
+ * (nothing is added then).
+ */
+int must_check frame_add(struct frame_pool *pool, uint64_t pfn, uint64_t n);
+
+/**
+ * frame_alloc() - take a block of 2^order frames, aligned to its size. Contents undefined.
+ * Return: its address, or HPA_NONE if no block of that order is left.
+ */
+hpa_t must_check frame_alloc(struct frame_pool *pool, unsigned int order);
+
+/**
+ * frame_free() - give back a block. Merges it with its free buddies.
+ * @order: as it was allocated; a mismatch, a double free or a foreign address is refused
+ * Return: 0, or -EINVAL (nothing is changed then).
+ */
+int must_check frame_free(struct frame_pool *pool, hpa_t block, unsigned int order);
+
+/* Pointer to a host-physical address that the pool's direct mapping covers. */
+static inline void *frame_virt(const struct frame_pool *pool, hpa_t a)
+{
+	return (void *)(uintptr_t)(a.v + pool->virt_offset);
+}
+
+/* The descriptor of the frame that holds `a`. The caller knows that `a` lies in the pool. */
+static inline struct frame *frame_of(const struct frame_pool *pool, hpa_t a)
+{
+	return &pool->frames[(a.v >> PAGE_SHIFT) - pool->base_pfn];
+}
+
+/* Free blocks of at least this order, counted in blocks of this order. */
+uint64_t frame_count_free(struct frame_pool *pool, unsigned int order);
+
+/**
+ * frame_pool_check() - verify lists, counters, buddies and (where junk is set) that free memory
+ * still holds the junk: a write after free shows here.
+ * Return: NULL if all is well, or a sentence that says what is not.
+ */
+const char *frame_pool_check(struct frame_pool *pool);
+
+#endif
