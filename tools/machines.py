@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""The machines that Cleave can be booted on, and how one of them is chosen.
+
+Each is a row of MACHINES: what it needs to be installed, how cleave.cfg must say that it ends, and a
+function that prepares a run's folder and returns the command line. Emulators run inside that
+folder and are given relative names only, so a path with spaces or commas cannot hurt.
+"""
+import os
+import shutil
+import subprocess
+from typing import Callable, NamedTuple, Optional
+
+HEADS, SECTORS = 16, 63
+CYLINDER_BYTES = HEADS * SECTORS * 512
+
+BOCHS_ROM = "/usr/share/ovmf/OVMF.fd"
+BOCHS_VGA_ROM = "/usr/share/bochs/VGABIOS-lgpl-latest"
+BOCHS_HOST_MEMORY_MAX = 2048
+QEMU_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
+QEMU_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+
+
+class Problem(Exception):
+    """Something the user can put right; the text names the thing and the remedy."""
+
+
+def cannot(what, path, error):
+    return Problem(f"cannot {what} {path}: {error.strerror or error}; "
+                   "make that place writable, or name another")
+
+
+class Run(NamedTuple):
+    """What a machine is made from."""
+    folder: str
+    cpus: int
+    memory: int  # MiB
+    cpu_model: Optional[str]  # instead of the machine's own choice
+
+
+class Machine(NamedTuple):
+    title: str
+    exit_way: str  # the value of exit= in cleave.cfg
+    programs: tuple
+    files: tuple
+    command: Callable  # Run -> argv
+    statuses: Optional[dict]  # exit status -> verdict; None: the status says nothing
+    debugging: str
+
+
+class Facts(NamedTuple):
+    """What decides whether KVM will do."""
+    kvm_error: str  # why /dev/kvm cannot be used; empty: it can
+    vmx: bool  # the CPU offers VMX to us
+    nested: bool  # and KVM passes it on to guests
+
+
+def gather(device="/dev/kvm", cpuinfo="/proc/cpuinfo",
+           nested="/sys/module/kvm_intel/parameters/nested"):
+    return Facts(_open_error(device), "vmx" in _cpu_flags(cpuinfo),
+                 _read(nested).strip() in ("Y", "y", "1"))
+
+
+def _open_error(device):
+    """Opens it, since a device node may be there without its driver."""
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+        return ""
+    except OSError as error:
+        return f"{device}: {error.strerror}"
+
+
+def _cpu_flags(cpuinfo):
+    for line in _read(cpuinfo).splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "flags":
+            return value.split()
+    return []
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def choose(wanted, facts):
+    """Returns (key of MACHINES, why). KVM needs all three facts: the device alone opens on hosts
+    whose CPU has nothing to give to a guest."""
+    if wanted == "kvm" and facts.kvm_error:
+        raise Problem(f"KVM was asked for but cannot be used: {facts.kvm_error}; "
+                      "join the group kvm, load kvm_intel, or use MACHINE=bochs")
+    if wanted != "auto":
+        return wanted, "asked for"
+    if facts.kvm_error:
+        return "bochs", f"no KVM: {facts.kvm_error}"
+    if not facts.vmx:
+        return "bochs", "no KVM: this CPU offers no vmx to guests"
+    if not facts.nested:
+        return "bochs", "no KVM: nesting is off, see kvm_intel's parameter nested"
+    return "kvm", "KVM with nested VMX"
+
+
+def missing(machine):
+    """What of the machine's programs and files is not there."""
+    return ([p for p in machine.programs if not shutil.which(p)] +
+            [f for f in machine.files if not os.path.exists(f)])
+
+
+def private_network():
+    """A prefix that runs a command in a network of its own, or [] if that is not allowed here.
+    Bochs' rfb display listens on every interface, without a password, and cannot be told not to."""
+    for prefix in (["unshare", "-n", "--"], ["unshare", "-c", "-n", "--"]):
+        try:
+            done = subprocess.run([*prefix, "true"], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        except OSError:
+            break
+        if done.returncode == 0:
+            return prefix
+    return []
+
+
+# ips only sets the pace of devices: at 10 million a character takes the UART 900 instructions.
+# With sync=none time is counted in instructions alone, so the same run gives the same figures.
+BOCHSRC = """\
+plugin_ctrl: speaker=0
+config_interface: textconfig
+display_library: rfb, options="timeout=0"
+romimage: file={rom}
+vgaromimage: file={vga_rom}
+memory: guest={memory}, host={host_memory}
+cpu: model={model}, count={cpus}, ips=10000000, reset_on_triple_fault=0
+clock: sync=none
+pci: enabled=1, chipset=i440fx
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=disk, path=disk.img, mode=flat, cylinders={cylinders}, heads={heads}, spt={spt}
+boot: disk
+com1: enabled=1, mode=file, dev=serial.log
+sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+speaker: enabled=0
+port_e9_hack: enabled=0
+panic: action=fatal
+error: action=report
+info: action=ignore
+debug: action=ignore
+log: bochs.log
+"""
+
+
+def bochs_command(run):
+    cylinders = os.path.getsize(os.path.join(run.folder, "disk.img")) // CYLINDER_BYTES
+    text = BOCHSRC.format(rom=BOCHS_ROM, vga_rom=BOCHS_VGA_ROM, memory=run.memory,
+                          host_memory=min(run.memory, BOCHS_HOST_MEMORY_MAX),
+                          model=run.cpu_model or "corei7_skylake_x", cpus=run.cpus,
+                          cylinders=cylinders, heads=HEADS, spt=SECTORS)
+    with open(os.path.join(run.folder, "bochsrc"), "w", encoding="ascii") as file:
+        file.write(text)
+    # Debian's Bochs stops at its debugger's prompt unless told to continue.
+    with open(os.path.join(run.folder, "debugger.rc"), "w", encoding="ascii") as file:
+        file.write("c\n")
+    return [*private_network(), "bochs", "-q", "-f", "bochsrc", "-rc", "debugger.rc"]
+
+
+def qemu_command(run, accel, model):
+    shutil.copyfile(QEMU_VARS, os.path.join(run.folder, "vars.fd"))
+    return ["qemu-system-x86_64", "-machine", "q35", *accel, "-cpu", run.cpu_model or model,
+            "-smp", str(run.cpus), "-m", f"{run.memory}M",
+            "-nodefaults", "-no-reboot", "-display", "none",
+            "-drive", f"if=pflash,format=raw,readonly=on,file={QEMU_CODE}",
+            "-drive", "if=pflash,format=raw,file=vars.fd",
+            "-drive", "file=disk.img,format=raw",
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+            "-serial", "file:serial.log"]
+
+
+def kvm_command(run):
+    return qemu_command(run, ["-enable-kvm"], "host")
+
+
+def tcg_command(run):
+    return qemu_command(run, ["-accel", "tcg,thread=multi"], "EPYC,+svm,+npt,+pdpe1gb")
+
+
+QEMU_STATUSES = {33: "PASS", 35: "FAIL"}
+QEMU_DEBUGGING = "add -s -S to the command, then: gdb -ex 'target remote :1234'"
+
+MACHINES = {
+    "kvm": Machine("QEMU with KVM", "qemu", ("qemu-system-x86_64",), (QEMU_CODE, QEMU_VARS),
+                   kvm_command, QEMU_STATUSES, QEMU_DEBUGGING),
+    # Bochs ends with status 1 whatever happened.
+    "bochs": Machine("Bochs", "bochs", ("bochs",), (BOCHS_ROM, BOCHS_VGA_ROM), bochs_command, None,
+                     "leave out -rc debugger.rc to get Bochs' own debugger at the first byte"),
+    "qemu": Machine("QEMU without KVM", "qemu", ("qemu-system-x86_64",), (QEMU_CODE, QEMU_VARS),
+                    tcg_command, QEMU_STATUSES, QEMU_DEBUGGING),
+}
