@@ -33,14 +33,14 @@ enum ept_kind {
 };
 
 #define ENTRY_KIND_SHIFT    3
-#define ENTRY_KIND_MASK	    (UINT64_C(7) << ENTRY_KIND_SHIFT)
+#define ENTRY_KIND_MASK     (UINT64_C(7) << ENTRY_KIND_SHIFT)
 #define ENTRY_PERMS_SHIFT   6
 #define ENTRY_PERMS_MASK    (UINT64_C(7) << ENTRY_PERMS_SHIFT)
 #define ENTRY_MEMTYPE_SHIFT 9
 #define ENTRY_MEMTYPE_MASK  (UINT64_C(7) << ENTRY_MEMTYPE_SHIFT)
 #define ENTRY_FRAME_MASK    UINT64_C(0x000ffffffffff000)
-#define ENTRY_REQUESTED	    (UINT64_C(1) << 52)
-#define ENTRY_TRACKED	    (UINT64_C(1) << 53)
+#define ENTRY_REQUESTED     (UINT64_C(1) << 52)
+#define ENTRY_TRACKED       (UINT64_C(1) << 53)
 #define ENTRY_HIDDEN_BITS   UINT64_C(7) /* clear in whatever the hardware shall not see */
 
 _Static_assert((ENTRY_KIND_MASK & ENTRY_PERMS_MASK) == 0, "fields overlap");

@@ -73,26 +73,30 @@
 
 /* Why a table is small: it must be remembered, and collapse must undo the reason. */
 enum ept_why {
-	EPT_WHY_MAP = 1,	  /* the backing was never larger, or not aligned */
-	EPT_WHY_ARRIVAL = 2,	  /* single pages arrive */
-	EPT_WHY_ASKED = 4,	  /* somebody called ept_split() */
-	EPT_WHY_DIRTY = 8,	  /* dirty tracking */
-	EPT_WHY_POISON = 16,	  /* part of it is lost */
-	EPT_WHY_NX = 32,	  /* the iTLB multihit rule */
+	EPT_WHY_MAP = 1,     /* the backing was never larger, or not aligned */
+	EPT_WHY_ARRIVAL = 2, /* single pages arrive */
+	EPT_WHY_ASKED = 4,   /* somebody called ept_split() */
+	EPT_WHY_DIRTY = 8,   /* dirty tracking */
+	EPT_WHY_POISON = 16, /* part of it is lost */
+	EPT_WHY_NX = 32,     /* the iTLB multihit rule */
 };
 
 /* Kept in the owner word of a table page's frame. */
 struct ept_table {
 	_Atomic uint16_t present; /* entries that are PRESENT leaves */
-	_Atomic uint8_t lock;	  /* see "who may change a slot" */
-	_Atomic uint8_t dead;	  /* no longer linked; set under the lock, for good */
-	_Atomic uint8_t why;	  /* enum ept_why, or-ed */
-	uint8_t level;		  /* of its entries */
+	_Atomic uint8_t lock;     /* see "who may change a slot" */
+	_Atomic uint8_t dead;     /* no longer linked; set under the lock, for good */
+	_Atomic uint8_t why;      /* enum ept_why, or-ed */
+	uint8_t level;            /* of its entries */
 	uint16_t unused;
-};
+} __attribute__((may_alias));
 _Static_assert(sizeof(struct ept_table) == sizeof(uint64_t), "must fit the frame's owner word");
 
-enum ept_event { EPT_EV_SPLIT, EPT_EV_COLLAPSE, EPT_EV_SYNC };
+enum ept_event {
+	EPT_EV_SPLIT,
+	EPT_EV_COLLAPSE,
+	EPT_EV_SYNC
+};
 
 /* What the second stage needs of whoever drives it. */
 struct ept_ops {
@@ -112,10 +116,10 @@ struct ept;
 /* One table that was unlinked and waits for the flush. */
 struct ept_gathered {
 	hpa_t table;
-	gfn_t gfn;	     /* first frame that it mapped */
+	gfn_t gfn;           /* first frame that it mapped */
 	enum pg_level level; /* of the slot that pointed to it */
 	uint64_t seen_ad;    /* accessed/dirty bits that are accounted for already */
-	bool harvest;	     /* late bits matter: the range is still mapped */
+	bool harvest;        /* late bits matter: the range is still mapped */
 };
 
 struct ept_gather {
@@ -166,9 +170,9 @@ static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
  * the format and leaf_max allow.
  * @backing: address of the first frame, 4 KiB aligned
  * @kind: EPT_ABSENT or EPT_PRESENT
- * Return: 0; -EEXIST if anything is mapped there, -EINVAL for a range outside the address space,
- * -ENOMEM: in each case what was mapped before stays, nothing of this call remains.
- * Flush: none.
+ * Return: 0; -EEXIST if anything is mapped there, -EINVAL for a range outside the address space or
+ * empty, -ENOMEM: in each case what was mapped before stays and nothing of this call is mapped.
+ * Flush: none. (After -ENOMEM it has flushed by itself.)
  */
 int must_check ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing,
 		       unsigned int perms, enum ept_memtype memtype, enum ept_kind kind);
@@ -184,7 +188,7 @@ int must_check ept_unmap(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct 
 /* --- arrive.c: the path of an arriving page ------------------------------------------------ */
 
 struct ept_claim {
-	uint64_t *slot;
+	_Atomic uint64_t *slot;
 	uint64_t entry; /* the FILLING entry */
 	struct ept_table *table;
 	gfn_t gfn;
@@ -229,9 +233,9 @@ void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim);
  * ept_split() - make what maps gfn as small as `level`; the translation stays the same, accessed
  * and dirty bits are copied to every piece.
  * @why: remembered in the new tables
- * Return: 0 (also if it is that small already); -ENOENT; -EHWPOISON; -ENOMEM: what could be
- * split is, the translation is unchanged.
- * Flush: owed before the caller relies on the smaller pieces, through @g. None for absent entries.
+ * Return: 0 (also if it is that small already); -ENOENT; -EHWPOISON; -EBUSY: a larger piece is
+ * being filled; -ENOMEM: what could be split is, the translation is unchanged. Flush: owed before
+ * the caller relies on the smaller pieces, through @g. None for absent entries.
  */
 int must_check ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 			 struct ept_gather *g);
@@ -251,12 +255,12 @@ int must_check ept_collapse(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
 			    struct ept_gather *g);
 
 struct ept_collapse_result {
-	uint64_t collapsed;  /* tables that went away */
-	uint64_t hole;	     /* refused: something has not arrived */
-	uint64_t poison;     /* refused: something is lost */
-	uint64_t mixed;	     /* refused: permissions or types differ, or dirty tracking */
-	uint64_t scattered;  /* refused: frames not contiguous or not aligned */
-	uint64_t busy;	     /* refused: somebody is at work there; try again */
+	uint64_t collapsed; /* tables that went away */
+	uint64_t hole;      /* refused: something has not arrived */
+	uint64_t poison;    /* refused: something is lost */
+	uint64_t mixed;     /* refused: permissions or types differ, or dirty tracking */
+	uint64_t scattered; /* refused: frames not contiguous or not aligned */
+	uint64_t busy;      /* refused: somebody is at work there; try again */
 };
 
 /* Collapses whatever can be in [gfn, gfn + frames), to the largest leaves. Idempotent. Tables that
@@ -268,7 +272,8 @@ void ept_collapse_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct e
 
 /**
  * ept_poison() - the 4 KiB page at gfn is lost: splits down to it.
- * Return: 0; -EALREADY; -ENOENT; -ENOMEM (nothing lost, nothing changed in what is mapped).
+ * Return: 0; -EALREADY; -ENOENT; -EBUSY (a larger piece is being filled); -ENOMEM (nothing lost,
+ * nothing changed in what is mapped).
  * Flush: owed, through @g.
  */
 int must_check ept_poison(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g);

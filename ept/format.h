@@ -33,13 +33,13 @@ enum ept_memtype {
 
 struct ept_format {
 	const char *name;
-	enum pg_level top;	  /* level of the root's entries */
+	enum pg_level top;        /* level of the root's entries */
 	unsigned int index_bits;  /* a table has 2^index_bits entries */
 	unsigned int leaf_levels; /* bit n: an entry of level n may be a leaf */
-	uint64_t seen;		  /* any of these bits set: the hardware sees the entry */
-	uint64_t large;		  /* set in a leaf above 4 KiB, clear in a table */
-	uint64_t addr;		  /* the frame's address */
-	uint64_t accessed;	  /* set by hardware */
+	uint64_t seen;            /* any of these bits set: the hardware sees the entry */
+	uint64_t large;           /* set in a leaf above 4 KiB, clear in a table */
+	uint64_t addr;            /* the frame's address */
+	uint64_t accessed;        /* set by hardware */
 	uint64_t dirty;
 	uint64_t table; /* what a table entry has besides the address */
 
@@ -76,6 +76,7 @@ static inline bool fmt_may_be_leaf(const struct ept_format *fmt, enum pg_level l
 	return fmt->leaf_levels >> level & 1;
 }
 
-extern const struct ept_format ept_format_intel; /* SDM vol. 3C, "The Extended Page Table Mechanism" */
+extern const struct ept_format
+	ept_format_intel; /* SDM vol. 3C, "The Extended Page Table Mechanism" */
 
 #endif

@@ -51,8 +51,9 @@ static inline void ept_stat_add(_Atomic int64_t *counter, int64_t n)
 /* The counter of present leaves of a level; the toy geometries of tests use the same three. */
 static inline _Atomic int64_t *ept_stat_pages(struct ept_stats *s, enum pg_level level)
 {
-	return level == PG_LEVEL_4K ? &s->pages_4k : level == PG_LEVEL_2M ? &s->pages_2m
-									  : &s->pages_1g;
+	return level == PG_LEVEL_4K   ? &s->pages_4k
+	       : level == PG_LEVEL_2M ? &s->pages_2m
+				      : &s->pages_1g;
 }
 
 #endif

@@ -16,29 +16,33 @@
 #ifndef HV_ABI_H
 #define HV_ABI_H
 
-#define ABI_MAGIC	0x5453455547564c43 /* "CLVGUEST", little endian */
-#define ABI_VERSION	1
-#define ABI_CPUID_BASE	0x40000000
-#define ABI_CALL_VMCALL	 0
+#define ABI_MAGIC        0x5453455547564c43 /* "CLVGUEST", little endian */
+#define ABI_VERSION      1
+#define ABI_CPUID_BASE   0x40000000
+#define ABI_CALL_VMCALL  0
 #define ABI_CALL_VMMCALL 1
-#define ABI_BAD		(~0ull)
-#define ABI_VCPUS_MAX	4
-#define ABI_PUTS_MAX	128 /* bytes of one ABI_PUTS */
+#define ABI_BAD          (~0ull)
+#define ABI_VCPUS_MAX    4
+#define ABI_PUTS_MAX     128 /* bytes of one ABI_PUTS */
 
 /* Offsets in the header, in bytes, for the assembler; the struct below says the same. */
 #define ABI_HEADER_BYTES 64
 
 enum abi_call {
-	ABI_PARAM = 0,	 /* (id): enum abi_param; returns its value */
-	ABI_PUTS = 1,	 /* (gpa, bytes): prints ASCII text; page-crossing is fine; returns 0 */
-	ABI_READY = 2,	 /* (): this vCPU's memory is prepared: a migration may begin; returns 0 */
-	ABI_PASS = 3,	 /* (pass, chain): one pass over the memory is done; returns ABI_GO_ON/STOP */
-	ABI_WRONG = 4,	 /* (gpa, expected, found): wrong data; the run has failed; returns 0 */
-	ABI_DONE = 5,	 /* (verdict, steps, pages_written): enum abi_verdict; does not return */
-	ABI_MIGRATE = 6, /* (): the guest wants to be migrated now (config: trigger=guest); returns 0 */
+	ABI_PARAM = 0, /* (id): enum abi_param; returns its value */
+	ABI_PUTS = 1,  /* (gpa, bytes): prints ASCII text; page-crossing is fine; returns 0 */
+	ABI_READY = 2, /* (): this vCPU's memory is prepared: a migration may begin; returns 0 */
+	ABI_PASS = 3,  /* (pass, chain): one pass over the memory is done; returns ABI_GO_ON/STOP */
+	ABI_WRONG = 4, /* (gpa, expected, found): wrong data; the run has failed; returns 0 */
+	ABI_DONE = 5,  /* (verdict, steps, pages_written): enum abi_verdict; does not return */
+	ABI_MIGRATE =
+		6, /* (): the guest wants to be migrated now (config: trigger=guest); returns 0 */
 };
 
-enum { ABI_GO_ON = 0, ABI_STOP = 1 };
+enum {
+	ABI_GO_ON = 0,
+	ABI_STOP = 1
+};
 
 enum abi_verdict {
 	ABI_OK = 0,
@@ -48,7 +52,7 @@ enum abi_verdict {
 };
 
 enum abi_param {
-	ABI_P_SEED = 0,	      /* of the pages' contents */
+	ABI_P_SEED = 0,       /* of the pages' contents */
 	ABI_P_REGION = 1,     /* bytes of guest memory, from gpa 0 */
 	ABI_P_WORK_START = 2, /* gpa, 4 KiB aligned: the payload's memory begins here */
 	ABI_P_WORK_BYTES = 3, /* and has this many bytes */
@@ -60,13 +64,13 @@ enum abi_param {
 struct abi_header {
 	unsigned long long magic;
 	unsigned int version;
-	unsigned int vcpus_max; /* that it has stacks for */
-	unsigned long long load_gpa; /* 4 KiB aligned */
-	unsigned long long image_bytes; /* in the file */
+	unsigned int vcpus_max;          /* that it has stacks for */
+	unsigned long long load_gpa;     /* 4 KiB aligned */
+	unsigned long long image_bytes;  /* in the file */
 	unsigned long long memory_bytes; /* in memory; zero beyond image_bytes */
-	unsigned long long entry; /* gpa = virtual address: the image maps itself 1:1 */
+	unsigned long long entry;        /* gpa = virtual address: the image maps itself 1:1 */
 	unsigned long long cr3;
-	unsigned int stack_bytes; /* of each vCPU */
+	unsigned int stack_bytes;      /* of each vCPU */
 	unsigned int stack_top_offset; /* from load_gpa: top of vCPU 0's stack, 16-byte aligned */
 };
 #endif

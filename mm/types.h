@@ -70,13 +70,13 @@ static inline uint64_t level_frames(enum pg_level level)
 	return UINT64_C(1) << (9 * (level - 1));
 }
 
-#define must_check	__attribute__((warn_unused_result))
-#define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)	((a) < (b) ? (a) : (b))
-#define MAX(a, b)	((a) > (b) ? (a) : (b))
-#define CACHE_LINE	64 /* bytes */
+#define must_check       __attribute__((warn_unused_result))
+#define ARRAY_LEN(a)     (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)        ((a) < (b) ? (a) : (b))
+#define MAX(a, b)        ((a) > (b) ? (a) : (b))
+#define CACHE_LINE       64 /* bytes */
 #define ALIGN_DOWN(x, a) ((x) & ~((uint64_t)(a)-1))
-#define ALIGN_UP(x, a)	(((x) + (uint64_t)(a)-1) & ~((uint64_t)(a)-1))
+#define ALIGN_UP(x, a)   (((x) + (uint64_t)(a)-1) & ~((uint64_t)(a)-1))
 #define IS_ALIGNED(x, a) (((x) & ((uint64_t)(a)-1)) == 0)
 
 #endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Collapse: a table of present entries that map one contiguous, aligned piece becomes a leaf, by
+ * one compare-and-swap on the slot that points to it. The range is mapped throughout: x86 needs no
+ * break-before-make where translation and rights stay the same (SDM vol. 3C, "Guidelines for Use of
+ * the INVEPT Instruction"; vol. 3A, "Recommended Invalidation", on changing page sizes).
+ *
+ * Whether to try is known in O(1), from the table's counter. The 512 entries are read once, to
+ * verify them and to gather accessed and dirty bits.
+ */
+#include "ept/iter.h"
+
+/* Why a table cannot collapse, by the first entry that stands in the way. */
+static int refusal(const struct ept *ept, hpa_t table, enum pg_level below)
+{
+	const _Atomic uint64_t *at = table_entries(ept, table);
+
+	for (unsigned int i = 0; i < fmt_entries(ept->fmt); i++) {
+		uint64_t e = atomic_load_explicit(&at[i], memory_order_relaxed);
+
+		switch (entry_kind(ept->fmt, e, below)) {
+		case EPT_PRESENT:
+			break;
+		case EPT_POISON:
+			return -EHWPOISON;
+		case EPT_FILLING:
+		case EPT_FROZEN:
+			return -EBUSY;
+		case EPT_TABLE:
+			return -EAGAIN; /* why is counted where that table was looked at */
+		default:
+			return -ENOENT;
+		}
+	}
+	return -EBUSY; /* it became complete while we looked */
+}
+
+static int count_refusal(struct ept_cpu *me, int err)
+{
+	switch (err) {
+	case -ENOENT:
+		ept_stat_add(&me->stats.refused_hole, 1);
+		break;
+	case -EBUSY:
+		ept_stat_add(&me->stats.refused_busy, 1);
+		break;
+	case -EHWPOISON:
+		ept_stat_add(&me->stats.refused_poison, 1);
+		break;
+	case -EFAULT:
+		ept_stat_add(&me->stats.refused_mixed, 1);
+		break;
+	case -EINVAL:
+		ept_stat_add(&me->stats.refused_scattered, 1);
+		break;
+	default:
+		break;
+	}
+	return err;
+}
+
+/*
+ * The leaf that says what the table says, or why there is none. All entries are PRESENT and
+ * nobody but hardware may change them. *ad: the accessed and dirty bits that were taken along.
+ */
+static int merge(const struct ept *ept, hpa_t table, enum pg_level level, uint64_t *leaf,
+		 uint64_t *ad)
+{
+	const struct ept_format *fmt = ept->fmt;
+	const uint64_t ad_mask = fmt->accessed | fmt->dirty;
+	const _Atomic uint64_t *at = table_entries(ept, table);
+	enum pg_level below = (enum pg_level)(level - 1);
+	uint64_t first = atomic_load_explicit(at, memory_order_relaxed);
+	struct ept_state s = entry_decode(fmt, first, below);
+	uint64_t expected = first, step = fmt_bytes(fmt, below), differs = 0, any = 0;
+
+	if (!IS_ALIGNED(s.frame.v, fmt_bytes(fmt, level)))
+		return -EINVAL;
+	for (unsigned int i = 0; i < fmt_entries(fmt); i++, expected += step) {
+		uint64_t e = atomic_load_explicit(&at[i], memory_order_relaxed);
+
+		differs |= e ^ expected;
+		any |= e;
+	}
+	differs &= ~ad_mask;
+	if (differs & fmt->addr)
+		return -EINVAL;
+	if (differs || s.tracked)
+		return -EFAULT;
+	*ad = any & ad_mask;
+	s.level = level;
+	s.accessed = any & fmt->accessed;
+	s.dirty = any & fmt->dirty;
+	*leaf = entry_encode(fmt, &s);
+	return 0;
+}
+
+/* The slot's table becomes `leaf`. Hardware may set the slot's own accessed bit meanwhile. */
+static unsigned int replace(struct ept_cpu *me, struct ept_slot *s, struct ept_table *child,
+			    uint64_t leaf)
+{
+	const struct ept_format *fmt = me->ept->fmt;
+
+	atomic_store_explicit(&child->dead, 1, memory_order_relaxed);
+	while (!slot_swap(s, leaf))
+		cpu_relax();
+	ept_stat_add(ept_stat_pages(&me->stats, s->level), 1);
+	ept_stat_add(ept_stat_pages(&me->stats, (enum pg_level)(s->level - 1)),
+		     -(int64_t)fmt_entries(fmt));
+	ept_stat_add(&me->stats.tables, -1);
+	ept_stat_add(&me->stats.collapses, 1);
+	return table_count(s->table, 1);
+}
+
+/* With the slot's table locked: locks the child, verifies, replaces. */
+static int collapse_locked(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, struct ept_gather *g,
+			   bool *parent_full)
+{
+	const struct ept *ept = me->ept;
+	hpa_t table = entry_child(ept->fmt, s->entry);
+	struct ept_table *child = table_meta(ept, table);
+	uint64_t leaf = 0, ad = 0;
+	int err;
+
+	table_lock(child);
+	if (atomic_load_explicit(&child->present, memory_order_acquire) == fmt_entries(ept->fmt))
+		err = merge(ept, table, s->level, &leaf, &ad);
+	else
+		err = refusal(ept, table, (enum pg_level)(s->level - 1));
+	if (!err) {
+		*parent_full = replace(me, s, child, leaf) == fmt_entries(ept->fmt);
+		gather_table(g, table, gfn, s->level, ad, true);
+	}
+	table_unlock(child);
+	return err;
+}
+
+/* Returns 1 if the slot's table went away, 0 if there is none, or the refusal. */
+static int collapse_slot(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_gather *g,
+			 bool *parent_full)
+{
+	struct ept *ept = me->ept;
+	struct ept_slot s = slot_find(ept, gfn, level);
+	int err;
+
+	*parent_full = false;
+	if (s.level != level || entry_kind(ept->fmt, s.entry, level) != EPT_TABLE)
+		return 0;
+	gather_make_room(g);
+	if (!slot_lock(ept, &s, EPT_TABLE))
+		return count_refusal(me, -EBUSY);
+	err = collapse_locked(me, &s, gfn, g, parent_full);
+	slot_unlock(&s);
+	if (err)
+		return count_refusal(me, err);
+	ept_trace(me, EPT_EV_COLLAPSE, gfn, level);
+	return 1;
+}
+
+/* All tables below one slot, from the smallest up. Stops a level at the first refusal. */
+static int collapse_below(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_gather *g,
+			  bool *parent_full)
+{
+	const struct ept_format *fmt = me->ept->fmt;
+	gfn_t end = gfn + fmt_frames(fmt, level);
+	int n = 0;
+
+	for (enum pg_level l = PG_LEVEL_2M; l <= level; l++) {
+		int err = 0;
+
+		for (gfn_t at = gfn; at < end; at += fmt_frames(fmt, l)) {
+			int r = collapse_slot(me, at, l, g, parent_full);
+
+			n += MAX(r, 0);
+			err = r < 0 && !err ? r : err;
+		}
+		if (err)
+			return err;
+	}
+	return n;
+}
+
+int ept_collapse(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_gather *g)
+{
+	const struct ept *ept = me->ept;
+	bool full;
+	int n;
+
+	if (level < PG_LEVEL_2M || level > ept->leaf_max || !gfn_range_ok(ept, gfn, 1))
+		return count_refusal(me, -EINVAL);
+	n = collapse_below(me, fmt_base(ept->fmt, gfn, level), level, g, &full);
+	if (n == -EAGAIN)
+		return -EBUSY;
+	while (n > 0 && full && level < ept->leaf_max) {
+		int r;
+
+		level++;
+		r = collapse_slot(me, fmt_base(ept->fmt, gfn, level), level, g, &full);
+		if (r <= 0)
+			break;
+		n += r;
+	}
+	return n;
+}
+
+static void tell(struct ept_collapse_result *result, int r)
+{
+	switch (r) {
+	case -ENOENT:
+		result->hole++;
+		break;
+	case -EHWPOISON:
+		result->poison++;
+		break;
+	case -EFAULT:
+		result->mixed++;
+		break;
+	case -EINVAL:
+		result->scattered++;
+		break;
+	case -EBUSY:
+		result->busy++;
+		break;
+	case -EAGAIN:
+		break;
+	default:
+		result->collapsed += (unsigned int)r;
+		break;
+	}
+}
+
+void ept_collapse_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g,
+			struct ept_collapse_result *result)
+{
+	struct ept *ept = me->ept;
+
+	*result = (struct ept_collapse_result){ 0 };
+	for (enum pg_level level = PG_LEVEL_2M; level <= ept->leaf_max; level++) {
+		uint64_t size = fmt_frames(ept->fmt, level);
+		gfn_t at = ALIGN_UP(gfn, size);
+
+		while (at < gfn + frames && gfn + frames - at >= size) {
+			struct ept_slot s = slot_find(ept, at, level);
+			bool full;
+
+			if (s.level == level)
+				tell(result, collapse_slot(me, at, level, g, &full));
+			/* Nothing smaller lies under a larger entry: step over it whole. */
+			at = fmt_base(ept->fmt, at, s.level) + fmt_frames(ept->fmt, s.level);
+		}
+	}
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots and tables, for the files of ept/ alone: finding a slot, changing it, locking a table.
+ * The rules are on top of ept/ept.h.
+ */
+#ifndef EPT_SLOT_H
+#define EPT_SLOT_H
+
+#include "ept/ept.h"
+#include "mm/err.h"
+
+/* A slot as it was found. `level` is the slot's; `table` is what contains it. */
+struct ept_slot {
+	_Atomic uint64_t *at;
+	uint64_t entry;
+	struct ept_table *table;
+	enum pg_level level;
+};
+
+static inline _Atomic uint64_t *table_entries(const struct ept *ept, hpa_t table)
+{
+	return frame_virt(ept->pool, table);
+}
+
+static inline struct ept_table *table_meta(const struct ept *ept, hpa_t table)
+{
+	return (struct ept_table *)&frame_of(ept->pool, table)->owner;
+}
+
+static inline hpa_t entry_child(const struct ept_format *fmt, uint64_t entry)
+{
+	return hpa(entry & fmt->addr);
+}
+
+/* Walks down to the slot of `target` that covers gfn, or to the first that is not a table. */
+static inline struct ept_slot slot_find(const struct ept *ept, gfn_t gfn, enum pg_level target)
+{
+	const struct ept_format *fmt = ept->fmt;
+	struct ept_slot s = { .level = fmt->top };
+	hpa_t table = ept->root;
+
+	for (;;) {
+		s.at = &table_entries(ept, table)[fmt_index(fmt, gfn, s.level)];
+		/* Acquire: pairs with the release that linked the table below. */
+		s.entry = atomic_load_explicit(s.at, memory_order_acquire);
+		if (s.level == target || entry_kind(fmt, s.entry, s.level) != EPT_TABLE)
+			break;
+		table = entry_child(fmt, s.entry);
+		s.level--;
+	}
+	s.table = table_meta(ept, table);
+	return s;
+}
+
+/* Replaces the entry if it is still what was found; otherwise s->entry becomes what is there. */
+static inline bool slot_swap(struct ept_slot *s, uint64_t entry)
+{
+	return atomic_compare_exchange_strong_explicit(s->at, &s->entry, entry,
+						       memory_order_acq_rel, memory_order_acquire);
+}
+
+/* First frame of the page of `level` that holds gfn. */
+static inline gfn_t fmt_base(const struct ept_format *fmt, gfn_t gfn, enum pg_level level)
+{
+	return ALIGN_DOWN(gfn, fmt_frames(fmt, level));
+}
+
+/* Bytes that a leaf of this level maps. */
+static inline uint64_t fmt_bytes(const struct ept_format *fmt, enum pg_level level)
+{
+	return fmt_frames(fmt, level) << PAGE_SHIFT;
+}
+
+static inline void table_lock(struct ept_table *t)
+{
+	while (atomic_exchange_explicit(&t->lock, 1, memory_order_acquire))
+		cpu_relax();
+}
+
+static inline void table_unlock(struct ept_table *t)
+{
+	atomic_store_explicit(&t->lock, 0, memory_order_release);
+}
+
+static inline bool table_dead(const struct ept_table *t)
+{
+	return atomic_load_explicit(&t->dead, memory_order_relaxed);
+}
+
+/* Adds to the number of present leaves and returns the sum. Acquire and release: whoever reaches
+ * the full number sees all the entries that were counted. */
+static inline unsigned int table_count(struct ept_table *t, int n)
+{
+	return (uint16_t)(atomic_fetch_add_explicit(&t->present, (uint16_t)n,
+						    memory_order_acq_rel) +
+			  n);
+}
+
+static inline void slot_unlock(struct ept_slot *s)
+{
+	table_unlock(s->table);
+}
+
+/* Locks the table that contains the slot and looks again. False, and not locked: the table is dead
+ * or the slot is not of this kind any more; start again from the root. */
+static inline bool slot_lock(const struct ept *ept, struct ept_slot *s, enum ept_kind kind)
+{
+	table_lock(s->table);
+	s->entry = atomic_load_explicit(s->at, memory_order_acquire);
+	if (!table_dead(s->table) && entry_kind(ept->fmt, s->entry, s->level) == kind)
+		return true;
+	table_unlock(s->table);
+	return false;
+}
+
+static inline bool gfn_range_ok(const struct ept *ept, gfn_t gfn, uint64_t frames)
+{
+	uint64_t space = fmt_space(ept->fmt);
+
+	return frames && frames <= space && gfn <= space - frames;
+}
+
+static inline void ept_trace(struct ept_cpu *me, enum ept_event event, gfn_t gfn,
+			     enum pg_level level)
+{
+	if (me->ept->ops->trace)
+		me->ept->ops->trace(me->ept->ctx, me->cpu, event, gfn, level);
+}
+
+/* --- table.c: making and unmaking table pages --------------------------------------------- */
+
+/* A table page for entries of `level`, all NONE, that nobody else can see yet. */
+int must_check table_make(struct ept_cpu *me, enum pg_level level, enum ept_why why, hpa_t *table);
+
+/* Gives back a table that nobody could see. */
+void table_discard(struct ept_cpu *me, hpa_t table);
+
+/* --- split.c ------------------------------------------------------------------------------- */
+
+/* One step of a split. 0: look again (it is split, by this call or another's); -ENOMEM. */
+int must_check split_absent(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum ept_why why);
+
+/* --- gather.c ------------------------------------------------------------------------------ */
+
+/* Room for one more table; may flush. The caller holds no lock. */
+void gather_make_room(struct ept_gather *g);
+
+/* A table that was unlinked at the slot of `level` that begins at gfn. */
+void gather_table(struct ept_gather *g, hpa_t table, gfn_t gfn, enum pg_level level,
+		  uint64_t seen_ad, bool harvest);
+
+/* All accessed and dirty bits that stand in a table's entries, or-ed. */
+uint64_t table_ad(const struct ept *ept, hpa_t table);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* Splitting: one entry becomes a table of smaller ones that say the same. */
+#include "ept/slot.h"
+
+static void split_done(struct ept_cpu *me, _Atomic int64_t *counter, gfn_t gfn, enum pg_level level)
+{
+	ept_stat_add(counter, 1);
+	ept_trace(me, EPT_EV_SPLIT, fmt_base(me->ept->fmt, gfn, level), level);
+}
+
+/* Writes entry, entry + step, entry + 2 * step, ... */
+static void fill_table(const struct ept *ept, hpa_t table, uint64_t entry, uint64_t step)
+{
+	_Atomic uint64_t *at = table_entries(ept, table);
+	_Atomic uint64_t *end = at + fmt_entries(ept->fmt);
+
+	for (; at < end; at++, entry += step)
+		atomic_store_explicit(at, entry, memory_order_relaxed);
+}
+
+/*
+ * A hidden entry says the same at every level, and holds its frame inverted: the pieces' entries
+ * count down from it.
+ */
+int split_absent(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum ept_why why)
+{
+	const struct ept_format *fmt = me->ept->fmt;
+	enum pg_level below = (enum pg_level)(s->level - 1);
+	hpa_t table;
+	int err = table_make(me, below, why, &table);
+
+	if (err)
+		return err;
+	fill_table(me->ept, table, s->entry, -fmt_bytes(fmt, below));
+	if (!slot_swap(s, entry_table(fmt, table))) {
+		table_discard(me, table);
+		ept_stat_add(&me->stats.split_races, 1);
+		return 0;
+	}
+	split_done(me, &me->stats.splits_absent, gfn, s->level);
+	return 0;
+}
+
+/* The entry of the first piece of a present leaf; the others follow a piece's bytes apart. */
+static uint64_t first_piece(const struct ept_format *fmt, uint64_t entry, enum pg_level level)
+{
+	struct ept_state s = entry_decode(fmt, entry, level);
+
+	s.level = (enum pg_level)(level - 1);
+	return entry_encode(fmt, &s);
+}
+
+/* Under the lock only hardware changes a present leaf, and only its accessed and dirty bits: then
+ * the pieces are written anew with these. */
+static void link_pieces(struct ept_cpu *me, struct ept_slot *s, hpa_t table)
+{
+	const struct ept_format *fmt = me->ept->fmt;
+	struct ept_table *meta = table_meta(me->ept, table);
+	uint64_t step = fmt_bytes(fmt, (enum pg_level)(s->level - 1));
+
+	atomic_store_explicit(&meta->present, (uint16_t)fmt_entries(fmt), memory_order_relaxed);
+	do {
+		fill_table(me->ept, table, first_piece(fmt, s->entry, s->level), step);
+	} while (!slot_swap(s, entry_table(fmt, table)));
+	table_count(s->table, -1);
+	ept_stat_add(ept_stat_pages(&me->stats, s->level), -1);
+	ept_stat_add(ept_stat_pages(&me->stats, (enum pg_level)(s->level - 1)), fmt_entries(fmt));
+}
+
+static int split_present(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum ept_why why,
+			 struct ept_gather *g)
+{
+	hpa_t table;
+	int err = table_make(me, (enum pg_level)(s->level - 1), why, &table);
+
+	if (err)
+		return err;
+	if (!slot_lock(me->ept, s, EPT_PRESENT)) {
+		table_discard(me, table);
+		ept_stat_add(&me->stats.split_races, 1);
+		return 0;
+	}
+	link_pieces(me, s, table);
+	slot_unlock(s);
+	g->owed = true;
+	split_done(me, &me->stats.splits_present, gfn, s->level);
+	return 0;
+}
+
+int ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
+	      struct ept_gather *g)
+{
+	if (!gfn_range_ok(me->ept, gfn, 1) || !fmt_may_be_leaf(me->ept->fmt, level))
+		return -EINVAL;
+	for (;;) {
+		struct ept_slot s = slot_find(me->ept, gfn, level);
+		enum ept_kind kind = entry_kind(me->ept->fmt, s.entry, s.level);
+		int err = 0;
+
+		if (kind == EPT_NONE)
+			return -ENOENT;
+		if (kind == EPT_POISON)
+			return -EHWPOISON;
+		if (s.level == level && kind != EPT_FROZEN)
+			return 0;
+		if (kind == EPT_FILLING)
+			return -EBUSY;
+		if (kind == EPT_ABSENT)
+			err = split_absent(me, &s, gfn, why);
+		else if (kind == EPT_PRESENT)
+			err = split_present(me, &s, gfn, why, g);
+		else
+			cpu_relax();
+		if (err)
+			return err;
+	}
+}
