@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parser of cleave.cfg and of the UEFI load options. Pure: text in, struct hv_config or one
+ * sentence out; whatever is unknown, malformed, doubled or out of range is refused by name.
+ *
+ * Syntax of the file: lines of at most CONFIG_LINE_MAX bytes, ended by LF or CR LF; `#` begins a
+ * comment; blanks around a line, a key and a value are ignored. `[name]` begins a run; names and
+ * the values of `job` and `guest` consist of letters, digits and `_ - . + /`. Numbers are decimal
+ * or 0x hexadecimal; sizes may end in K, M or G. A key is set at most once in each section.
+ */
+#ifndef BOOT_CONFIG_H
+#define BOOT_CONFIG_H
+
+#include "hv/config.h"
+
+#define CONFIG_LINE_MAX  200 /* bytes of a line, without its end */
+#define CONFIG_ERROR_MAX 400
+#define CONFIG_UNLIMITED UINT32_MAX /* stream=unlimited */
+
+struct config_error {
+	unsigned int line;           /* counted from 1; 0: no line, or the load options */
+	char text[CONFIG_ERROR_MAX]; /* "line 4: backing=3M: must be one of 4K, 2M, 1G" */
+};
+
+/* What holds where nothing is said: one run, called "run", that migrates 1 GiB. */
+void config_defaults(struct hv_config *config);
+
+/**
+ * config_parse() - read cleave.cfg.
+ * @config: as config_defaults() left it
+ * @text: bytes of text, which need not end in a 0
+ * Return: 0; or -EINVAL and *error. Then there are no runs in *config, but what was said before
+ * that line about the machine holds, so that it can end in the way that was asked for.
+ */
+int must_check config_parse(struct hv_config *config, const char *text, size_t bytes,
+			    struct config_error *error);
+
+/**
+ * config_override() - apply load options: `key=value` separated by blanks. They win over the file;
+ * what concerns a run is set in all of them.
+ * @config: as config_parse(), or config_defaults(), left it
+ * @options: ASCII, ended by a 0; a first word that ends in .efi is the program's name and is
+ * skipped Return: 0; or -EINVAL and *error. Then what was said before that word about the machine
+ * holds.
+ */
+int must_check config_override(struct hv_config *config, const char *options,
+			       struct config_error *error);
+
+#endif
