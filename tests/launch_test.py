@@ -1,0 +1,484 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of tools/launch with fake emulators: shell scripts that come first in PATH.
+
+A fake runs the shell text in FAKE inside the run's folder, where it can `say` lines to the serial
+log. Nothing here depends on not being root.
+"""
+import os
+import pty
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import tap
+
+launch = tap.load("tools/launch")
+machines = launch.machines
+LAUNCH = os.path.join(tap.ROOT, "tools", "launch")
+FAKE = """#!/bin/sh
+echo $$ > pid
+echo "arguments: $*"
+say() { printf '%s\\r\\n' "$@" >> serial.log; }
+eval "$FAKE"
+"""
+PASS = "say 'cleave: verdict PASS'"
+HANG = "say 'cleave: here'; exec sleep 1000"
+USABLE = machines.Facts("", True, True)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+class Sandbox(unittest.TestCase):
+    """A folder with fake emulators, an image, a configuration and a payload."""
+
+    def setUp(self):
+        self.top = tempfile.mkdtemp(prefix="launch-test-")
+        self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
+        self.bin = self.path("bin")
+        os.mkdir(self.bin)
+        for program in ("bochs", "qemu-system-x86_64"):
+            self.script(os.path.join(self.bin, program), FAKE)
+        self.build = self.path("build")
+        self.efi = self.write("cleave.efi", "MZ")
+        self.config = self.write("some.cfg", "# a comment\nseed=1\n[one]\n")
+        self.payload = self.write("seq.bin", "payload")
+
+    def path(self, name):
+        return os.path.join(self.top, name)
+
+    def write(self, name, text):
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    @staticmethod
+    def script(path, text):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, 0o755)
+
+    def argv(self, *options):
+        return [sys.executable, LAUNCH, "--build", self.build, "--efi", self.efi,
+                "--config", self.config, *options, self.payload]
+
+    def environment(self, fake, **more):
+        env = {k: v for k, v in os.environ.items() if k not in ("MACHINE", "CLEAVE_BUILD")}
+        return {**env, "PATH": f"{self.bin}:{env['PATH']}", "FAKE": fake, **more}
+
+    def launch(self, fake, *options, machine="bochs", **more):
+        chosen = ("--machine", machine) if machine else ()
+        return subprocess.run(self.argv(*chosen, *options), text=True, timeout=60,
+                              env=self.environment(fake, **more), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def start(self, fake, *options):
+        """Starts one and waits until its emulator runs; returns both."""
+        child = subprocess.Popen(self.argv("--machine", "bochs", *options),
+                                 env=self.environment(fake), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(child.communicate)
+        self.addCleanup(child.kill)
+        self.assertTrue(wait_until(lambda: self.emulator()), "the emulator did not start")
+        return child, self.emulator()
+
+    def emulator(self):
+        try:
+            with open(self.latest("pid"), encoding="ascii") as file:
+                return int(file.read() or 0)
+        except OSError:
+            return 0
+
+    def latest(self, name):
+        return os.path.join(self.build, "run", "latest", name)
+
+    def read_latest(self, name):
+        with open(self.latest(name), encoding="utf-8") as file:
+            return file.read()
+
+    def runs(self):
+        return [e for e in os.scandir(os.path.join(self.build, "run")) if not e.is_symlink()]
+
+
+class Choice(unittest.TestCase):
+    def setUp(self):
+        self.top = tempfile.mkdtemp(prefix="launch-test-")
+        self.addCleanup(shutil.rmtree, self.top)
+
+    def facts(self, flags, nested="Y", device=True):
+        for name, text in (("cpuinfo", f"processor\t: 0\nflags\t\t: fpu {flags} sse\n"
+                            "vmx flags\t: vnmi vmx ept\n"), ("nested", f"{nested}\n")):
+            with open(os.path.join(self.top, name), "w", encoding="ascii") as file:
+                file.write(text)
+        path = os.path.join(self.top, "kvm")
+        if device:
+            with open(path, "wb"):
+                pass
+        return machines.gather(path, os.path.join(self.top, "cpuinfo"),
+                               os.path.join(self.top, "nested"))
+
+    def test_kvm_is_chosen_with_device_and_vmx_and_nesting(self):
+        for nested in ("Y", "1"):
+            self.assertEqual(machines.choose("auto", self.facts("vmx", nested))[0], "kvm")
+
+    def test_a_device_without_vmx_is_not_enough_for_kvm(self):
+        self.assertEqual(machines.choose("auto", self.facts("svm")),
+                         ("bochs", "no KVM: this CPU offers no vmx to guests"))
+
+    def test_no_nesting_means_bochs(self):
+        for nested in ("N", "0", ""):
+            name, why = machines.choose("auto", self.facts("vmx", nested))
+            self.assertEqual(name, "bochs")
+            self.assertIn("nesting is off", why)
+
+    def test_no_device_means_bochs_and_is_named(self):
+        name, why = machines.choose("auto", self.facts("vmx", device=False))
+        self.assertEqual(name, "bochs")
+        self.assertIn(os.path.join(self.top, "kvm"), why)
+
+    def test_a_device_that_does_not_open_means_bochs(self):
+        os.mkdir(os.path.join(self.top, "kvm"))
+        self.assertEqual(machines.choose("auto", self.facts("vmx", device=False))[0], "bochs")
+
+    def test_unreadable_facts_mean_bochs(self):
+        nowhere = os.path.join(self.top, "nowhere")
+        self.assertEqual(machines.choose("auto", machines.gather(nowhere, nowhere, nowhere))[0],
+                         "bochs")
+
+    def test_what_is_asked_for_wins(self):
+        self.assertEqual(machines.choose("bochs", USABLE)[0], "bochs")
+        self.assertEqual(machines.choose("qemu", USABLE)[0], "qemu")
+        self.assertEqual(machines.choose("kvm", machines.Facts("", False, False))[0], "kvm")
+
+    def test_kvm_asked_for_without_a_device_is_refused(self):
+        with self.assertRaisesRegex(machines.Problem, "MACHINE=bochs"):
+            machines.choose("kvm", machines.Facts("/dev/kvm: Permission denied", True, True))
+
+
+class Pieces(unittest.TestCase):
+    def test_exit_is_set_without_moving_the_lines(self):
+        for text, expected in (
+                ("# hello\nseed=1\n[a]\n", "exit=bochs\nseed=1\n[a]\n"),
+                ("seed=1\n\n[a]\n", "seed=1\nexit=bochs\n[a]\n"),
+                ("seed=1\n exit = halt\n", "seed=1\nexit=bochs\n"),
+                ("# x\nexit=qemu\n[a]\n", "# x\nexit=bochs\n[a]\n")):
+            self.assertEqual(launch.with_exit(text, "bochs"), expected)
+
+    def test_exit_comes_first_where_no_line_is_free(self):
+        self.assertEqual(launch.with_exit("seed=1\n[a]\n# no\nexit=halt\n", "qemu"),
+                         "exit=qemu\nseed=1\n[a]\n# no\nexit=halt\n")
+        self.assertEqual(launch.with_exit("", "qemu"), "exit=qemu\n")
+
+    def test_escape_sequences_and_controls_are_dropped(self):
+        self.assertEqual(launch.clean(b"\x1b[2J\x1b[01;01H\x1b[=3hcleave: \x1b[1;31mx\x07\r"),
+                         "cleave: x")
+
+    def test_qemu_status_must_agree_with_the_log(self):
+        qemu, bochs = machines.MACHINES["qemu"], machines.MACHINES["bochs"]
+        for machine, status, verdict, expected in (
+                (qemu, 33, "PASS", 0), (qemu, 35, "FAIL", 1), (qemu, 33, "FAIL", 3),
+                (qemu, 35, "PASS", 3), (qemu, 0, "PASS", 3), (qemu, -9, "FAIL", 3),
+                (qemu, 33, None, 3), (bochs, 1, "PASS", 0), (bochs, 1, "FAIL", 1),
+                (bochs, 1, None, 3)):
+            self.assertEqual(launch.judge(machine, status, verdict)[0], expected,
+                             (machine.title, status, verdict))
+
+    def test_kvm_and_qemu_differ_in_accelerator_and_cpu_only(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run = machines.Run(folder, 2, 1024, None)
+            kvm, tcg = (machines.MACHINES[name].command(run) for name in ("kvm", "qemu"))
+        self.assertIn("-enable-kvm", kvm)
+        self.assertEqual(kvm[kvm.index("-cpu") + 1], "host")
+        for option in ("-m", "-smp", "-serial", "-device", "-nodefaults", "-no-reboot", "-drive"):
+            self.assertIn(option, kvm)
+        for parts, own in ((kvm, {"-enable-kvm", "host"}), (tcg, {"-accel", "tcg,thread=multi"})):
+            other = tcg if parts is kvm else kvm
+            self.assertEqual({p for p in parts if p not in other} - own,
+                             set() if parts is kvm else {"EPYC,+svm,+npt,+pdpe1gb"})
+
+
+class Verdicts(Sandbox):
+    def test_pass_is_0_and_the_first_line_names_machine_and_reason(self):
+        done = self.launch(PASS)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.splitlines()[0], "machine: Bochs (asked for)")
+
+    def test_fail_is_1(self):
+        self.assertEqual(self.launch("say 'cleave: verdict FAIL'").returncode, 1)
+
+    def test_the_last_verdict_counts(self):
+        self.assertEqual(self.launch(PASS + "; say 'cleave: verdict FAIL'").returncode, 1)
+        self.assertEqual(self.launch("say 'cleave: verdict FAIL';" + PASS).returncode, 0)
+
+    def test_a_verdict_without_newline_counts(self):
+        self.assertEqual(self.launch("printf 'cleave: verdict PASS' >> serial.log").returncode, 0)
+
+    def test_only_a_whole_verdict_line_counts(self):
+        for line in ("cleave: guest says cleave: verdict PASS", "cleave: verdict PASSED", "PASS"):
+            self.assertEqual(self.launch(f"say 'cleave: x' '{line}'").returncode, 3, line)
+
+    def test_no_verdict_is_3_and_shows_both_logs(self):
+        done = self.launch("say 'cleave: the last words'; echo panic in the emulator; exit 1")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("cleave: the last words", done.stdout)
+        self.assertIn("panic in the emulator", done.stdout)
+
+    def test_an_emulator_that_dies_by_a_signal_is_3(self):
+        self.assertEqual(self.launch("kill -SEGV $$").returncode, 3)
+
+    def test_a_timeout_is_124_and_ends_the_emulator(self):
+        start = time.monotonic()
+        done = self.launch(HANG, "--timeout", "1")
+        self.assertEqual(done.returncode, 124)
+        self.assertLess(time.monotonic() - start, 8)
+        self.assertIn("after 1 s", done.stdout)
+        self.assertIn("cleave: here", done.stdout.partition("end of the serial log")[2])
+        self.assertFalse(alive(self.emulator()))
+
+    def test_a_machine_that_stays_after_its_verdict_is_124(self):
+        code = ("import sys; sys.path.insert(0, sys.argv[1]); import tap;"
+                "m = tap.load('tools/launch'); m.GRACE_SECONDS = 0.3;"
+                "sys.exit(m.main(sys.argv[2:]))")
+        done = subprocess.run(
+            [sys.executable, "-c", code, os.path.join(tap.ROOT, "tests"),
+             *self.argv("--machine", "bochs")[2:]], env=self.environment(PASS + "; " + HANG),
+            text=True, timeout=30, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 124, done.stderr)
+        self.assertIn("did not end by itself", done.stdout)
+        self.assertFalse(alive(self.emulator()))
+
+    def test_qemu_statuses_reach_the_verdict(self):
+        for fake, status in ((PASS + "; exit 33", 0), ("say 'cleave: verdict FAIL'; exit 35", 1),
+                             (PASS + "; exit 35", 3), ("exit 0", 3)):
+            self.assertEqual(self.launch(fake, machine="qemu").returncode, status, fake)
+        self.assertIn("exit=qemu", self.read_latest("cleave.cfg"))
+
+    def test_MACHINE_overrides_auto_and_only_auto(self):
+        done = self.launch(PASS + "; exit 33", machine=None, MACHINE="qemu")
+        self.assertEqual((done.returncode, done.stdout.splitlines()[0]),
+                         (0, "machine: QEMU without KVM (asked for)"))
+        self.assertEqual(self.launch(PASS, MACHINE="qemu").returncode, 0)
+        self.assertEqual(self.launch(PASS, machine=None, MACHINE="vax").returncode, 2)
+
+
+class Output(Sandbox):
+    def test_firmware_noise_is_not_shown(self):
+        done = self.launch("say 'BdsDxe: noise'; printf '\\033[2J\\033[01;01Hxxcleave: one\\r\\n'"
+                           " >> serial.log; say 'rax 0000' 'cleave: two';" + PASS)
+        self.assertEqual(done.stdout.splitlines()[1:5],
+                         ["cleave: one", "rax 0000", "cleave: two", "cleave: verdict PASS"])
+        self.assertIn("BdsDxe: noise", self.read_latest("serial.log"))
+
+    def test_lines_are_passed_on_as_they_come(self):
+        child, _ = self.start(HANG)
+        lines = [child.stdout.readline(), child.stdout.readline()]
+        self.assertEqual(lines[1], "cleave: here\n")
+
+    def test_json_lines_go_to_the_reports_only(self):
+        copy = self.path("copy.json")
+        done = self.launch("say 'cleave-json: {\"a\": 1}' 'cleave-json: {\"b\": 2}';" + PASS,
+                           "--json", copy)
+        self.assertNotIn('"a"', done.stdout)
+        self.assertEqual(self.read_latest("report.json"), '{"a": 1}\n{"b": 2}\n')
+        with open(copy, encoding="utf-8") as file:
+            self.assertEqual(file.read(), '{"a": 1}\n{"b": 2}\n')
+
+    def test_progress_is_plain_lines_where_there_is_no_terminal(self):
+        done = self.launch("say 'cleave-progress: 10 %' 'cleave-progress: 20 %';" + PASS)
+        self.assertEqual(done.stdout.splitlines()[1:3], ["10 %", "20 %"])
+
+    def test_progress_is_rewritten_on_a_terminal(self):
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        fake = "say 'cleave-progress: 10 %' 'cleave-progress: 20 %' 'cleave: x';" + PASS
+        subprocess.run(self.argv("--machine", "bochs"), env=self.environment(fake), timeout=30,
+                       stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, check=True)
+        os.close(slave)
+        text = b""
+        try:
+            while chunk := os.read(master, 65536):
+                text += chunk
+        except OSError:
+            pass
+        self.assertIn(b"\r10 %\x1b[K\r20 %\x1b[K\r\ncleave: x\r\n", text)
+
+    def test_quiet_shows_machine_and_outcome_only(self):
+        done = self.launch("say 'cleave: x' 'cleave-progress: 1';" + PASS, "--quiet")
+        self.assertEqual([line.partition(":")[0] for line in done.stdout.splitlines()],
+                         ["machine", "machine"])
+
+    def test_a_reader_that_goes_away_ends_the_emulator(self):
+        child, emulator = self.start("say 'cleave: a'; while sleep 0.05; do say 'cleave: b'; done")
+        child.stdout.close()
+        child.stdout = None
+        self.assertEqual(child.wait(15), 128 + signal.SIGPIPE)
+        self.assertFalse(alive(emulator))
+
+    def test_the_command_and_output_are_kept(self):
+        self.launch(PASS, "--debug-hint")
+        self.assertIn("bochs -q -f bochsrc", self.read_latest("command"))
+        self.assertIn("arguments: -q -f bochsrc", self.read_latest("emulator.log"))
+
+
+class Ends(Sandbox):
+    def test_signals_end_launcher_and_emulator(self):
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            child, emulator = self.start(HANG)
+            child.send_signal(signum)
+            self.assertEqual(child.wait(10), 128 + signum)
+            self.assertFalse(alive(emulator), signum)
+            shutil.rmtree(self.build)
+
+    def test_the_emulators_own_children_end_too(self):
+        child, emulator = self.start("sleep 1000 & echo $! > other; " + HANG)
+        self.assertTrue(wait_until(lambda: os.path.exists(self.latest("other"))))
+        other = int(self.read_latest("other"))
+        child.terminate()
+        child.wait(10)
+        self.assertTrue(wait_until(lambda: not alive(other)) and not alive(emulator))
+
+    def test_a_killed_launcher_leaves_no_emulator(self):
+        child, emulator = self.start(HANG)
+        self.assertTrue(alive(emulator))
+        child.kill()
+        self.assertTrue(wait_until(lambda: not alive(emulator)), "the emulator lives on")
+
+
+    @unittest.skipUnless(machines.private_network(), "no private network can be made here")
+    def test_bochs_cannot_be_reached_from_outside(self):
+        self.launch("readlink /proc/self/ns/net > net;" + PASS)
+        self.assertNotEqual(self.read_latest("net").strip(), os.readlink("/proc/self/ns/net"))
+
+
+class Folders(Sandbox):
+    def test_two_runs_at_once_do_not_meet(self):
+        fake = f"sleep 0.5; say \"cleave: $PWD\"; {PASS}"
+        children = [subprocess.Popen(self.argv("--machine", "bochs"), env=self.environment(fake),
+                                     stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        shown = [child.communicate(timeout=30)[0].splitlines()[1] for child in children]
+        self.assertEqual([child.returncode for child in children], [0, 0])
+        self.assertNotEqual(*shown)
+
+    def test_a_folder_in_use_is_refused(self):
+        out = self.path("out")
+        self.launch(PASS, "--out", out)
+        child = subprocess.Popen(self.argv("--machine", "bochs", "--out", out),
+                                 env=self.environment(HANG), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(child.communicate)
+        self.addCleanup(child.kill)
+        while child.stdout.readline() != "cleave: here\n":
+            pass
+        done = self.launch(PASS, "--out", out)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("in use", done.stderr)
+
+    def test_an_old_log_in_the_folder_does_not_count(self):
+        out = self.path("out")
+        self.assertEqual(self.launch(PASS, "--out", out).returncode, 0)
+        self.assertEqual(self.launch("exit 1", "--out", out).returncode, 3)
+
+    def test_spaces_in_every_path(self):
+        self.build = self.path("my build, of things")
+        self.efi = self.write("an efi/cleave two.efi", "MZ")
+        self.config = self.write("my config.cfg", "seed=1\n")
+        self.payload = self.write("some payloads/my seq.bin", "payload")
+        done = self.launch(f"test -s disk.img && {PASS}")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(shlex.split(self.read_latest("command"))[1],
+                         os.path.realpath(self.latest("")).rstrip("/"))
+
+    def test_an_unwritable_build_folder_is_named(self):
+        self.build = self.write("file", "in the way")
+        done = self.launch(PASS)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(self.build, done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+
+    def test_an_unwritable_out_or_report_is_named(self):
+        blocked = os.path.join(self.write("file", "in the way"), "x")
+        for option in ("--out", "--json"):
+            done = self.launch(PASS, option, blocked)
+            self.assertEqual(done.returncode, 2, option)
+            self.assertIn(blocked, done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+
+    def test_a_missing_program_is_named_with_the_remedy(self):
+        few = self.path("few")
+        os.mkdir(few)
+        for program in ("sh", "mformat", "mmd", "mcopy", "true"):
+            os.symlink(shutil.which(program), os.path.join(few, program))
+        for missing, machine in (("bochs", "bochs"), ("qemu-system-x86_64", "qemu")):
+            done = self.launch(PASS, machine=machine, PATH=few)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(missing, done.stderr)
+            self.assertIn("tools/setup", done.stderr)
+
+    def test_missing_mtools_are_named_with_the_remedy(self):
+        done = self.launch(PASS, PATH=self.bin)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("mformat is missing: run tools/setup", done.stderr)
+
+    def test_missing_inputs_are_named(self):
+        for name in ("efi", "config", "payload"):
+            good = getattr(self, name)
+            setattr(self, name, self.path("not-there.bin"))
+            done = self.launch(PASS)
+            self.assertEqual(done.returncode, 2, name)
+            self.assertIn("not-there.bin", done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+            setattr(self, name, good)
+
+    def test_the_oldest_runs_go_but_not_one_that_still_runs(self):
+        child, emulator = self.start(HANG)
+        busy = os.path.realpath(self.latest(""))
+        for number in range(25):
+            os.mkdir(os.path.join(self.build, "run", f"29990101-{number:06}.0-x"))
+        self.launch(PASS)
+        names = {entry.name for entry in self.runs()}
+        self.assertIn(os.path.basename(busy), names)
+        self.assertTrue(alive(emulator))
+        self.assertEqual(len(names), launch.KEEP_RUNS + 2)
+        child.terminate()
+
+    def test_the_image_matches_the_geometry_and_holds_the_files(self):
+        self.assertEqual(self.launch(PASS, "--cpus", "4", "--memory", "2500").returncode, 0)
+        text = self.read_latest("bochsrc")
+        self.assertIn("count=4", text)
+        self.assertIn("memory: guest=2500, host=2048", text)
+        size = os.path.getsize(self.latest("disk.img"))
+        self.assertIn(f"cylinders={size // (16 * 63 * 512)}, heads=16, spt=63", text)
+        listing = subprocess.run(["mdir", "-b", "-/", "-i", "disk.img", "::"],
+                                 cwd=self.latest(""), stdout=subprocess.PIPE, text=True,
+                                 check=True).stdout.splitlines()
+        self.assertEqual({line for line in listing if not line.endswith("/")},
+                         {"::/EFI/BOOT/BOOTX64.EFI", "::/cleave.cfg", "::/guests/seq.bin"})
+        config = subprocess.run(["mtype", "-i", "disk.img", "::/cleave.cfg"],
+                                cwd=self.latest(""), stdout=subprocess.PIPE, text=True,
+                                check=True).stdout
+        self.assertEqual(config, "exit=bochs\nseed=1\n[one]\n")
+
+
+if __name__ == "__main__":
+    tap.main(__name__)
