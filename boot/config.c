@@ -240,19 +240,17 @@ int config_parse(struct hv_config *config, const char *text, size_t bytes,
 
 static int parse_options(struct parser *p, struct span text)
 {
-	bool first = true;
 	int err = 0;
 
 	if (!is_text(text))
 		return refuse_span(p, "'", text, "' holds bytes that are not text");
-	while (text.n > 0 && !err) {
+	for (text = span_trim(text); text.n > 0 && !err; text = span_trim(text)) {
 		struct span word = span_cut_word(&text);
 
 		if (span_has(word, '='))
 			err = parse_setting(p, word);
-		else if (word.n > 0 && !(first && span_is_program(word)))
+		else
 			err = refuse_span(p, "'", word, "' is not key=value");
-		first = false;
 	}
 	return err;
 }

@@ -39,9 +39,8 @@ int must_check config_parse(struct hv_config *config, const char *text, size_t b
  * config_override() - apply load options: `key=value` separated by blanks. They win over the file;
  * what concerns a run is set in all of them.
  * @config: as config_parse(), or config_defaults(), left it
- * @options: ASCII, ended by a 0; a first word that ends in .efi is the program's name and is
- * skipped Return: 0; or -EINVAL and *error. Then what was said before that word about the machine
- * holds.
+ * @options: ASCII, ended by a 0, without the program's own name
+ * Return: 0; or -EINVAL and *error. Then what was said before that word about the machine holds.
  */
 int must_check config_override(struct hv_config *config, const char *options,
 			       struct config_error *error);

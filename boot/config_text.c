@@ -46,13 +46,12 @@ struct span span_cut(struct span *s, char c)
 
 struct span span_cut_word(struct span *s)
 {
-	struct span word;
+	struct span word = { s->p, 0 };
 
-	*s = span_trim(*s);
-	word = (struct span){ s->p, 0 };
 	while (word.n < s->n && !is_blank(word.p[word.n]))
 		word.n++;
-	*s = span_trim((struct span){ s->p + word.n, s->n - word.n });
+	s->p += word.n;
+	s->n -= word.n;
 	return word;
 }
 
@@ -68,21 +67,6 @@ bool span_has(struct span s, char c)
 	struct span rest = s;
 
 	return span_cut(&rest, c).n < s.n;
-}
-
-bool span_is_program(struct span s)
-{
-	static const char end[] = ".efi";
-
-	if (s.n < 4)
-		return false;
-	for (unsigned int i = 0; i < 4; i++) {
-		char c = s.p[s.n - 4 + i];
-
-		if (c != end[i] && (c < 'A' || c > 'Z' || c - 'A' + 'a' != end[i]))
-			return false;
-	}
-	return true;
 }
 
 static bool is_name_char(char c)

@@ -20,16 +20,13 @@ struct span span_trim(struct span s);
  * of *s, which is left empty. */
 struct span span_cut(struct span *s, char c);
 
-/* The same for the first word of *s: what comes before the first blank that follows it. */
+/* What comes before the first blank; *s is left with that blank and what follows. */
 struct span span_cut_word(struct span *s);
 
 /* Without the mark that some editors put in front of UTF-8. */
 struct span span_skip_bom(struct span s);
 
 bool span_has(struct span s, char c);
-
-/* Ends in ".efi", in small or capital letters. */
-bool span_is_program(struct span s);
 
 /* 1 to CONFIG_NAME_MAX - 1 letters, digits and _-.+/ only. */
 bool span_is_name(struct span s);

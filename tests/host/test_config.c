@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: MIT */
+/* The configuration: what is taken, and that all else is refused with its line, its key and the
+ * remedy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "boot/config.h"
+#include "mm/err.h"
+
+static struct hv_config config;
+static struct config_error error;
+
+/* From memory of exactly this size, so that reading beyond it is noticed. */
+static int parse_bytes(const char *text, size_t bytes)
+{
+	char *copy = malloc(bytes ? bytes : 1);
+	int err;
+
+	memcpy(copy, text, bytes);
+	config_defaults(&config);
+	memset(&error, 0x55, sizeof(error));
+	err = config_parse(&config, copy, bytes, &error);
+	free(copy);
+	return err;
+}
+
+static int parse(const char *text)
+{
+	return parse_bytes(text, strlen(text));
+}
+
+static void takes(const char *text)
+{
+	if (parse(text))
+		fail_msg("refused: %s", error.text);
+}
+
+static void check_error(unsigned int line, const char *message)
+{
+	assert_string_equal(error.text, message);
+	assert_int_equal(error.line, line);
+}
+
+static void refuses(const char *text, unsigned int line, const char *message)
+{
+	assert_int_equal(parse(text), -EINVAL);
+	check_error(line, message);
+	assert_int_equal(config.nruns, 0);
+}
+
+#define KNOWN                                                                                      \
+	"known: exit, verbose, cpus, job, guest, region, backing, populate, vcpus, collapse, "     \
+	"budget, trigger, after, order, latency, window, stream, start, work, stride, seed, "      \
+	"timeout"
+
+static void an_empty_file_gives_the_documented_defaults(void **state)
+{
+	const struct run_config *run = &config.run[0];
+
+	(void)state;
+	takes("");
+	assert_int_equal(config.exit, EXIT_HALT);
+	assert_false(config.verbose);
+	assert_int_equal(config.cpus, MAX_CPUS);
+	assert_int_equal(config.nruns, 1);
+	assert_string_equal(run->name, "run");
+	assert_string_equal(run->job, "migrate");
+	assert_string_equal(run->guest, "seq");
+	assert_int_equal(run->region, GIB);
+	assert_int_equal(run->backing, PG_LEVEL_1G);
+	assert_int_equal(run->populate, PG_LEVEL_2M);
+	assert_int_equal(run->vcpus, 1);
+	assert_int_equal(run->policy, POLICY_COMPLETE);
+	assert_int_equal(run->trigger, TRIGGER_READY);
+	assert_int_equal(run->order, ORDER_BUBBLE);
+	assert_int_equal(run->latency_us, 20);
+	assert_int_equal(run->window, 64);
+	assert_int_equal(run->stream, CONFIG_UNLIMITED);
+	assert_int_equal(run->work_start, 8 * MIB);
+	assert_int_equal(run->work, 64 * MIB);
+	assert_int_equal(run->stride, PAGE_SIZE);
+	assert_int_equal(run->seed, 1);
+	assert_int_equal(run->timeout_ms, 600000);
+}
+
+static void every_key_reaches_its_field(void **state)
+{
+	const struct run_config *run = &config.run[0];
+
+	(void)state;
+	takes("exit=qemu\nverbose=1\ncpus=3\njob=collapse-test\nguest=pair\nregion=6M\n"
+	      "backing=2M\npopulate=4K\nvcpus=2\ncollapse=budget\nbudget=7\ntrigger=time\n"
+	      "after=250\norder=random\nlatency=0\nwindow=256\nstream=0\nstart=4M\nwork=2M\n"
+	      "stride=8K\nseed=0xffffffffffffffff\ntimeout=1\n");
+	assert_int_equal(config.exit, EXIT_QEMU);
+	assert_true(config.verbose);
+	assert_int_equal(config.cpus, 3);
+	assert_int_equal(config.nruns, 1);
+	assert_string_equal(run->job, "collapse-test");
+	assert_string_equal(run->guest, "pair");
+	assert_int_equal(run->region, 6 * MIB);
+	assert_int_equal(run->backing, PG_LEVEL_2M);
+	assert_int_equal(run->populate, PG_LEVEL_4K);
+	assert_int_equal(run->vcpus, 2);
+	assert_int_equal(run->policy, POLICY_BUDGET);
+	assert_int_equal(run->budget, 7);
+	assert_int_equal(run->trigger, TRIGGER_TIME);
+	assert_int_equal(run->after_ms, 250);
+	assert_int_equal(run->order, ORDER_RANDOM);
+	assert_int_equal(run->latency_us, 0);
+	assert_int_equal(run->window, 256);
+	assert_int_equal(run->stream, 0);
+	assert_int_equal(run->work_start, 4 * MIB);
+	assert_int_equal(run->work, 2 * MIB);
+	assert_int_equal(run->stride, 8 * KIB);
+	assert_int_equal(run->seed, UINT64_MAX);
+	assert_int_equal(run->timeout_ms, 1);
+}
+
+static void every_name_of_an_enumeration_is_taken(void **state)
+{
+	static const char *const exits[] = { "halt", "bochs", "qemu", "reset" };
+	static const char *const backings[] = { "", "4K", "2M", "1G" };
+	static const char *const policies[] = { "complete", "end", "budget", "never" };
+	static const char *const triggers[] = { "ready", "guest", "time" };
+	static const char *const orders[] = { "linear", "reverse", "random", "bubble" };
+	char text[100];
+
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++) {
+		snprintf(text, sizeof(text), "exit=%s\ncollapse=%s\norder=%s\n", exits[i],
+			 policies[i], orders[i]);
+		takes(text);
+		assert_int_equal(config.exit, i);
+		assert_int_equal(config.run[0].policy, i);
+		assert_int_equal(config.run[0].order, i);
+		snprintf(text, sizeof(text), "backing=%s\ntrigger=%s\n", backings[i % 3 + 1],
+			 triggers[i % 3]);
+		takes(text);
+		assert_int_equal(config.run[0].backing, i % 3 + 1);
+		assert_int_equal(config.run[0].trigger, i % 3);
+	}
+}
+
+static void comments_blanks_and_line_ends_of_any_kind_are_fine(void **state)
+{
+	(void)state;
+	takes("\xef\xbb\xbf# a comment with \xc3\xa4 letter\r\n\r\n \t \n"
+	      "  seed = 5 \t# five\r\n\twindow=\t9\n#seed=6\ncpus=2");
+	assert_int_equal(config.run[0].seed, 5);
+	assert_int_equal(config.run[0].window, 9);
+	assert_int_equal(config.cpus, 2);
+}
+
+static void sizes_take_suffixes_and_hexadecimal(void **state)
+{
+	(void)state;
+	takes("start=4096K\nwork=0x2000\nregion=2147483648\nstride=0x8K\n"
+	      "[b]\nregion=3G\nstart=4M\n");
+	assert_int_equal(config.run[0].work_start, 4 * MIB);
+	assert_int_equal(config.run[0].work, 8192);
+	assert_int_equal(config.run[0].region, 3 * GIB);
+	assert_int_equal(config.run[0].stride, 8192);
+}
+
+static void runs_start_from_what_was_said_before_them(void **state)
+{
+	(void)state;
+	takes("seed=5\nexit=bochs\n[one]\nwindow=3\n[two]\nseed=6\n[three]\n");
+	assert_int_equal(config.nruns, 3);
+	assert_string_equal(config.run[0].name, "one");
+	assert_int_equal(config.run[0].seed, 5);
+	assert_int_equal(config.run[0].window, 3);
+	assert_string_equal(config.run[1].name, "two");
+	assert_int_equal(config.run[1].seed, 6);
+	assert_int_equal(config.run[1].window, 64);
+	assert_string_equal(config.run[2].name, "three");
+	assert_int_equal(config.run[2].seed, 5);
+	assert_string_equal(config.run[2].guest, "seq");
+}
+
+static void an_unknown_key_is_named_with_the_known_ones(void **state)
+{
+	(void)state;
+	refuses("seed=1\n\nbakcing=2M\n", 3, "line 3: unknown key 'bakcing'; " KNOWN);
+	refuses("=1\n", 1, "line 1: unknown key ''; " KNOWN);
+	refuses("Seed=1\n", 1, "line 1: unknown key 'Seed'; " KNOWN);
+	refuses("see=1", 1, "line 1: unknown key 'see'; " KNOWN);
+	refuses("seeds=1", 1, "line 1: unknown key 'seeds'; " KNOWN);
+}
+
+static void a_line_that_is_nothing_is_refused(void **state)
+{
+	(void)state;
+	refuses("seed\n", 1, "line 1: 'seed' is neither key=value nor [name]");
+	refuses("\n#\nseed # =1", 3, "line 3: 'seed' is neither key=value nor [name]");
+}
+
+static void a_value_of_the_wrong_name_is_answered_with_the_right_ones(void **state)
+{
+	(void)state;
+	refuses("#\n#\n#\nbacking=3M\n", 4, "line 4: backing=3M: must be one of 4K, 2M, 1G");
+	refuses("populate=1G\n", 1, "line 1: populate=1G: must be one of 4K, 2M");
+	refuses("collapse=2", 1, "line 1: collapse=2: must be one of complete, end, budget, never");
+	refuses("exit=Qemu", 1, "line 1: exit=Qemu: must be one of halt, bochs, qemu, reset");
+	refuses("order=bubbl", 1,
+		"line 1: order=bubbl: must be one of linear, reverse, random, bubble");
+	refuses("trigger=ready2", 1, "line 1: trigger=ready2: must be one of ready, guest, time");
+}
+
+static void an_empty_value_is_refused(void **state)
+{
+	(void)state;
+	refuses("job=\n", 1, "line 1: job=: must be 1 to 39 letters, digits or any of _-.+/");
+	refuses("seed= # 1\n", 1, "line 1: seed=: must be 0 to 18446744073709551615");
+	refuses("backing=\n", 1, "line 1: backing=: must be one of 4K, 2M, 1G");
+	refuses("work=\n", 1, "line 1: work=: must be 4K to 512G, a multiple of 4K");
+	refuses("work=K\n", 1, "line 1: work=K: must be 4K to 512G, a multiple of 4K");
+}
+
+static void a_number_out_of_range_is_answered_with_the_range(void **state)
+{
+	(void)state;
+	refuses("vcpus=0", 1, "line 1: vcpus=0: must be 1 to 4");
+	refuses("vcpus=5", 1, "line 1: vcpus=5: must be 1 to 4");
+	refuses("cpus=9", 1, "line 1: cpus=9: must be 1 to 8");
+	refuses("window=257", 1, "line 1: window=257: must be 1 to 256");
+	refuses("verbose=2", 1, "line 1: verbose=2: must be 0 to 1");
+	refuses("stream=4294967295", 1,
+		"line 1: stream=4294967295: must be 0 to 1000000, or unlimited");
+	refuses("seed=18446744073709551616", 1,
+		"line 1: seed=18446744073709551616: must be 0 to 18446744073709551615");
+	refuses("vcpus=4294967297", 1, "line 1: vcpus=4294967297: must be 1 to 4");
+	refuses("start=2M", 1, "line 1: start=2M: must be 4M to 512G, a multiple of 4K");
+	refuses("region=3M", 1, "line 1: region=3M: must be 2M to 512G, a multiple of 2M");
+	refuses("stride=5000", 1, "line 1: stride=5000: must be 4K to 512G, a multiple of 4K");
+	refuses("region=17179869185G", 1,
+		"line 1: region=17179869185G: must be 2M to 512G, a multiple of 2M");
+	takes("stream=unlimited");
+	assert_int_equal(config.run[0].stream, CONFIG_UNLIMITED);
+	takes("stream=1000000");
+	assert_int_equal(config.run[0].stream, 1000000);
+}
+
+static void what_is_not_a_number_is_refused(void **state)
+{
+	static const char *const wrong[] = { "-1", "+1", "1 2", "0x",  "1x", "0xg", "1.5", "ten",
+					     "1K", "1M", "0X1", "1e3", "''", "--",  "x",   "1=2" };
+	char text[40];
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_LEN(wrong); i++) {
+		snprintf(text, sizeof(text), "window=%s", wrong[i]);
+		assert_int_equal(parse(text), -EINVAL);
+		assert_int_equal(error.line, 1);
+		assert_non_null(strstr(error.text, ": must be 1 to 256"));
+	}
+}
+
+static void a_name_has_39_bytes_at_most(void **state)
+{
+	(void)state;
+	takes("job=123456789012345678901234567890123456789");
+	assert_int_equal(strlen(config.run[0].job), CONFIG_NAME_MAX - 1);
+	refuses("job=1234567890123456789012345678901234567890", 1,
+		"line 1: job=1234567890123456789012345678901234567890: "
+		"must be 1 to 39 letters, digits or any of _-.+/");
+	takes("[123456789012345678901234567890123456789]");
+	assert_int_equal(strlen(config.run[0].name), CONFIG_NAME_MAX - 1);
+	refuses("[1234567890123456789012345678901234567890]", 1,
+		"line 1: [1234567890123456789012345678901234567890]: "
+		"a name has 1 to 39 letters, digits or any of _-.+/");
+}
+
+static void a_section_that_is_malformed_is_refused(void **state)
+{
+	(void)state;
+	refuses("[]", 1, "line 1: []: a name has 1 to 39 letters, digits or any of _-.+/");
+	refuses("[a b]", 1, "line 1: [a b]: a name has 1 to 39 letters, digits or any of _-.+/");
+	refuses("[", 1, "line 1: '[' lacks the closing ]");
+	refuses("[a", 1, "line 1: '[a' lacks the closing ]");
+	refuses("[a] seed=1", 1, "line 1: '[a] seed=1' lacks the closing ]");
+	takes(" [ a-1.b+c/d_E ] # fine");
+	assert_string_equal(config.run[0].name, "a-1.b+c/d_E");
+}
+
+static void a_doubled_run_is_refused(void **state)
+{
+	(void)state;
+	refuses("[a]\n[b]\n[a]\n", 3, "line 3: [a] is here twice; names must differ");
+	takes("[a]\n[aa]\n[A]\n");
+	assert_int_equal(config.nruns, 3);
+}
+
+static void a_doubled_key_is_refused(void **state)
+{
+	(void)state;
+	refuses("seed=1\nseed=1\n", 2, "line 2: seed is set twice; keep one of the lines");
+	refuses("[a]\nseed=1\n[b]\nseed=1\nwork=4K\nseed=2", 6,
+		"line 6: seed is set twice; keep one of the lines");
+	refuses("timeout=1\nexit=halt\ntimeout=1\n", 3,
+		"line 3: timeout is set twice; keep one of the lines");
+}
+
+static void a_machine_wide_key_inside_a_run_is_refused(void **state)
+{
+	(void)state;
+	refuses("[a]\nexit=halt\n", 2,
+		"line 2: exit concerns the whole machine: it belongs before the first [name]");
+	refuses("[a]\ncpus=1\n", 2,
+		"line 2: cpus concerns the whole machine: it belongs before the first [name]");
+	refuses("[a]\nverbose=1\n", 2,
+		"line 2: verbose concerns the whole machine: it belongs before the first [name]");
+}
+
+static void a_run_too_many_is_refused(void **state)
+{
+	static char text[CONFIG_RUNS_MAX * 8 + 16];
+	size_t n = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < CONFIG_RUNS_MAX; i++)
+		n += (size_t)sprintf(text + n, "[r%u]\n", i);
+	takes(text);
+	assert_int_equal(config.nruns, CONFIG_RUNS_MAX);
+	assert_string_equal(config.run[CONFIG_RUNS_MAX - 1].name, "r255");
+	sprintf(text + n, "[last]\n");
+	refuses(text, CONFIG_RUNS_MAX + 1,
+		"line 257: [last] is one too many: at most 256 runs fit");
+}
+
+static void a_long_line_is_refused_even_a_comment(void **state)
+{
+	char text[CONFIG_LINE_MAX + 4];
+
+	(void)state;
+	memset(text, '#', sizeof(text));
+	assert_int_equal(parse_bytes(text, CONFIG_LINE_MAX), 0);
+	text[CONFIG_LINE_MAX] = '\r';
+	assert_int_equal(parse_bytes(text, CONFIG_LINE_MAX + 1), 0);
+	text[CONFIG_LINE_MAX] = '#';
+	assert_int_equal(parse_bytes(text, CONFIG_LINE_MAX + 1), -EINVAL);
+	check_error(1, "line 1: '################################################...' is too long; "
+		       "a line has at most 200 bytes");
+}
+
+static void bytes_that_are_not_text_are_refused(void **state)
+{
+	static const char nul[] = "seed=1\n# \0\n";
+	static const char utf16[] = "\xff\xfes\0e\0e\0d\0";
+
+	(void)state;
+	assert_int_equal(parse_bytes(nul, sizeof(nul) - 1), -EINVAL);
+	check_error(2, "line 2: '# ?' holds bytes that are not text");
+	assert_int_equal(parse_bytes("seed=1\0", 7), -EINVAL);
+	check_error(1, "line 1: 'seed=1?' holds bytes that are not text");
+	assert_int_equal(parse_bytes(utf16, sizeof(utf16) - 1), -EINVAL);
+	check_error(1, "line 1: '??s?e?e?d?' holds bytes that are not text");
+	refuses("seed=1\rwork=4K\n", 1, "line 1: 'seed=1?work=4K' holds bytes that are not text");
+	refuses("job=b\xc3\xa4r", 1,
+		"line 1: job=b??r: must be 1 to 39 letters, digits or any of _-.+/");
+}
+
+static void the_region_is_whole_gibs_with_1g_backing(void **state)
+{
+	(void)state;
+	refuses("[a]\n[b]\nregion=1538M\n[c]\n", 2,
+		"line 2: [b]: region=1538M: must be a multiple of 1G with backing=1G; "
+		"or use backing=2M");
+	refuses("region=512M\n", 0,
+		"[run]: region=512M: must be a multiple of 1G with backing=1G; or use backing=2M");
+	takes("region=512M\nbacking=2M\n");
+	takes("region=512M\nbacking=4K\n");
+	takes("region=2G\n");
+}
+
+static void the_work_area_lies_inside_the_region(void **state)
+{
+	(void)state;
+	refuses("backing=2M\n[a]\nregion=32M\n", 2,
+		"line 2: [a]: work=64M from start=8M does not fit into region=32M; "
+		"make work smaller or region larger");
+	refuses("start=1G\nwork=4K\n", 0,
+		"[run]: work=4K from start=1G does not fit into region=1G; "
+		"make work smaller or region larger");
+	refuses("start=1020M\nwork=4100K\n", 0,
+		"[run]: work=4100K from start=1020M does not fit into region=1G; "
+		"make work smaller or region larger");
+	takes("start=1020M\nwork=4M\n");
+	/* What precedes the first run need not hold on its own. */
+	takes("work=2G\n[a]\nregion=3G\n");
+}
+
+static void each_vcpu_has_a_page_to_use(void **state)
+{
+	(void)state;
+	refuses("[a]\nvcpus=3\nwork=8K\n", 1,
+		"line 1: [a]: work=8K with stride=4K has fewer pages than vcpus=3; "
+		"make work larger or stride smaller");
+	refuses("[a]\nvcpus=2\nstride=2M\nwork=2M\n", 1,
+		"line 1: [a]: work=2M with stride=2M has fewer pages than vcpus=2; "
+		"make work larger or stride smaller");
+	takes("vcpus=2\nstride=2M\nwork=2052K\n");
+	takes("vcpus=1\nstride=512G\nwork=4K\n");
+	takes("vcpus=3\nwork=12K\n");
+}
+
+static void after_an_error_the_ending_that_was_chosen_before_holds(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("exit=qemu\nnonsense\n"), -EINVAL);
+	assert_int_equal(config.exit, EXIT_QEMU);
+	assert_int_equal(parse("nonsense\nexit=qemu\n"), -EINVAL);
+	assert_int_equal(config.exit, EXIT_HALT);
+}
+
+/* --- load options -------------------------------------------------------------------------- */
+
+static int override(const char *options)
+{
+	memset(&error, 0x55, sizeof(error));
+	return config_override(&config, options, &error);
+}
+
+static void options_win_over_the_file_in_all_runs(void **state)
+{
+	(void)state;
+	takes("seed=5\nexit=bochs\n[one]\nwindow=3\n[two]\nseed=6\n");
+	assert_int_equal(override("  seed=9\texit=qemu vcpus=2 "), 0);
+	assert_int_equal(config.exit, EXIT_QEMU);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(config.run[i].seed, 9);
+		assert_int_equal(config.run[i].vcpus, 2);
+	}
+	assert_int_equal(config.run[0].window, 3);
+	assert_int_equal(config.run[1].window, 64);
+}
+
+static void no_options_change_nothing(void **state)
+{
+	static struct hv_config before;
+
+	(void)state;
+	takes("seed=5\n[one]\n[two]\n");
+	memcpy(&before, &config, sizeof(before));
+	assert_int_equal(override(""), 0);
+	assert_int_equal(override("  "), 0);
+	assert_memory_equal(&before, &config, sizeof(before));
+}
+
+static void options_are_checked_as_the_file_is(void **state)
+{
+	(void)state;
+	takes("");
+	assert_int_equal(override("seed=1 bakcing=2M"), -EINVAL);
+	check_error(0, "load options: unknown key 'bakcing'; " KNOWN);
+	assert_int_equal(override("window=0"), -EINVAL);
+	check_error(0, "load options: window=0: must be 1 to 256");
+	assert_int_equal(override("seed=1 seed=2"), -EINVAL);
+	check_error(0, "load options: seed is set twice; keep one of the lines");
+	assert_int_equal(override("seed=1 fast"), -EINVAL);
+	check_error(0, "load options: 'fast' is not key=value");
+	assert_int_equal(override("[one]"), -EINVAL);
+	check_error(0, "load options: '[one]' is not key=value");
+	assert_int_equal(override("seed=1\nwork=4K"), -EINVAL);
+	check_error(0, "load options: 'seed=1?work=4K' holds bytes that are not text");
+}
+
+static void options_that_make_a_run_impossible_are_refused(void **state)
+{
+	(void)state;
+	takes("[small]\nbacking=2M\nregion=128M\n");
+	assert_int_equal(override("backing=1G"), -EINVAL);
+	check_error(0, "load options: [small]: region=128M: must be a multiple of 1G with "
+		       "backing=1G; or use backing=2M");
+	takes("[big]\n[small]\nbacking=2M\nregion=128M\n");
+	assert_int_equal(override("work=256M"), -EINVAL);
+	check_error(0, "load options: [small]: work=256M from start=8M does not fit into "
+		       "region=128M; make work smaller or region larger");
+}
+
+/* --- anything at all ----------------------------------------------------------------------- */
+
+static bool is_sound(const struct run_config *run)
+{
+	return memchr(run->name, 0, sizeof(run->name)) && memchr(run->job, 0, sizeof(run->job)) &&
+	       memchr(run->guest, 0, sizeof(run->guest)) && run->name[0] && run->job[0] &&
+	       run->guest[0] && run->region % (2 * MIB) == 0 && run->region >= 2 * MIB &&
+	       run->backing >= PG_LEVEL_4K && run->backing <= PG_LEVEL_1G &&
+	       run->populate >= PG_LEVEL_4K && run->populate <= PG_LEVEL_2M && run->vcpus >= 1 &&
+	       run->vcpus <= 4 && run->policy <= POLICY_NEVER && run->trigger <= TRIGGER_TIME &&
+	       run->order <= ORDER_BUBBLE && run->window >= 1 && run->window <= 256 &&
+	       run->work_start >= 4 * MIB && run->work_start < run->region &&
+	       run->work <= run->region - run->work_start && run->work >= PAGE_SIZE &&
+	       run->stride >= PAGE_SIZE && run->stride % PAGE_SIZE == 0 && run->timeout_ms;
+}
+
+static uint32_t rnd(uint64_t *seed)
+{
+	*seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (uint32_t)(*seed >> 33);
+}
+
+/* Pieces of right and wrong files, put together at random, with some bytes changed. */
+static size_t random_text(char *text, uint64_t *seed)
+{
+	static const char *const piece[] = {
+		"exit=",     "verbose=",   "cpus=",   "job=",    "guest=",  "region=", "backing=",
+		"populate=", "vcpus=",     "budget=", "after=",  "order=",  "window=", "stream=",
+		"start=",    "work=",      "stride=", "seed=",   "timeout", "=",       "#",
+		"[",         "]",          "[a]\n",   "[b]\r\n", "\n",      "\n",      "\n",
+		"0",         "1",          "2\n",     "4K\n",    "2M\n",    "1G\n",    "8M\n",
+		"16M\n",     "unlimited",  "bubble",  "qemu\n",  "0x",      "ff",      "99999999",
+		" ",         "latency=0\n"
+	};
+	size_t n = 0, pieces = rnd(seed) % 24;
+
+	for (size_t i = 0; i < pieces; i++) {
+		const char *s = piece[rnd(seed) % ARRAY_LEN(piece)];
+
+		memcpy(text + n, s, strlen(s));
+		n += strlen(s);
+	}
+	for (unsigned int i = rnd(seed) % 4; n > 0 && i > 1; i--)
+		text[rnd(seed) % n] = (char)rnd(seed);
+	return n;
+}
+
+static void any_text_gives_sound_runs_or_a_message(void **state)
+{
+	uint64_t seed = 3;
+	unsigned int taken = 0, refused = 0;
+	char text[24 * 16];
+
+	(void)state;
+	for (unsigned int i = 0; i < 200000; i++) {
+		size_t bytes = random_text(text, &seed);
+
+		if (parse_bytes(text, bytes)) {
+			assert_int_equal(config.nruns, 0);
+			assert_non_null(memchr(error.text, 0, sizeof(error.text)));
+			assert_true(strlen(error.text) > 10);
+			refused++;
+			continue;
+		}
+		assert_true(config.nruns >= 1 && config.nruns <= CONFIG_RUNS_MAX);
+		for (unsigned int r = 0; r < config.nruns; r++)
+			assert_true(is_sound(&config.run[r]));
+		taken++;
+	}
+	/* Otherwise the pieces are badly chosen. */
+	assert_true(taken > 5000 && refused > 5000);
+}
+
+static void a_message_never_outgrows_its_buffer(void **state)
+{
+	static char text[5000];
+
+	(void)state;
+	for (unsigned int n = 1; n < CONFIG_LINE_MAX; n++) {
+		memset(text, 'k', n);
+		strcpy(text + n, "=1");
+		assert_int_equal(parse_bytes(text, n), -EINVAL);
+		assert_int_equal(parse(text), -EINVAL);
+		assert_true(strlen(error.text) < sizeof(error.text));
+		/* Whole: the list of keys ends with the last of them. */
+		if (n + 2 <= CONFIG_LINE_MAX)
+			assert_non_null(strstr(error.text, "seed, timeout"));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_file_gives_the_documented_defaults),
+		cmocka_unit_test(every_key_reaches_its_field),
+		cmocka_unit_test(every_name_of_an_enumeration_is_taken),
+		cmocka_unit_test(comments_blanks_and_line_ends_of_any_kind_are_fine),
+		cmocka_unit_test(sizes_take_suffixes_and_hexadecimal),
+		cmocka_unit_test(runs_start_from_what_was_said_before_them),
+		cmocka_unit_test(an_unknown_key_is_named_with_the_known_ones),
+		cmocka_unit_test(a_line_that_is_nothing_is_refused),
+		cmocka_unit_test(a_value_of_the_wrong_name_is_answered_with_the_right_ones),
+		cmocka_unit_test(an_empty_value_is_refused),
+		cmocka_unit_test(a_number_out_of_range_is_answered_with_the_range),
+		cmocka_unit_test(what_is_not_a_number_is_refused),
+		cmocka_unit_test(a_name_has_39_bytes_at_most),
+		cmocka_unit_test(a_section_that_is_malformed_is_refused),
+		cmocka_unit_test(a_doubled_run_is_refused),
+		cmocka_unit_test(a_doubled_key_is_refused),
+		cmocka_unit_test(a_machine_wide_key_inside_a_run_is_refused),
+		cmocka_unit_test(a_run_too_many_is_refused),
+		cmocka_unit_test(a_long_line_is_refused_even_a_comment),
+		cmocka_unit_test(bytes_that_are_not_text_are_refused),
+		cmocka_unit_test(the_region_is_whole_gibs_with_1g_backing),
+		cmocka_unit_test(the_work_area_lies_inside_the_region),
+		cmocka_unit_test(each_vcpu_has_a_page_to_use),
+		cmocka_unit_test(after_an_error_the_ending_that_was_chosen_before_holds),
+		cmocka_unit_test(options_win_over_the_file_in_all_runs),
+		cmocka_unit_test(no_options_change_nothing),
+		cmocka_unit_test(options_are_checked_as_the_file_is),
+		cmocka_unit_test(options_that_make_a_run_impossible_are_refused),
+		cmocka_unit_test(any_text_gives_sound_runs_or_a_message),
+		cmocka_unit_test(a_message_never_outgrows_its_buffer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
