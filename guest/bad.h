@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The evils of the payload `bad` that ask the CPU or the hypervisor something. Each returns true if
+ * all answers were right, and says on the console which was not. */
+#ifndef GUEST_BAD_H
+#define GUEST_BAD_H
+
+#include "guest/guest.h"
+
+#define REGISTERS 15 /* rax, rbx, rcx, rdx, rsi, rdi, rbp, r8 .. r15 */
+
+enum {
+	REGISTER_RAX = 0,
+	REGISTER_RDI = 5
+};
+
+/* A hypercall with these values in the registers; they are replaced by those after it. */
+void registers_call(uint64_t registers[REGISTERS]);
+
+bool bad_msr(struct vcpu *me);        /* MSRs that do not exist; CPUID */
+bool bad_vmx(struct vcpu *me);        /* a hypervisor's instructions, where the CPU shows none */
+bool bad_ports(struct vcpu *me);      /* ports where nothing is */
+bool bad_hypercalls(struct vcpu *me); /* numbers and arguments that make no sense */
+bool bad_registers(struct vcpu *me);  /* what an exit may not change */
+bool bad_control(struct vcpu *me);    /* illegal values for control registers and EFER */
+bool bad_exceptions(struct vcpu *me); /* of its own making, which concern nobody else */
+
+#endif

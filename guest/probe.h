@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Trying an instruction that should raise an exception, and going on behind it. One vCPU at a time.
+ *
+ *	PROBE("rdmsr", : : "c"(msr) : "rax", "rdx");
+ *	if (!probe_raised("rdmsr", TRAP_GP, 0)) ...
+ */
+#ifndef GUEST_PROBE_H
+#define GUEST_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest/trap.h"
+
+extern uint64_t probe_resume; /* where to go on after an exception; 0: none is expected */
+
+/* Operands are as in asm(), begin with the first colon, and are written to before the instruction
+ * is tried: outputs that it does not reach keep their value only as "+". */
+#define PROBE(instruction, ...)                                                                    \
+	asm volatile("movq $77f, probe_resume\n\t" instruction "\n77:" __VA_ARGS__)
+
+/* Takes all exceptions from now on. */
+void probe_init(void);
+
+/* Says on the console what the last PROBE() did. True if it was this exception. */
+bool probe_raised(const char *what, uint64_t vector, uint64_t error);
+
+/* CR2 at the last exception. */
+uint64_t probe_fault_address(void);
+
+/* Says on the console what was found where what was expected. True if they are equal. */
+bool probe_equal(const char *what, uint64_t found, uint64_t expected);
+
+#endif
