@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+# What the tests of the second stage need beside the pure sources.
+
+EPT_MODEL := $(addprefix tests/host/model/,toy.c tlb.c reference.c world.c steps.c)
+
+test_ept_explore_SRCS := $(EPT_MODEL) tests/host/model/explore.c

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/* The flat reference model. See tests/host/model/reference.h. */
+#include <string.h>
+
+#include "mm/err.h"
+#include "tests/host/model/reference.h"
+
+struct span {
+	gfn_t start;
+	gfn_t end;
+};
+
+/* The records of the slot of `level` that covers gfn. */
+static struct span slot_span(const struct reference *ref, gfn_t gfn, unsigned int level)
+{
+	uint64_t frames = fmt_frames(ref->fmt, (enum pg_level)level);
+	gfn_t start = ALIGN_DOWN(gfn, frames);
+
+	return (struct span){ start, MIN(start + frames, ref->npages) };
+}
+
+void ref_init(struct reference *ref, const struct ept_format *fmt, enum pg_level leaf_max,
+	      struct ref_page *page, uint64_t npages)
+{
+	*ref = (struct reference){ fmt, leaf_max, npages, page };
+	memset(page, 0, npages * sizeof(*page));
+	for (uint64_t i = 0; i < npages; i++)
+		page[i].level = fmt->top;
+}
+
+/* What covers gfn becomes pieces one level smaller, until they have `level`. */
+static void shrink(struct reference *ref, gfn_t gfn, unsigned int level)
+{
+	while (ref->page[gfn].level > level) {
+		struct span s = slot_span(ref, gfn, ref->page[gfn].level);
+
+		for (gfn_t i = s.start; i < s.end; i++)
+			ref->page[i].level--;
+	}
+}
+
+static enum pg_level fit(const struct reference *ref, gfn_t gfn, uint64_t frames, uint64_t backing)
+{
+	unsigned int level = ref->leaf_max;
+
+	for (; level > PG_LEVEL_4K; level--) {
+		uint64_t n = fmt_frames(ref->fmt, (enum pg_level)level);
+
+		if (frames >= n && gfn % n == 0 && (backing >> PAGE_SHIFT) % n == 0 &&
+		    ref->page[gfn].level >= level)
+			break;
+	}
+	return (enum pg_level)level;
+}
+
+int ref_map(struct reference *ref, gfn_t gfn, uint64_t frames, uint64_t backing, unsigned int perms,
+	    enum ept_memtype memtype, enum ept_kind kind)
+{
+	gfn_t end = gfn + frames;
+
+	for (gfn_t i = gfn; i < end; i++)
+		if (ref->page[i].kind != EPT_NONE)
+			return -EEXIST;
+	while (gfn < end) {
+		enum pg_level level = fit(ref, gfn, end - gfn, backing);
+		uint64_t n = fmt_frames(ref->fmt, level);
+
+		shrink(ref, gfn, level);
+		for (uint64_t i = 0; i < n; i++)
+			ref->page[gfn + i] = (struct ref_page){
+				.frame = backing + (i << PAGE_SHIFT),
+				.kind = (uint8_t)kind,
+				.level = (uint8_t)level,
+				.perms = (uint8_t)perms,
+				.memtype = (uint8_t)memtype,
+			};
+		gfn += n;
+		backing += n << PAGE_SHIFT;
+	}
+	return 0;
+}
+
+static void cut(struct reference *ref, gfn_t edge)
+{
+	unsigned int level = ref->leaf_max;
+
+	if (edge >= ref->npages || ref->page[edge].kind == EPT_NONE)
+		return;
+	while (edge % fmt_frames(ref->fmt, (enum pg_level)level))
+		level--;
+	shrink(ref, edge, level);
+}
+
+void ref_unmap(struct reference *ref, gfn_t gfn, uint64_t frames)
+{
+	gfn_t end = gfn + frames;
+
+	cut(ref, gfn);
+	cut(ref, end);
+	for (gfn_t i = gfn; i < end; i++)
+		ref->page[i] = (struct ref_page){ .level = ref->page[i].level };
+	/* Tables that lie wholly in the range are dropped. */
+	for (unsigned int level = PG_LEVEL_2M; level <= ref->fmt->top; level++) {
+		uint64_t n = fmt_frames(ref->fmt, (enum pg_level)level);
+
+		for (gfn_t i = ALIGN_UP(gfn, n); i + n <= end; i += n)
+			for (gfn_t j = i; j < i + n && ref->page[j].level < level; j++)
+				ref->page[j].level = (uint8_t)level;
+	}
+}
+
+/* What a page that does not wait for its contents answers to who wants to fill it. */
+static int not_absent(const struct ref_page *p)
+{
+	switch (p->kind) {
+	case EPT_PRESENT:
+		return -EEXIST;
+	case EPT_FILLING:
+		return -EBUSY;
+	case EPT_POISON:
+		return -EHWPOISON;
+	case EPT_NONE:
+		return -ENOENT;
+	default:
+		return 0;
+	}
+}
+
+int ref_request(struct reference *ref, gfn_t gfn)
+{
+	struct ref_page *p = &ref->page[gfn];
+	int err = not_absent(p);
+
+	if (err)
+		return err;
+	if (p->requested)
+		return -EALREADY;
+	shrink(ref, gfn, PG_LEVEL_4K);
+	p->requested = true;
+	return 0;
+}
+
+int ref_fill(struct reference *ref, gfn_t gfn, enum pg_level level)
+{
+	uint64_t n = fmt_frames(ref->fmt, level);
+	int err;
+
+	if (gfn % n)
+		return -EINVAL;
+	if (ref->page[gfn].level < level)
+		return -E2BIG;
+	err = not_absent(&ref->page[gfn]);
+	if (err)
+		return err;
+	shrink(ref, gfn, level);
+	for (uint64_t i = 0; i < n; i++)
+		ref->page[gfn + i].kind = EPT_FILLING;
+	return 0;
+}
+
+bool ref_publish(struct reference *ref, gfn_t gfn, enum pg_level level, uint8_t content)
+{
+	uint64_t n = fmt_frames(ref->fmt, level);
+	struct span s;
+
+	for (uint64_t i = 0; i < n; i++) {
+		struct ref_page *p = &ref->page[gfn + i];
+
+		p->kind = EPT_PRESENT;
+		p->requested = false;
+		p->must = 0;
+		p->may = 0;
+		p->content = content;
+		p->fills++;
+	}
+	if (level >= ref->leaf_max)
+		return false;
+	s = slot_span(ref, gfn, level + 1u);
+	for (gfn_t i = s.start; i < s.end; i++)
+		if (ref->page[i].kind != EPT_PRESENT || ref->page[i].level != level)
+			return false;
+	return true;
+}
+
+void ref_give_up(struct reference *ref, gfn_t gfn, enum pg_level level)
+{
+	for (uint64_t i = 0; i < fmt_frames(ref->fmt, level); i++)
+		ref->page[gfn + i].kind = EPT_ABSENT;
+}
+
+int ref_split(struct reference *ref, gfn_t gfn, enum pg_level level)
+{
+	const struct ref_page *p = &ref->page[gfn];
+
+	if (p->kind == EPT_NONE)
+		return -ENOENT;
+	if (p->kind == EPT_POISON)
+		return -EHWPOISON;
+	if (p->level > level && p->kind == EPT_FILLING)
+		return -EBUSY;
+	shrink(ref, gfn, level);
+	return 0;
+}
+
+/* Why the pieces of a slot, all present and of one size, cannot be one. */
+static int unlike(const struct reference *ref, struct span s, unsigned int level)
+{
+	const struct ref_page *first = &ref->page[s.start];
+	bool mixed = false;
+
+	if (first->frame % (fmt_frames(ref->fmt, (enum pg_level)level) << PAGE_SHIFT))
+		return -EINVAL;
+	for (gfn_t i = s.start; i < s.end; i++) {
+		const struct ref_page *p = &ref->page[i];
+
+		if (p->frame != first->frame + ((i - s.start) << PAGE_SHIFT))
+			return -EINVAL;
+		mixed |= p->perms != first->perms || p->memtype != first->memtype;
+	}
+	return mixed ? -EFAULT : 0;
+}
+
+static int obstacle(const struct reference *ref, struct span s, unsigned int level)
+{
+	uint64_t n = fmt_frames(ref->fmt, (enum pg_level)(level - 1));
+
+	for (gfn_t i = s.start; i < s.end; i += n) {
+		const struct ref_page *p = &ref->page[i];
+
+		if (p->level < level - 1)
+			return -EAGAIN; /* a smaller table stands in the way */
+		if (p->kind == EPT_POISON)
+			return -EHWPOISON;
+		if (p->kind == EPT_FILLING)
+			return -EBUSY;
+		if (p->kind != EPT_PRESENT)
+			return -ENOENT;
+	}
+	return unlike(ref, s, level);
+}
+
+static int collapse_slot(struct reference *ref, gfn_t gfn, unsigned int level)
+{
+	struct span s = slot_span(ref, gfn, level);
+	uint8_t may = 0;
+	int err;
+
+	if (ref->page[gfn].level >= level)
+		return 0;
+	err = obstacle(ref, s, level);
+	if (err)
+		return err;
+	for (gfn_t i = s.start; i < s.end; i++)
+		may |= ref->page[i].may;
+	for (gfn_t i = s.start; i < s.end; i++) {
+		ref->page[i].may = may;
+		ref->page[i].level = (uint8_t)level;
+	}
+	return 1;
+}
+
+int ref_collapse(struct reference *ref, gfn_t gfn, enum pg_level level)
+{
+	struct span s = slot_span(ref, gfn, level);
+	int n = 0, r;
+
+	for (unsigned int l = PG_LEVEL_2M; l <= level; l++) {
+		int err = 0;
+
+		for (gfn_t i = s.start; i < s.end; i += fmt_frames(ref->fmt, (enum pg_level)l)) {
+			r = collapse_slot(ref, i, l);
+			n += MAX(r, 0);
+			err = err ? err : MIN(r, 0);
+		}
+		if (err)
+			return err;
+	}
+	while (n > 0 && level < ref->leaf_max) {
+		level++;
+		r = collapse_slot(ref, gfn, level);
+		if (r <= 0)
+			break;
+		n += r;
+	}
+	return n;
+}
+
+void ref_collapse_range(struct reference *ref, gfn_t gfn, uint64_t frames,
+			struct ept_collapse_result *result)
+{
+	gfn_t end = gfn + frames;
+
+	*result = (struct ept_collapse_result){ 0 };
+	for (unsigned int level = PG_LEVEL_2M; level <= ref->leaf_max; level++) {
+		uint64_t n = fmt_frames(ref->fmt, (enum pg_level)level);
+
+		for (gfn_t i = ALIGN_UP(gfn, n); i + n <= end; i += n) {
+			int r = collapse_slot(ref, i, level);
+
+			result->collapsed += r == 1;
+			result->hole += r == -ENOENT;
+			result->poison += r == -EHWPOISON;
+			result->mixed += r == -EFAULT;
+			result->scattered += r == -EINVAL;
+			result->busy += r == -EBUSY;
+		}
+	}
+}
+
+int ref_poison(struct reference *ref, gfn_t gfn)
+{
+	struct ref_page *p = &ref->page[gfn];
+	int err = ref_split(ref, gfn, PG_LEVEL_4K);
+
+	if (err)
+		return err == -EHWPOISON ? -EALREADY : err;
+	p->kind = EPT_POISON;
+	p->requested = false;
+	p->must = 0;
+	p->may = 0;
+	return 0;
+}
+
+void ref_note(struct reference *ref, gfn_t gfn, uint64_t frames, uint8_t bits)
+{
+	for (uint64_t i = 0; i < frames && gfn + i < ref->npages; i++)
+		if (ref->page[gfn + i].kind == EPT_PRESENT)
+			ref->page[gfn + i].may |= bits;
+}
+
+void ref_census(const struct reference *ref, struct ept_census *census)
+{
+	*census = (struct ept_census){ 0 };
+	for (gfn_t i = 0; i < ref->npages;) {
+		const struct ref_page *p = &ref->page[i];
+
+		census->kind[p->kind][p->level]++;
+		i += fmt_frames(ref->fmt, (enum pg_level)p->level);
+	}
+}
+
+const char *ref_compare(const struct reference *ref, gfn_t gfn, const struct ept_state *s,
+			bool exact)
+{
+	const struct ref_page *p = &ref->page[gfn];
+	uint64_t frames = fmt_frames(ref->fmt, s->level);
+	uint8_t ad = (s->accessed ? REF_ACCESSED : 0) | (s->dirty ? REF_DIRTY : 0);
+
+	if (s->kind != p->kind)
+		return "wrong kind";
+	if (s->level != p->level)
+		return "wrong level";
+	if (s->kind == EPT_NONE)
+		return NULL;
+	if (s->frame.v + (gfn % frames << PAGE_SHIFT) != p->frame)
+		return "wrong frame";
+	if (s->perms != p->perms)
+		return "wrong permissions";
+	if (s->memtype != p->memtype)
+		return "wrong memory type";
+	if (s->requested != p->requested)
+		return "wrong requested flag";
+	if (ad & ~p->may)
+		return "an accessed or dirty bit that nobody set";
+	if (exact && p->must & ~ad)
+		return "an accessed or dirty bit was lost";
+	return NULL;
+}
