@@ -4,11 +4,18 @@
 #ifndef MM_APIC_H
 #define MM_APIC_H
 
+#include "mm/machine.h"
 #include "mm/types.h"
 
-#define VECTOR_KICK	0xf0 /* "leave the guest and look" */
-#define VECTOR_TIMER	0xf1
+#define VECTOR_KICK     0xf0 /* "leave the guest and look" */
+#define VECTOR_TIMER    0xf1
 #define VECTOR_SPURIOUS 0xff
+
+/* Where the APIC's page is mapped, uncached (mm/machine.h); not used in x2APIC mode. */
+#define APIC_MAP MMIO_MAP
+
+/* Where the APIC's page lies. */
+hpa_t apic_base(void);
 
 /* On each CPU, once: enables it. The boot CPU's call comes after its page is mapped. */
 void apic_init(void);
@@ -23,6 +30,9 @@ void apic_nmi(uint32_t apic_id);
 /* INIT, then two start-up messages for the page at `trampoline` (below 1 MiB, 4 KiB aligned), with
  * the waits that the SDM asks for (vol. 3A, "MP Initialization"). */
 void apic_start(uint32_t apic_id, hpa_t trampoline, uint64_t tsc_khz);
+
+/* Sends INIT alone: the CPU waits for a start-up message and does nothing else. */
+void apic_park(uint32_t apic_id);
 
 /* One-shot timer: VECTOR_TIMER comes after `ticks` of the bus clock; 0 disarms. */
 void apic_timer(uint32_t ticks);

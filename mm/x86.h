@@ -121,11 +121,14 @@ static inline _Noreturn void x86_stop(void)
 #define MSR_KERNEL_GS_BASE 0xc0000102
 
 #define CR0_PE (1u << 0)
+#define CR0_MP (1u << 1)
+#define CR0_ET (1u << 4)
 #define CR0_NE (1u << 5)
 #define CR0_WP (1u << 16)
 #define CR0_PG (1u << 31)
 
 #define CR4_PAE	       (1u << 5)
+#define CR4_MCE	       (1u << 6)
 #define CR4_PGE	       (1u << 7)
 #define CR4_OSFXSR     (1u << 9)
 #define CR4_OSXMMEXCPT (1u << 10)

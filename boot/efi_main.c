@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Where the firmware enters: ask it everything, take what is needed, leave it. */
+#include "boot/firmware.h"
+
+struct firmware firmware;
+
+static struct boot_info info;
+static struct boot_plan plan;
+
+static void firmware_meet(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
+{
+	static EFI_GUID loaded_image = LOADED_IMAGE_PROTOCOL;
+	EFI_STATUS status;
+
+	firmware.image = image;
+	firmware.st = st;
+	firmware.bs = st->BootServices;
+	status = firmware.bs->HandleProtocol(image, &loaded_image, (void **)&firmware.loaded);
+	if (EFI_ERROR(status))
+		refuse("the firmware does not say where it loaded Cleave from");
+	info.image_base = (uintptr_t)firmware.loaded->ImageBase;
+	info.image_bytes = ALIGN_UP(firmware.loaded->ImageSize, PAGE_SIZE);
+}
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
+{
+	struct memory_map map = { 0 };
+
+	firmware_meet(image, st);
+	options_load(&info.config);
+	cpu_require();
+	modules_load(&info);
+	acpi_load(&info, &plan);
+	info.tsc_khz = tsc_measure();
+	place_plan(&plan);
+	boot_services_exit(&map);
+	memmap_usable(&map, &plan.usable);
+	memmap_ram(&map, &plan.ram);
+	enter(&info, &plan);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* The local APIC of each CPU: see mm/apic.h. */
+#include "mm/apic.h"
+
+#include "mm/lock.h"
+#include "mm/machine.h"
+#include "mm/x86.h"
+
+#define APIC_BASE_EXTD   (UINT64_C(1) << 10)
+#define APIC_BASE_ENABLE (UINT64_C(1) << 11)
+
+/* Registers by their offset in the page; in x2APIC mode MSR 0x800 + offset / 16. */
+#define REG_ID           0x020
+#define REG_VERSION      0x030
+#define REG_TPR          0x080
+#define REG_EOI          0x0b0
+#define REG_SVR          0x0f0
+#define REG_ICR          0x300
+#define REG_ICR_HIGH     0x310
+#define REG_LVT_TIMER    0x320
+#define REG_LVT_THERMAL  0x330
+#define REG_LVT_PERF     0x340
+#define REG_LVT_LINT0    0x350
+#define REG_LVT_LINT1    0x360
+#define REG_LVT_ERROR    0x370
+#define REG_TIMER_COUNT  0x380
+#define REG_TIMER_DIVIDE 0x3e0
+
+#define SVR_ENABLE  0x100
+#define LVT_MASKED  0x10000
+#define DIVIDE_BY_1 0xb
+
+#define ICR_NMI     0x400
+#define ICR_INIT    0x500
+#define ICR_STARTUP 0x600
+#define ICR_BUSY    0x1000
+#define ICR_ASSERT  0x4000
+
+#define PIC1_DATA 0x21
+#define PIC2_DATA 0xa1
+
+/* Chosen by the boot CPU, the same for all. */
+static bool x2apic;
+
+static volatile uint32_t *reg_at(uint32_t reg)
+{
+	return (volatile uint32_t *)(uintptr_t)(APIC_MAP + reg);
+}
+
+static uint32_t reg_read(uint32_t reg)
+{
+	return x2apic ? (uint32_t)x86_rdmsr(0x800 + reg / 16) : *reg_at(reg);
+}
+
+static void reg_write(uint32_t reg, uint32_t value)
+{
+	if (x2apic)
+		x86_wrmsr(0x800 + reg / 16, value);
+	else
+		*reg_at(reg) = value;
+}
+
+/* A message that the bus never takes is given up: a kick is repeated by whoever waits for it. */
+static void wait_idle(void)
+{
+	for (unsigned int i = 0; i < 1000000 && *reg_at(REG_ICR) & ICR_BUSY; i++)
+		cpu_relax();
+}
+
+static void send(uint32_t to, uint32_t command)
+{
+	if (x2apic) {
+		/* WRMSR to an x2APIC register does not wait for earlier stores by itself. */
+		__asm__ volatile("mfence" : : : "memory");
+		x86_wrmsr(0x800 + REG_ICR / 16, (uint64_t)to << 32 | command);
+		return;
+	}
+	wait_idle();
+	*reg_at(REG_ICR_HIGH) = to << 24;
+	*reg_at(REG_ICR) = command;
+	wait_idle();
+}
+
+static void delay(uint64_t us, uint64_t tsc_khz)
+{
+	uint64_t start = x86_rdtsc(), ticks = us * tsc_khz / 1000;
+
+	while (x86_rdtsc() - start < ticks)
+		cpu_relax();
+}
+
+hpa_t apic_base(void)
+{
+	return hpa(x86_rdmsr(MSR_APIC_BASE) & UINT64_C(0xffffff000));
+}
+
+void apic_init(void)
+{
+	static const uint16_t lvt[] = { REG_LVT_TIMER, REG_LVT_LINT0, REG_LVT_LINT1,
+					REG_LVT_ERROR };
+	uint64_t base = x86_rdmsr(MSR_APIC_BASE);
+	unsigned int last;
+
+	if (base & APIC_BASE_EXTD)
+		x2apic = true;
+	/* x2APIC mode is entered from the enabled xAPIC mode only. */
+	x86_wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE);
+	if (x2apic)
+		x86_wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_EXTD);
+	/* Whatever the firmware's interrupt controllers still have in store stays outside. */
+	x86_outb(PIC1_DATA, 0xff);
+	x86_outb(PIC2_DATA, 0xff);
+	reg_write(REG_SVR, SVR_ENABLE | VECTOR_SPURIOUS);
+	for (unsigned int i = 0; i < ARRAY_LEN(lvt); i++)
+		reg_write(lvt[i], LVT_MASKED);
+	last = reg_read(REG_VERSION) >> 16 & 0xff;
+	if (last >= 4)
+		reg_write(REG_LVT_PERF, LVT_MASKED);
+	if (last >= 5)
+		reg_write(REG_LVT_THERMAL, LVT_MASKED);
+	reg_write(REG_TPR, 0);
+}
+
+uint32_t apic_id(void)
+{
+	return x2apic ? reg_read(REG_ID) : reg_read(REG_ID) >> 24;
+}
+
+void apic_eoi(void)
+{
+	reg_write(REG_EOI, 0);
+}
+
+void apic_kick(uint32_t to)
+{
+	send(to, ICR_ASSERT | VECTOR_KICK);
+}
+
+void apic_nmi(uint32_t to)
+{
+	send(to, ICR_ASSERT | ICR_NMI);
+}
+
+void apic_park(uint32_t to)
+{
+	send(to, ICR_ASSERT | ICR_INIT);
+}
+
+void apic_start(uint32_t to, hpa_t trampoline, uint64_t tsc_khz)
+{
+	uint32_t page = (uint32_t)(trampoline.v >> PAGE_SHIFT);
+
+	send(to, ICR_ASSERT | ICR_INIT);
+	delay(10000, tsc_khz);
+	for (unsigned int i = 0; i < 2; i++) {
+		send(to, ICR_ASSERT | ICR_STARTUP | page);
+		delay(200, tsc_khz);
+	}
+}
+
+void apic_timer(uint32_t ticks)
+{
+	reg_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
+	reg_write(REG_LVT_TIMER, ticks ? VECTOR_TIMER : LVT_MASKED);
+	reg_write(REG_TIMER_COUNT, ticks);
+}
