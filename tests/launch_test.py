@@ -128,8 +128,8 @@ class Choice(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.top)
 
     def facts(self, flags, nested="Y", device=True):
-        for name, text in (("cpuinfo", f"processor\t: 0\nflags\t\t: fpu {flags} sse\n"
-                            "vmx flags\t: vnmi vmx ept\n"), ("nested", f"{nested}\n")):
+        for name, text in (("cpuinfo", f"vmx flags\t: vnmi vmx ept\nflags\t\t: fpu {flags} sse\n"
+                            "bugs\t: vmx\n"), ("nested", f"{nested}\n")):
             with open(os.path.join(self.top, name), "w", encoding="ascii") as file:
                 file.write(text)
         path = os.path.join(self.top, "kvm")
@@ -254,7 +254,9 @@ class Verdicts(Sandbox):
         self.assertEqual(done.returncode, 124)
         self.assertLess(time.monotonic() - start, 8)
         self.assertIn("after 1 s", done.stdout)
-        self.assertIn("cleave: here", done.stdout.partition("end of the serial log")[2])
+        tail = done.stdout.partition("end of the serial log")[2]
+        self.assertIn("\n| cleave: here\n", tail)
+        self.assertNotIn("\ncleave:", tail)
         self.assertFalse(alive(self.emulator()))
 
     def test_a_machine_that_stays_after_its_verdict_is_124(self):

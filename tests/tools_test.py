@@ -1,0 +1,396 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of the tools around the launcher: setup, mkimage, the checks and the test runners."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import tap
+
+layers = tap.load("tools/check-layers")
+check = tap.load("tools/check")
+wrong_machine = tap.load("tests/machine/wrong_machine")
+
+
+class Sandbox(unittest.TestCase):
+    def setUp(self):
+        self.top = tempfile.mkdtemp(prefix="tools-test-")
+        self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.top, name)
+
+    def write(self, name, text, mode=0o644):
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def run_tool(self, tool, *args, **env):
+        return subprocess.run([os.path.join(tap.ROOT, tool), *args], text=True, timeout=60,
+                              env={**os.environ, **env}, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+class Setup(Sandbox):
+    """With a PATH that has next to nothing: gdb, the only witness of "debug", is missing."""
+    APT = """#!/bin/sh
+echo "$DEBIAN_FRONTEND $*" >> {top}/calls
+case "$*" in
+*update*) : > {top}/updated ;;
+*" install "*gdb*) [ -e {top}/updated ] && {ln} -s /bin/sh {top}/bin/gdb ;;
+esac
+"""
+
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.path("bin"))
+        for program in ("sh", "sort", "tr", "env"):
+            os.symlink(shutil.which(program), self.path(f"bin/{program}"))
+
+    def setup(self, *args, uid=0, apt=True, sudo=None):
+        self.write("bin/id", f"#!/bin/sh\necho {uid}\n", 0o755)
+        if apt:
+            self.write("bin/apt-get", self.APT.format(top=self.top, ln=shutil.which("ln")), 0o755)
+        if sudo is not None:
+            self.write("bin/sudo", sudo, 0o755)
+        return self.run_tool("tools/setup", *args, PATH=self.path("bin"))
+
+    def test_setup_is_quiet_and_quick_when_nothing_is_missing(self):
+        for program in ("gdb", "apt-get"):
+            self.write(f"bin/{program}", "#!/bin/sh\nexit 9\n", 0o755)
+        start = time.monotonic()
+        done = self.setup("debug", apt=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        self.assertLess(time.monotonic() - start, 0.2)
+
+    def test_setup_installs_as_root_and_fetches_the_lists_only_if_it_must(self):
+        self.assertEqual(self.setup("debug").returncode, 0)
+        self.assertEqual([line.split()[-1] for line in self.read("calls").splitlines()],
+                         ["gdb", "update", "gdb"])
+        self.assertTrue(self.read("calls").startswith("noninteractive "))
+        os.unlink(self.path("bin/gdb"))
+        self.setup("debug")
+        self.assertEqual(self.read("calls").count("update"), 1)
+
+    def test_setup_installs_with_sudo_that_asks_nothing(self):
+        sudo = '#!/bin/sh\necho sudo >> %s\n[ "$1" = -n ] && shift && exec "$@"\n'
+        os.symlink(shutil.which("true"), self.path("bin/true"))
+        done = self.setup("debug", uid=1000, sudo=sudo % self.path("sudo-calls"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("sudo", self.read("sudo-calls"))
+
+    def test_setup_prints_the_one_line_without_root_and_sudo(self):
+        for sudo in (None, "#!/bin/sh\nexit 1\n"):
+            done = self.setup("debug", uid=1000, sudo=sudo)
+            self.assertEqual((done.returncode, done.stdout),
+                             (1, "sudo apt-get install -y --no-install-recommends gdb\n"))
+            self.assertFalse(os.path.exists(self.path("calls")))
+
+    def test_setup_check_installs_nothing(self):
+        done = self.setup("--check", "debug")
+        self.assertEqual((done.returncode, done.stdout),
+                         (1, "apt-get install -y --no-install-recommends gdb\n"))
+        self.assertFalse(os.path.exists(self.path("calls")))
+
+    def test_setup_that_does_not_help_is_a_failure(self):
+        self.write("bin/apt-get", "#!/bin/sh\nexit 0\n", 0o755)
+        self.assertEqual(self.setup("debug", apt=False).returncode, 1)
+
+    def test_setup_names_what_is_missing_where_there_is_no_apt(self):
+        done = self.setup("debug", "build", apt=False)
+        self.assertEqual(done.returncode, 1)
+        for name in ("gdb", "nasm", "mtools"):
+            self.assertIn(name, done.stderr)
+
+    def test_setup_refuses_an_unknown_group(self):
+        done = self.setup("debug", "kitchen")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("kitchen", done.stderr)
+
+
+class Image(Sandbox):
+    def setUp(self):
+        super().setUp()
+        self.efi, self.config = self.write("a.efi", "MZ"), self.write("a.cfg", "seed=1\n")
+        self.image = self.path("disk.img")
+
+    def mkimage(self, *payloads, **env):
+        return self.run_tool("tools/mkimage", self.image, self.efi, self.config, *payloads, **env)
+
+    def refused(self, word, *payloads):
+        self.write("disk.img", "the old one")
+        done = self.mkimage(*payloads)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(word, done.stderr)
+        self.assertEqual(self.read("disk.img"), "the old one")
+        self.assertEqual([n for n in os.listdir(self.top) if n.startswith(".image")], [])
+
+    def test_an_image_grows_with_its_payloads(self):
+        big = self.path("big.bin")
+        with open(big, "wb") as file:
+            file.truncate(40 << 20)
+        self.assertEqual(self.mkimage().returncode, 0)
+        small = os.path.getsize(self.image)
+        self.assertEqual(self.mkimage(big).returncode, 0)
+        self.assertGreater(os.path.getsize(self.image), 40 << 20)
+        for size in (small, os.path.getsize(self.image)):
+            self.assertEqual(size % (16 * 63 * 512), 0)
+
+    def test_two_payloads_of_one_name_are_refused(self):
+        self.refused("same name", self.write("x/a.bin", "1"), self.write("y/A.bin", "2"))
+
+    def test_a_payload_that_is_not_bin_is_refused(self):
+        self.refused(".bin", self.write("a.elf", "1"))
+
+    def test_a_missing_payload_leaves_the_old_image(self):
+        self.refused("gone.bin", self.path("gone.bin"))
+
+    def test_a_failing_tool_leaves_the_old_image(self):
+        self.write("bin/mcopy", "#!/bin/sh\necho no luck; exit 1\n", 0o755)
+        self.addCleanup(os.environ.__setitem__, "PATH", os.environ["PATH"])
+        os.environ["PATH"] = f"{self.path('bin')}:{os.environ['PATH']}"
+        self.refused("no luck")
+
+
+class Layers(Sandbox):
+    def complaints(self):
+        return [c for _, found in layers.check_layers(self.top) for c in found]
+
+    def test_a_tree_that_keeps_to_the_layers_passes(self):
+        for path, text in (("mm/types.h", "#include <stdint.h>\n"),
+                           ("mm/x86.h", '#include "mm/types.h"\n'),
+                           ("mm/kmap.c", '#include "x86.h"\n__asm__ ("nop");\n'),
+                           ("ept/ept.h", '#include "mm/types.h"\n'),
+                           ("hv/abi.h", "#include <stdint.h>\n"),
+                           ("hv/vmx.c", '#include "ept/ept.h"\n#include "mm/x86.h"\n'),
+                           ("boot/main.c", '#include <efi.h>\n#include "hv/vmx.c"\n'),
+                           ("guest/seq.c", '#include "hv/abi.h"\n'),
+                           ("guest/start.asm", '%include "abi.inc"\n')):
+            self.write(path, text)
+        self.assertEqual(self.complaints(), [])
+
+    def test_each_violation_of_the_layers_is_found(self):
+        for path in ("mm/types.h", "mm/x86.h", "ept/ept.h", "hv/hv.h", "hv/abi.h", "boot/b.h",
+                     "guest/lib.h", "tools/t.h"):
+            self.write(path, "")
+        for path, text in (("mm/frame.c", '#include "mm/x86.h"'),
+                           ("mm/lock.h", '__asm__ volatile ("pause");'),
+                           ("mm/kmap.h", '#include "hv/hv.h"'),
+                           ("ept/map.c", '#include "mm/x86.h"'),
+                           ("ept/walk.c", '  #  include "hv/hv.h"'),
+                           ("ept/iter.h", "#include <stdio.h>"),
+                           ("hv/vmx.c", '#include "boot/b.h"'),
+                           ("hv/efi.c", "#include <efi.h>"),
+                           ("hv/wire.h", '#include "mm/types.h"'),
+                           ("guest/seq.c", '#include "hv/hv.h"'),
+                           ("guest/pair.c", '#include "mm/types.h"'),
+                           ("guest/start.asm", '%include "boot/b.h"'),
+                           ("boot/main.c", '#include "guest/lib.h"'),
+                           ("boot/exit.c", '#include "tools/t.h"'),
+                           ("boot/acpi.c", '#include "nowhere.h"')):
+            target = self.write(path, text + "\n")
+            found = self.complaints()
+            self.assertEqual([c.partition(":")[0] for c in found], [path], found)
+            os.unlink(target)
+
+    def test_a_header_that_needs_another_does_not_compile_alone(self):
+        self.write("mm/types.h", "typedef int gpa_t;\n")
+        self.write("mm/good.h", '#include "mm/types.h"\nextern gpa_t a;\n')
+        self.write("mm/bad.h", "extern gpa_t b;\n")
+        bad = [name for name, found in layers.check_headers(self.top, "gcc") if found]
+        self.assertEqual(bad, ["mm/bad.h compiles alone with gcc"])
+
+    def test_a_tree_with_violations_is_not_ok(self):
+        self.write("ept/map.c", '#include "hv/hv.h"\n')
+        done = self.run_tool("tools/check-layers", "--root", self.top)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("not ok layer ept", done.stdout)
+
+
+class Rules(Sandbox):
+    LICENCE = "/* SPDX-License-Identifier: MIT */\n"
+
+    def setUp(self):
+        super().setUp()
+        for name in (".clang-format", check.SUPPRESSIONS):
+            self.write(name, "")
+            shutil.copy(os.path.join(tap.ROOT, name), self.path(name))
+        self.write("mm/a.c", self.LICENCE + "int a(void);\n\nint a(void)\n{\n\treturn 1;\n}\n")
+
+    def failing(self):
+        lines = self.run_tool("tools/check", "--root", self.top).stdout.splitlines()
+        self.assertEqual(len([line for line in lines if not line.startswith("#")]),
+                         len(check.CHECKS))
+        return [line.removeprefix("not ok ") for line in lines if line.startswith("not ok")]
+
+    def test_a_clean_tree_passes_every_check(self):
+        self.assertEqual(self.failing(), [])
+
+    def test_each_breach_of_the_rules_is_found(self):
+        code = "int a(int *p)\n{\n\tint *q = 0;\n\n\treturn *p + *q;\n}\n"
+        for path, text, claim in (
+                ("mm/b.c", self.LICENCE + "int  b;\n", "C files are formatted"),
+                ("mm/b.c", self.LICENCE + code, "cppcheck"),
+                ("mm/b.c", self.LICENCE + "int b;\n" * 451, "no file has more"),
+                ("mm/b.c", self.LICENCE + "#ifdef X\nint b;\n#endif\n", "no conditional"),
+                ("mm/b.c", self.LICENCE + "/* TO" "DO: more */\n", "nothing is left"),
+                ("mm/b.c", "int b;\n", "each file names its licence"),
+                ("tools/b", "#!/usr/bin/env python3\n# SPDX-License-Identifier: MIT\nx = (\n",
+                 "Python scripts parse"),
+                ("tools/b", "#!/bin/sh\n# SPDX-License-Identifier: MIT\nif\n",
+                 "shell scripts parse")):
+            target = self.write(path, text)
+            failing = self.failing()
+            self.assertEqual(len(failing), 1, failing)
+            self.assertTrue(failing[0].startswith(claim) and path in failing[0], failing)
+            os.unlink(target)
+
+
+class Aggregator(Sandbox):
+    def groups(self, *options, **commands):
+        done = self.run_tool("tests/run", "--logs", self.path("logs"), *options,
+                             *(f"{name}={command}" for name, command in commands.items()))
+        return done, done.stdout.splitlines()
+
+    def sums(self, command, *options):
+        done, lines = self.groups(*options, g=command)
+        self.assertEqual(done.returncode, 0 if " 0 failed" in lines[-1] else 1)
+        return lines[-1]
+
+    def tap(self, *lines):
+        return "printf '%s\\n' " + " ".join(f"'{line}'" for line in lines)
+
+    def test_both_ways_of_numbering_are_counted(self):
+        self.assertEqual(self.sums(self.tap("1..2", "ok 1 - a", "not ok 2 - b", "ok c",
+                                            "not ok d - why", "okay", "# ok")),
+                         "2 passed, 2 failed")
+
+    def test_nothing_failed_is_0_and_skips_are_named_with_reasons(self):
+        done, lines = self.groups(g=self.tap("ok a", "ok b # SKIP no VMX", "not ok 3 # SKIP c"))
+        self.assertEqual((done.returncode, lines[-1]), (0, "1 passed, 0 failed, 2 skipped"))
+        self.assertIn("    skip b: no VMX", lines)
+        self.assertIn("    skip c: no reason given", lines)
+
+    def test_a_failure_that_mentions_a_skip_is_a_failure(self):
+        self.assertEqual(self.sums(self.tap("not ok 1 - a # SKIP x", "not ok b - # SKIP")),
+                         "0 passed, 2 failed")
+
+    def test_failures_are_shown_with_what_follows(self):
+        _, lines = self.groups(g=self.tap("not ok 1 - a", "# because", "ok b", "# not this"))
+        self.assertEqual(lines[1:3], ["    FAIL a", "    # because"])
+        self.assertNotIn("    # not this", lines)
+
+    def test_a_group_without_a_result_is_a_failure(self):
+        self.assertEqual(self.sums("echo hello"), "0 passed, 1 failed")
+
+    def test_an_unexplained_status_is_one_failure(self):
+        self.assertEqual(self.sums("echo ok a; exit 3"), "1 passed, 1 failed")
+        self.assertEqual(self.sums("echo not ok a; exit 3"), "0 passed, 1 failed")
+
+    def test_fewer_results_than_planned_are_a_failure(self):
+        self.assertEqual(self.sums(self.tap("1..3", "ok 1 - a", "1..1", "ok 1 - b")),
+                         "2 passed, 1 failed")
+
+    def test_a_group_that_hangs_is_stopped(self):
+        start = time.monotonic()
+        self.assertEqual(self.sums("echo ok a; sleep 1000 & wait", "--timeout", "0.5"),
+                         "1 passed, 1 failed")
+        self.assertLess(time.monotonic() - start, 15)
+
+    def test_groups_add_up_one_by_one_and_in_parallel(self):
+        for jobs in ("-j1", "-j2"):
+            done, lines = self.groups(jobs, a="echo ok x", b="echo not ok y; echo noise >&2",
+                                      c="echo 'ok z # SKIP no'")
+            self.assertEqual((done.returncode, lines[-1]),
+                             (1, "1 passed, 1 failed, 1 skipped"))
+            self.assertEqual(sorted(line for line in lines if line.startswith("==")),
+                             ["== a", "== b", "== c"])
+        self.assertIn("noise", self.read("logs/b.log"))
+
+    def test_a_malformed_group_is_refused(self):
+        for group in ("nothing", "a=", "a/b=true"):
+            self.assertEqual(self.run_tool("tests/run", group).returncode, 2, group)
+
+
+class InMachine(Sandbox):
+    FAKE = "#!/bin/sh\nsay() { printf '%s\\r\\n' \"$@\" >> serial.log; }\neval \"$FAKE\"\n"
+
+    def setUp(self):
+        super().setUp()
+        self.write("bin/bochs", self.FAKE, 0o755)
+        self.write("bin/qemu-system-x86_64", self.FAKE, 0o755)
+        self.efi = self.write("a.efi", "MZ")
+        self.config = self.write("a.cfg", "seed=1\n[one] # first\njob=x\n[two]\n")
+
+    def machine(self, tool, fake, *options):
+        done = self.run_tool(tool, "--efi", self.efi, *options, FAKE=fake,
+                             CLEAVE_BUILD=self.path("build"),
+                             PATH=f"{self.path('bin')}:{os.environ['PATH']}")
+        lines = [line for line in done.stdout.splitlines() if not line.startswith("#")]
+        self.assertEqual(done.returncode, any(line.startswith("not ok") for line in lines))
+        return lines
+
+    def batch(self, *said, prefix="m/"):
+        say = "; ".join(f"say 'cleave: {line}'" for line in said)
+        return self.machine("tests/machine/run", say, "--machine", "bochs",
+                            "--config", self.config, "--prefix", prefix)
+
+    def test_every_case_becomes_a_line(self):
+        self.assertEqual(self.batch("case one: pass", "case two: pass", "verdict PASS"),
+                         ["ok m/one", "ok m/two", "ok m/verdict"])
+        self.assertEqual(self.batch("case one: FAIL page 3 is wrong", "case two: skip no 1 GiB",
+                                    "verdict FAIL"),
+                         ["not ok m/one - page 3 is wrong", "ok m/two # SKIP no 1 GiB",
+                          "ok m/verdict"])
+
+    def test_a_case_without_an_answer_failed(self):
+        self.assertEqual(self.batch("case two: pass", "verdict FAIL"),
+                         ["ok m/two", "not ok m/one - no result", "ok m/verdict"])
+
+    def test_a_verdict_that_disagrees_with_the_cases_failed(self):
+        self.assertTrue(self.batch("case one: pass", "case two: pass", "verdict FAIL")[-1]
+                        .startswith("not ok m/verdict - expected PASS"))
+        self.assertTrue(self.batch("case one: pass", "case two: FAIL x", "verdict PASS")[-1]
+                        .startswith("not ok m/verdict - expected FAIL"))
+
+    def test_a_machine_that_dies_fails_what_is_open(self):
+        lines = self.batch("case one: pass")
+        self.assertEqual(lines[:2], ["ok m/one", "not ok m/two - no result"])
+        self.assertIn("launcher's status 3", lines[2])
+
+    def test_a_second_answer_and_an_unknown_case_failed(self):
+        lines = self.batch("case one: pass", "case one: pass", "case two: pass", "case six: pass",
+                           "verdict PASS")
+        self.assertEqual(len([line for line in lines if line.startswith("not ok")]), 2)
+
+    def test_a_configuration_without_sections_has_one_run(self):
+        self.config = self.write("a.cfg", "seed=1\n")
+        self.assertEqual(self.batch("case run: pass", "verdict PASS")[0], "ok m/run")
+
+    def test_the_wrong_machine_must_say_so_once_and_fail(self):
+        for fake, good in (("say 'cleave: no VMX on this CPU' 'cleave: verdict FAIL'; exit 35", 1),
+                           ("say 'cleave: verdict FAIL'; exit 35", 0),
+                           ("say 'cleave: no VMX' 'cleave: no VMX' 'cleave: verdict FAIL'; exit 35",
+                            0),
+                           ("say 'cleave: no VMX' 'cleave: verdict PASS'; exit 33", 0),
+                           ("say 'cleave: no VMX'; exit 0", 0)):
+            lines = self.machine("tests/machine/wrong_machine", fake)
+            self.assertEqual(lines[0].startswith("ok"), bool(good), (fake, lines))
+
+    def test_a_wrong_machine_that_hangs_failed(self):
+        self.assertIn("no end", wrong_machine.judge(["cleave: no VMX"], 124))
+
+
+if __name__ == "__main__":
+    tap.main(__name__)
