@@ -83,6 +83,13 @@ static bool anything_mapped(const struct ept *ept, gfn_t gfn, uint64_t frames)
 	return false;
 }
 
+/* Rights that a leaf can give: one without any would look hidden, and hardware refuses "write, but
+ * not read" as a misconfiguration. */
+static bool perms_ok(unsigned int perms)
+{
+	return perms && !(perms & ~(unsigned int)EPT_RWX) && (perms & EPT_R || !(perms & EPT_W));
+}
+
 int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsigned int perms,
 	    enum ept_memtype memtype, enum ept_kind kind)
 {
@@ -90,7 +97,7 @@ int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsig
 	uint64_t done = 0;
 
 	if (!gfn_range_ok(ept, gfn, frames) || !IS_ALIGNED(backing.v, PAGE_SIZE) ||
-	    (kind != EPT_ABSENT && kind != EPT_PRESENT))
+	    (kind != EPT_ABSENT && kind != EPT_PRESENT) || !perms_ok(perms))
 		return -EINVAL;
 	if (anything_mapped(ept, gfn, frames))
 		return -EEXIST;
