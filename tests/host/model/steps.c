@@ -63,7 +63,7 @@ static void pour(struct world *w, const struct ept_claim *claim)
 	if (first >= w->nmemory || w->ref.page[claim->gfn].frame != claim->frame.v)
 		world_fail(w, "the claim's frame is not the page's");
 	else
-		memset(&w->memory[first], CONTENT_ARRIVED, fmt_frames(w->ref.fmt, claim->level));
+		memset(&w->memory[first], w->pouring, fmt_frames(w->ref.fmt, claim->level));
 }
 
 static void publish(struct world *w, unsigned int cpu, const struct ept_claim *claim)
@@ -72,7 +72,7 @@ static void publish(struct world *w, unsigned int cpu, const struct ept_claim *c
 
 	pour(w, claim);
 	full = ept_publish(ept_cpu(&w->ept, cpu), claim);
-	if (full != ref_publish(&w->ref, claim->gfn, claim->level, CONTENT_ARRIVED))
+	if (full != ref_publish(&w->ref, claim->gfn, claim->level, w->pouring))
 		world_fail(w, "publish said %s, wrongly", full ? "complete" : "incomplete");
 }
 

@@ -137,6 +137,7 @@ void world_init(struct world *w, const struct ept_format *fmt, enum pg_level lea
 	memset(w, 0, sizeof(*w));
 	w->ept.fmt = fmt;
 	w->ntables = ntables;
+	w->pouring = CONTENT_ARRIVED;
 	w->nmemory = nbacking;
 	w->memory = lazy(nbacking);
 	w->tables = lazy(ntables * PAGE_SIZE);

@@ -76,6 +76,7 @@ struct world {
 	unsigned int flushes;
 	uint64_t changing_from, changing_to; /* pages that the step may unmap */
 	const struct step *step;             /* under way */
+	uint8_t pouring;                     /* what pages hold that arrive: CONTENT_ARRIVED */
 	uint8_t *memory; /* what each backing frame holds; WORLD_BACKING is the first */
 	uint64_t nmemory;
 	char fault[192]; /* empty: none */
