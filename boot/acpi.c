@@ -3,7 +3,6 @@
  * "Multiple APIC Description Table"). */
 #include "boot/firmware.h"
 #include "hv/string.h"
-#include "mm/x86.h"
 
 #define RSDP_BYTES_V1 20
 #define RSDP_BYTES_V2 36
@@ -74,6 +73,7 @@ static const struct rsdp *find_in_configuration(EFI_GUID guid)
 	return NULL;
 }
 
+/* Return: the root pointer, or NULL if there is none. */
 static const struct rsdp *find_rsdp(void)
 {
 	const struct rsdp *rsdp = find_in_configuration((EFI_GUID)ACPI_20_TABLE_GUID);
@@ -81,7 +81,7 @@ static const struct rsdp *find_rsdp(void)
 	if (!rsdp)
 		rsdp = find_in_configuration((EFI_GUID)ACPI_TABLE_GUID);
 	if (!rsdp)
-		refuse("the firmware has no ACPI tables: the CPUs cannot be found");
+		return NULL;
 	if (memcmp(rsdp->signature, "RSD PTR ", sizeof(rsdp->signature)) ||
 	    !sums_to_zero(rsdp, rsdp->revision < 2 ? RSDP_BYTES_V1 : RSDP_BYTES_V2))
 		refuse("the ACPI root pointer at %p is broken", (const void *)rsdp);
@@ -114,20 +114,6 @@ static const struct table *find_table(const struct rsdp *rsdp, const char *signa
 	return NULL;
 }
 
-static void add_cpu(struct boot_plan *plan, uint32_t id, uint32_t flags)
-{
-	if (!(flags & MADT_ENABLED))
-		return;
-	/* The boot CPU is in the list already; others may be listed as both types. */
-	for (unsigned int i = 0; i < plan->ncpus; i++)
-		if (plan->apic_id[i] == id)
-			return;
-	if (plan->ncpus < MAX_CPUS)
-		plan->apic_id[plan->ncpus++] = id;
-	else
-		plan->cpus_left_out++;
-}
-
 static void add_entry(struct boot_plan *plan, const uint8_t *entry)
 {
 	struct madt_apic apic;
@@ -135,38 +121,34 @@ static void add_entry(struct boot_plan *plan, const uint8_t *entry)
 
 	if (entry[0] == MADT_LOCAL_APIC && entry[1] >= sizeof(apic)) {
 		memcpy(&apic, entry, sizeof(apic));
-		add_cpu(plan, apic.id, apic.flags);
+		if (apic.flags & MADT_ENABLED)
+			cpu_found(plan, apic.id);
 	} else if (entry[0] == MADT_LOCAL_X2APIC && entry[1] >= sizeof(x2apic)) {
 		memcpy(&x2apic, entry, sizeof(x2apic));
-		add_cpu(plan, x2apic.id, x2apic.flags);
+		if (x2apic.flags & MADT_ENABLED)
+			cpu_found(plan, x2apic.id);
 	}
 }
 
-/* The APIC ID of the CPU that runs this; from the topology leaf where it can exceed 8 bits. */
-static uint32_t own_apic_id(void)
-{
-	if (x86_cpuid(0, 0).eax >= 0xb && x86_cpuid(0xb, 0).ebx)
-		return x86_cpuid(0xb, 0).edx;
-	return x86_cpuid(1, 0).ebx >> 24;
-}
-
-void acpi_load(struct boot_info *info, struct boot_plan *plan)
+bool acpi_load(struct boot_info *info, struct boot_plan *plan)
 {
 	const struct rsdp *rsdp = find_rsdp();
-	const struct table *madt = find_table(rsdp, "APIC");
-	const uint8_t *entries = (const uint8_t *)madt;
+	const struct table *madt;
 
+	info->rsdp = HPA_NONE;
+	if (!rsdp)
+		return false;
 	info->rsdp = hpa((uintptr_t)rsdp);
-	plan->apic_id[0] = own_apic_id();
-	plan->ncpus = 1;
+	madt = find_table(rsdp, "APIC");
 	if (!madt)
-		refuse("ACPI has no MADT: the CPUs cannot be found");
+		return false;
 	for (size_t at = sizeof(struct madt); at + 2 <= madt->length;) {
-		size_t bytes = entries[at + 1];
+		const uint8_t *entry = (const uint8_t *)madt + at;
 
-		if (bytes < 2 || at + bytes > madt->length)
+		if (entry[1] < 2 || at + entry[1] > madt->length)
 			refuse("the MADT is broken at byte %zu", at);
-		add_entry(plan, entries + at);
-		at += bytes;
+		add_entry(plan, entry);
+		at += entry[1];
 	}
+	return true;
 }

@@ -32,7 +32,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	options_load(&info.config);
 	cpu_require();
 	modules_load(&info);
-	acpi_load(&info, &plan);
+	find_cpus(&info, &plan);
 	info.tsc_khz = tsc_measure();
 	place_plan(&plan);
 	boot_services_exit(&map);

@@ -56,8 +56,14 @@ void file_read(EFI_FILE_PROTOCOL *file, const char *name, void *to, uint64_t byt
 /* ASCII text of a firmware string, or false if it is not ASCII or does not fit. */
 bool ascii(char *to, size_t size, const CHAR16 *from);
 
-/* Finds the ACPI root pointer and the enabled CPUs. */
-void acpi_load(struct boot_info *info, struct boot_plan *plan);
+/* Fills in the CPUs that are enabled, the boot CPU first. */
+void find_cpus(struct boot_info *info, struct boot_plan *plan);
+
+/* Adds one CPU, unless it is known or there is no room: then it is counted. */
+void cpu_found(struct boot_plan *plan, uint32_t apic_id);
+
+/* Finds the ACPI root pointer and the enabled CPUs. Return: is there a MADT? */
+bool acpi_load(struct boot_info *info, struct boot_plan *plan);
 
 /* Measures the time stamp counter. Return: kHz. */
 uint64_t tsc_measure(void);
