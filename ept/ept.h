@@ -172,8 +172,8 @@ static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
  * @kind: EPT_ABSENT or EPT_PRESENT
  * @perms: not none, and no EPT_W without EPT_R
  * Return: 0; -EEXIST if anything is mapped there, -EINVAL for a range outside the address space or
- * empty, or for such permissions, -ENOMEM: in each case what was mapped before stays and nothing of this call is mapped.
- * Flush: none. (After -ENOMEM it has flushed by itself.)
+ * empty, or for such permissions, -ENOMEM: in each case what was mapped before stays and nothing of
+ * this call is mapped. Flush: none. (After -ENOMEM it has flushed by itself.)
  */
 int must_check ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing,
 		       unsigned int perms, enum ept_memtype memtype, enum ept_kind kind);
