@@ -104,12 +104,15 @@ class Sandbox(unittest.TestCase):
         self.assertTrue(wait_until(lambda: self.emulator()), "the emulator did not start")
         return child, self.emulator()
 
-    def emulator(self):
+    def number(self, name):
+        """What a fake wrote into a file of its folder; 0: nothing yet."""
         try:
-            with open(self.latest("pid"), encoding="ascii") as file:
-                return int(file.read() or 0)
+            return int(self.read_latest(name) or 0)
         except OSError:
             return 0
+
+    def emulator(self):
+        return self.number("pid")
 
     def latest(self, name):
         return os.path.join(self.build, "run", "latest", name)
@@ -355,8 +358,8 @@ class Ends(Sandbox):
 
     def test_the_emulators_own_children_end_too(self):
         child, emulator = self.start("sleep 1000 & echo $! > other; " + HANG)
-        self.assertTrue(wait_until(lambda: os.path.exists(self.latest("other"))))
-        other = int(self.read_latest("other"))
+        self.assertTrue(wait_until(lambda: self.number("other")))
+        other = self.number("other")
         child.terminate()
         child.wait(10)
         self.assertTrue(wait_until(lambda: not alive(other)) and not alive(emulator))
