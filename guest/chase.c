@@ -39,11 +39,15 @@ static uint64_t chase_pass(struct vcpu *me, uint64_t n, uint64_t chain)
 		uint64_t pointer = *page_at(gpa) - chase_page(me, gpa, 0).base;
 		uint64_t next = share_gpa(me, k = order_next(&order, k));
 
-		if (pointer != next) {
+		uint64_t seen = pointer;
+
+		asm("" : "+r"(seen)); /* or the compiler follows what it knows to be equal */
+		if (seen == next) {
+			chain = page_touch(me, gpa, chase_page(me, gpa, next), n, chain);
+		} else {
 			report_wrong(me, gpa, chase_page(me, gpa, next));
 			pointer = next;
 		}
-		chain = page_touch(me, gpa, chase_page(me, gpa, pointer), n, chain);
 		gpa = pointer;
 	}
 	return chain;

@@ -51,7 +51,6 @@ $(GUEST_OUT)/%.elf: $(GUEST_OUT)/%.o $(GUEST_LIB_OBJS) $(GUEST_OUT)/guest.ld
 $(GUEST_OUT)/%.bin: $(GUEST_OUT)/%.elf
 	$(OBJCOPY) -O binary $< $@
 
-.SECONDARY: $(GUEST_NAMES:%=$(GUEST_OUT)/%.elf) $(GUEST_NAMES:%=$(GUEST_OUT)/%.o) $(GUEST_LIB_OBJS) \
-	$(GUEST_BAD_OBJS)
+.SECONDARY: # keep the ELF files and objects; bare, as a list here would undo other fragments
 
 -include $(wildcard $(GUEST_OUT)/*.d)

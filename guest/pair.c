@@ -65,12 +65,25 @@ static bool pair_wait(struct vcpu *partner, uint64_t progress)
 	return false;
 }
 
-static uint64_t pair_alone(struct vcpu *me, uint64_t n, uint64_t chain)
+/* Half of the writes are blind, so that the first access to a page may be a store; the other half
+ * look first, since nobody could see any more what was wrong before a write. */
+static uint64_t pair_write(struct vcpu *me, uint64_t gpa, uint64_t n, uint64_t chain)
+{
+	bool blind = mix64(me->seed ^ gpa ^ n) & 1;
+
+	if (!blind)
+		chain = page_check(me, gpa, pair_page(me, gpa, n), chain);
+	page_fill(page_at(gpa), pair_page(me, gpa, n + 1));
+	return chain;
+}
+
+/* Both parts; pages below `written` have been written in this pass. */
+static uint64_t pair_alone(struct vcpu *me, uint64_t n, uint64_t written, uint64_t chain)
 {
 	uint64_t pages = pair_pages(me);
 
-	for (uint64_t j = 0; j < pages; j++)
-		page_fill(page_at(pair_gpa(me, j)), pair_page(me, pair_gpa(me, j), n + 1));
+	for (uint64_t j = written; j < pages; j++)
+		chain = pair_write(me, pair_gpa(me, j), n, chain);
 	for (uint64_t j = 0; j < pages; j++)
 		chain = page_check(me, pair_gpa(me, j), pair_page(me, pair_gpa(me, j), n + 1),
 				   chain);
@@ -88,9 +101,9 @@ static uint64_t pair_together(struct vcpu *me, struct vcpu *partner, uint64_t n,
 		uint64_t ahead = write ? PAIR_AHEAD : 0;
 
 		if (number > ahead && !pair_wait(partner, number - ahead))
-			return pair_alone(me, n, chain);
+			return pair_alone(me, n, j, chain);
 		if (write)
-			page_fill(page_at(gpa), pair_page(me, gpa, n + 1));
+			chain = pair_write(me, gpa, n, chain);
 		else
 			chain = page_check(me, gpa, pair_page(me, gpa, n + 1), chain);
 		atomic_store_explicit(&me->progress, number, memory_order_release);
@@ -102,7 +115,7 @@ static uint64_t pair_pass(struct vcpu *me, uint64_t n, uint64_t chain)
 {
 	struct vcpu *partner = pair_partner(me);
 
-	chain = partner ? pair_together(me, partner, n, chain) : pair_alone(me, n, chain);
+	chain = partner ? pair_together(me, partner, n, chain) : pair_alone(me, n, 0, chain);
 	atomic_store_explicit(&me->progress, (n + 1) * pair_pages(me), memory_order_release);
 	return chain;
 }
