@@ -56,10 +56,12 @@ static _Noreturn void ap_main(struct cpu *cpu)
 void ap_prepare(hpa_t trampoline)
 {
 	char *page = (char *)(uintptr_t)trampoline.v;
-	struct ap_parameters *p = (struct ap_parameters *)(page + (ap_parameters - ap_code));
+	uintptr_t code = (uintptr_t)ap_code;
+	uintptr_t parameters = (uintptr_t)page + ((uintptr_t)ap_parameters - code);
+	struct ap_parameters *p = (struct ap_parameters *)parameters;
 	uint32_t base = (uint32_t)trampoline.v;
 
-	memcpy(page, ap_code, (size_t)(ap_code_end - ap_code));
+	memcpy(page, ap_code, (uintptr_t)ap_code_end - code);
 	p->gdt_base += base;
 	p->code32_offset += base;
 	p->code64_offset += base;

@@ -80,20 +80,20 @@ void memmap_ram(const struct memory_map *map, struct ranges *ram)
 
 void boot_services_exit(struct memory_map *map)
 {
+	EFI_BOOT_SERVICES *bs = firmware.bs;
 	EFI_STATUS status = EFI_ABORTED;
 
 	memmap_take(map);
 	pci_quiet();
 	/* The map may change while the firmware itself lets go; its key is then stale. Nothing
 	 * is allocated in between: the buffer has room to spare. */
-	for (unsigned int i = 0; i < ATTEMPTS; i++) {
+	for (unsigned int i = 0; i < ATTEMPTS && EFI_ERROR(status); i++) {
 		memmap_take(map);
-		status = firmware.bs->ExitBootServices(firmware.image, map->key);
-		if (!EFI_ERROR(status)) {
-			firmware.bs = NULL;
-			__asm__ volatile("cli" : : : "memory");
-			return;
-		}
+		status = bs->ExitBootServices(firmware.image, map->key);
 	}
-	refuse("the firmware does not let go: ExitBootServices failed (status 0x%lx)", status);
+	/* After the first attempt the firmware may be half gone: not even its console is safe. */
+	firmware.bs = NULL;
+	__asm__ volatile("cli" : : : "memory");
+	if (EFI_ERROR(status))
+		refuse("ExitBootServices failed (status 0x%lx)", (uint64_t)status);
 }

@@ -71,6 +71,8 @@ void ranges_remove(struct ranges *list, uint64_t pfn, uint64_t frames)
 	uint64_t end = pfn + frames;
 	unsigned int i = 0;
 
+	if (!frames)
+		return;
 	while (i < list->n) {
 		struct boot_range old = list->r[i];
 
@@ -85,14 +87,6 @@ void ranges_remove(struct ranges *list, uint64_t pfn, uint64_t frames)
 		if (end_of(&old) > end)
 			insert(list, (struct boot_range){ end, end_of(&old) - end });
 	}
-}
-
-bool ranges_hold(const struct ranges *list, uint64_t pfn, uint64_t frames)
-{
-	for (unsigned int i = 0; i < list->n; i++)
-		if (list->r[i].pfn <= pfn && pfn + frames <= end_of(&list->r[i]))
-			return true;
-	return false;
 }
 
 uint64_t ranges_frames(const struct ranges *list)

@@ -20,9 +20,6 @@ void ranges_add(struct ranges *list, uint64_t pfn, uint64_t frames);
 /* Takes [pfn, pfn + frames) out, wherever the list has parts of it. */
 void ranges_remove(struct ranges *list, uint64_t pfn, uint64_t frames);
 
-/* Does one range hold all of [pfn, pfn + frames)? */
-bool ranges_hold(const struct ranges *list, uint64_t pfn, uint64_t frames);
-
 /* Sum of all frames. */
 uint64_t ranges_frames(const struct ranges *list);
 

@@ -75,7 +75,8 @@ struct kmap_leaf {
 };
 
 /**
- * kmap_lookup() - what a virtual address translates to, by the tables.
+ * kmap_lookup() - what a virtual address translates to, by the tables. Takes no lock, so that a
+ * panic can use it: tables are never taken away, and an entry is read once.
  * Return: 0 and *leaf, or -ENOENT.
  */
 int must_check kmap_lookup(uint64_t va, struct kmap_leaf *leaf);
