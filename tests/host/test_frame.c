@@ -337,6 +337,7 @@ static void low_water_is_the_fewest_ever_free(void **state)
 	two = must_alloc(&a.pool, 3);
 	assert_int_equal(a.pool.low_water, 4);
 	must_free(&a.pool, two, 3);
+	must_alloc(&a.pool, 0);
 	assert_int_equal(a.pool.low_water, 4);
 	/* Memory that is added later counts as if it had been here all the time. */
 	assert_int_equal(frame_add(&a.pool, arena_pfn() + 32, 16), 0);
@@ -466,6 +467,10 @@ static void the_check_names_broken_bookkeeping(void **state)
 	BREAKS(a.frames[8].order = 4);
 	BREAKS(a.frames[2].order = 2);
 	BREAKS(a.frames[0].order = FRAME_ORDERS);
+	/* Frame 0 in the lists as it should be, but beside its buddy. */
+	BREAKS(a.frames[0].state = FRAME_FREE; a.frames[0].prev = UINT32_MAX; a.frames[0].next = 1;
+	       a.frames[1].prev = 0; a.pool.free_head[0] = 0; a.pool.free_blocks[0]++;
+	       a.pool.free++);
 #undef BREAKS
 	assert_sound(&a.pool);
 	arena_fini(&a);

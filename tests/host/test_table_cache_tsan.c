@@ -104,10 +104,11 @@ static void *promises_worker(void *arg)
 
 static void promises_hold_while_cpus_race(void **state)
 {
-	/* Reserve and unreserve at once may keep a magazine's worth for each CPU beyond the need.
+	/* Reserve and unreserve at once may keep what each CPU has in its magazine and in its
+	 * hands.
 	 */
 	enum {
-		EXTRA = 10 + CPUS * TABLE_MAGAZINE
+		EXTRA = 10 + CPUS * (TABLE_MAGAZINE + 1)
 	};
 	pthread_t thread[CPUS + 1];
 
