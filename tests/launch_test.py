@@ -262,17 +262,24 @@ class Verdicts(Sandbox):
         self.assertNotIn("\ncleave:", tail)
         self.assertFalse(alive(self.emulator()))
 
-    def test_a_machine_that_stays_after_its_verdict_is_124(self):
+    def launch_with_short_grace(self, fake):
         code = ("import sys; sys.path.insert(0, sys.argv[1]); import tap;"
-                "m = tap.load('tools/launch'); m.GRACE_SECONDS = 0.3;"
+                "m = tap.load('tools/launch'); m.GRACE_SECONDS = 0.6;"
                 "sys.exit(m.main(sys.argv[2:]))")
-        done = subprocess.run(
+        return subprocess.run(
             [sys.executable, "-c", code, os.path.join(tap.ROOT, "tests"),
-             *self.argv("--machine", "bochs")[2:]], env=self.environment(PASS + "; " + HANG),
+             *self.argv("--machine", "bochs")[2:]], env=self.environment(fake),
             text=True, timeout=30, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def test_a_machine_that_stays_after_its_verdict_is_124(self):
+        done = self.launch_with_short_grace(PASS + "; " + HANG)
         self.assertEqual(done.returncode, 124, done.stderr)
         self.assertIn("did not end by itself", done.stdout)
         self.assertFalse(alive(self.emulator()))
+
+    def test_a_machine_that_goes_on_talking_after_a_verdict_may_finish(self):
+        talk = "for i in 1 2 3 4 5 6 7 8; do sleep 0.15; say cleave:; done;"
+        self.assertEqual(self.launch_with_short_grace(f"{PASS}; {talk} {PASS}").returncode, 0)
 
     def test_qemu_statuses_reach_the_verdict(self):
         for fake, status in ((PASS + "; exit 33", 0), ("say 'cleave: verdict FAIL'; exit 35", 1),
