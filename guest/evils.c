@@ -214,9 +214,6 @@ bool bad_exceptions(struct vcpu *me)
 	note(&all, probe_raised("int3", TRAP_BP, 0));
 	PROBE("ud2", : : : "memory");
 	note(&all, probe_raised("ud2", TRAP_UD, 0));
-	/* The error code is the gate's place in the IDT, and "in the IDT". */
-	PROBE("int $0x40", : : : "memory");
-	note(&all, probe_raised("int 0x40, beyond the IDT", TRAP_GP, 0x40 << 3 | 2));
 	note(&all, probe_load("load from a non-canonical address", BIT_62, TRAP_GP));
 	note(&all, probe_load("load from beyond 4 GiB", GUEST_MAPPED_BYTES, TRAP_PF));
 	note(&all, probe_store("store beyond 4 GiB", GUEST_MAPPED_BYTES + 8, 2));

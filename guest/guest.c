@@ -137,6 +137,12 @@ static void share_verify(struct vcpu *me, const struct payload *payload, uint64_
 		chain = page_check(me, share_gpa(me, k), payload->pattern(me, k, passes), chain);
 }
 
+/* The number of the pass is in a register and in memory, too, and becomes part of the chain. */
+static uint64_t pass_begin(struct vcpu *me, uint64_t n, uint64_t chain)
+{
+	return chain_link(me, me->passes++, n, chain);
+}
+
 _Noreturn void payload_run(struct vcpu *me, const struct payload *payload)
 {
 	uint64_t chain = me->chain;
@@ -148,11 +154,13 @@ _Noreturn void payload_run(struct vcpu *me, const struct payload *payload)
 	if (payload->meet)
 		payload_meet(me);
 	do {
+		chain = pass_begin(me, passes, chain);
 		chain = payload->pass(me, passes, chain);
 		go_on = hypercall(ABI_PASS, passes, chain, 0) == ABI_GO_ON;
 		if (passes++ == 0 && me->index == 0)
 			hypercall(ABI_MIGRATE, 0, 0, 0);
 	} while (go_on);
+	chain = pass_begin(me, passes, chain);
 	if (payload->settle)
 		passes = payload->settle(me, passes);
 	share_verify(me, payload, passes, chain);

@@ -25,11 +25,12 @@ struct vcpu {
 	unsigned int index;
 	unsigned int vcpus;
 	uint64_t seed;
-	uint64_t region; /* bytes of guest memory */
-	uint64_t first;  /* gpa of the share's first page */
-	uint64_t apart;  /* bytes from one page of the share to the next */
-	uint64_t pages;  /* in the share */
-	uint64_t steps;  /* pages looked at since ABI_READY */
+	uint64_t region;          /* bytes of guest memory */
+	uint64_t first;           /* gpa of the share's first page */
+	uint64_t apart;           /* bytes from one page of the share to the next */
+	uint64_t pages;           /* in the share */
+	uint64_t steps;           /* pages looked at since ABI_READY */
+	volatile uint64_t passes; /* begun */
 	unsigned int wrongs;
 	volatile uint64_t chain;   /* what should have been read leads to it */
 	_Atomic uint64_t progress; /* counts up; its meaning is the payload's */
@@ -92,26 +93,31 @@ static inline uint64_t *page_at(uint64_t gpa)
 	return (uint64_t *)(uintptr_t)gpa;
 }
 
-/* What every look at a page ends with: compare, and go one link of the chain. The caller keeps its
- * chain in a register; the other one lives in memory. */
+/* One link of the chain: what was found, as the registers know it, against what was expected. The
+ * caller keeps its chain in a register; the other one lives in memory. */
+static inline uint64_t chain_link(struct vcpu *me, uint64_t expected, uint64_t found,
+				  uint64_t chain)
+{
+	uint64_t link = chain_step(me->chain, expected);
+
+	me->chain = link;
+	asm("" : "+r"(found)); /* or the compiler takes what it knows to be equal */
+	chain = chain_step(chain, found);
+	if (__builtin_expect(chain != link, 0))
+		report_broken(me, link, chain);
+	return chain;
+}
+
+/* What every look at a page ends with: compare, report, and go on with the chain. */
 static inline uint64_t page_seen(struct vcpu *me, uint64_t gpa, struct pattern p, struct sums found,
 				 struct sums expected, uint64_t chain)
 {
-	uint64_t link = chain_step(me->chain, sums_fold(expected));
-	uint64_t read;
-
+	me->steps++;
 	if (__builtin_expect(!sums_equal(found, expected), 0)) {
 		report_wrong(me, gpa, p);
 		found = expected;
 	}
-	me->chain = link;
-	me->steps++;
-	read = sums_fold(found);
-	asm("" : "+r"(read)); /* or the compiler takes what it knows to be equal */
-	chain = chain_step(chain, read);
-	if (__builtin_expect(chain != link, 0))
-		report_broken(me, link, chain);
-	return chain;
+	return chain_link(me, sums_fold(expected), sums_fold(found), chain);
 }
 
 /* Looks at a few words of a page, at others in each turn. */
