@@ -18,6 +18,7 @@ void config_defaults(struct hv_config *config)
 {
 	__builtin_memset(config, 0, sizeof(*config));
 	config->exit = EXIT_HALT;
+	config->verbose = true;
 	config->cpus = MAX_CPUS;
 	config->nruns = 1;
 	config->run[0] = (struct run_config){

@@ -15,7 +15,6 @@
 
 #define CONFIG_LINE_MAX  200 /* bytes of a line, without its end */
 #define CONFIG_ERROR_MAX 400
-#define CONFIG_UNLIMITED UINT32_MAX /* stream=unlimited */
 
 struct config_error {
 	unsigned int line;           /* counted from 1; 0: no line, or the load options */

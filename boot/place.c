@@ -44,7 +44,6 @@ hpa_t place_pages(uint64_t pages, uint64_t limit, const char *what)
 {
 	static struct memory_map map;
 	static struct ranges holes, usable;
-	EFI_ALLOCATE_TYPE how = AllocateAddress;
 	EFI_PHYSICAL_ADDRESS at;
 	uint64_t pfn;
 
@@ -54,12 +53,14 @@ hpa_t place_pages(uint64_t pages, uint64_t limit, const char *what)
 	spare_gib_frames(&holes, &usable);
 	pfn = ranges_best_fit(&holes, pages, limit >> PAGE_SHIFT);
 	at = pfn << PAGE_SHIFT;
-	if (pfn == UINT64_MAX) {
-		how = AllocateMaxAddress;
+	/* The firmware may need a page of that very hole to note that we took it. */
+	if (pfn == UINT64_MAX ||
+	    EFI_ERROR(firmware.bs->AllocatePages(AllocateAddress, EfiLoaderData, pages, &at))) {
 		at = limit - 1;
+		if (EFI_ERROR(firmware.bs->AllocatePages(AllocateMaxAddress, EfiLoaderData, pages,
+							 &at)))
+			refuse("not enough memory: %lu KiB for %s", pages * PAGE_SIZE / KIB, what);
 	}
-	if (EFI_ERROR(firmware.bs->AllocatePages(how, EfiLoaderData, pages, &at)))
-		refuse("not enough memory: %lu KiB for %s", pages * PAGE_SIZE / KIB, what);
 	reserve(at >> PAGE_SHIFT, pages);
 	return hpa(at);
 }

@@ -8,7 +8,7 @@
 
 #include "hv/config.h"
 
-#define BOOT_RANGES_MAX	 256
+#define BOOT_RANGES_MAX  256
 #define BOOT_MODULES_MAX 16
 
 struct boot_range {
@@ -18,7 +18,7 @@ struct boot_range {
 
 struct boot_module {
 	char name[CONFIG_NAME_MAX]; /* the file's name without folder and .bin */
-	const void *data;	    /* in the direct map, read-only */
+	const void *data;           /* in the direct map, read-only */
 	uint64_t bytes;
 };
 
@@ -26,8 +26,8 @@ struct boot_info {
 	unsigned int cpus; /* that run, the boot CPU first */
 	uint32_t apic_id[MAX_CPUS];
 	uint64_t tsc_khz;
-	uint64_t ram_frames;   /* in the ranges */
-	unsigned int nranges;  /* usable memory that was given to the frame allocator */
+	uint64_t ram_frames;  /* in the ranges */
+	unsigned int nranges; /* usable memory that was given to the frame allocator */
 	struct boot_range range[BOOT_RANGES_MAX];
 	unsigned int nmodules; /* payloads from the ESP */
 	struct boot_module module[BOOT_MODULES_MAX];

@@ -9,16 +9,18 @@
 
 /* Virtual layout of root mode, canonical upper half. The image itself runs where the firmware
  * loaded it, mapped 1:1, each section with just the rights it needs. Page 0 is never mapped. */
-#define DIRECT_MAP UINT64_C(0xffff800000000000) /* all RAM but the image, read-write, no-execute */
-#define STACKS	   UINT64_C(0xffffa00000000000) /* stacks, each between two unmapped pages */
-#define MMIO_MAP   UINT64_C(0xffffb00000000000) /* devices, uncached */
+#define DIRECT_MAP                                                                                 \
+	UINT64_C(0xffff800000000000)          /* all RAM but the image, read-write, no-execute     \
+					       */
+#define STACKS   UINT64_C(0xffffa00000000000) /* stacks, each between two unmapped pages */
+#define MMIO_MAP UINT64_C(0xffffb00000000000) /* devices, uncached */
 
 #define STACK_BYTES UINT64_C(16384)
 
 /* Selectors of the descriptor tables that boot/ makes; a VM exit loads them again. */
 #define SEL_CODE 0x08
 #define SEL_DATA 0x10
-#define SEL_TSS	 0x18
+#define SEL_TSS  0x18
 
 extern struct frame_pool machine_frames;
 extern struct table_cache machine_tables;

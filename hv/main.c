@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypervisor's own life: find the vendor, switch every CPU on, do the configured runs. */
+#include "hv/hv.h"
+
+#include "hv/clock.h"
+#include "hv/console.h"
+#include "hv/ending.h"
+#include "hv/jobs.h"
+#include "hv/panic.h"
+#include "hv/smp.h"
+#include "hv/vendor.h"
+#include "mm/apic.h"
+#include "mm/machine.h"
+#include "mm/percpu.h"
+
+#define VECTOR_NMI 2
+#define SKIP       "skip: "
+
+uint64_t clock_khz;
+
+void hv_trap(struct trap_frame *frame)
+{
+	switch (frame->vector) {
+	case VECTOR_KICK:
+	case VECTOR_TIMER:
+		apic_eoi();
+		return;
+	case VECTOR_SPURIOUS:
+		return;
+	case VECTOR_NMI:
+		if (panic_elsewhere())
+			x86_stop();
+		break;
+	default:
+		break;
+	}
+	panic_trap(frame);
+}
+
+_Noreturn void hv_cpu_main(void)
+{
+	cpu_idle();
+}
+
+static void enable_here(void *arg)
+{
+	*(int *)arg = vendor->enable();
+}
+
+static int enable_all(void)
+{
+	int err = vendor->enable();
+
+	for (unsigned int cpu = 1; cpu < ncpus && !err; cpu++) {
+		cpu_start(cpu, enable_here, &err);
+		cpu_wait(cpu);
+	}
+	return err;
+}
+
+static const struct job *find_job(const char *name)
+{
+	for (size_t i = 0; i < njobs; i++)
+		if (!__builtin_strcmp(jobs[i].name, name))
+			return &jobs[i];
+	return NULL;
+}
+
+/* What a run took and did not give back. */
+static const char *leak(uint64_t free_before, uint64_t tables_before)
+{
+	table_cache_drain(&machine_tables);
+	if (machine_tables.in_use != tables_before)
+		return "table pages were not given back";
+	if (machine_frames.free != free_before)
+		return "frames were not given back";
+	return frame_pool_check(&machine_frames);
+}
+
+static bool do_run(const struct run_config *config, const struct boot_info *info)
+{
+	const struct job *job = find_job(config->job);
+	uint64_t free_before, tables_before = machine_tables.in_use;
+	const char *why;
+
+	table_cache_drain(&machine_tables);
+	free_before = machine_frames.free;
+	if (!job) {
+		con_printf("cleave: case %s: FAIL there is no job '%s' in this image\n",
+			   config->name, config->job);
+		return false;
+	}
+	why = job->run(config, info);
+	if (!why)
+		why = leak(free_before, tables_before);
+	if (!why) {
+		con_printf("cleave: case %s: pass\n", config->name);
+		return true;
+	}
+	if (!__builtin_memcmp(why, SKIP, sizeof(SKIP) - 1)) {
+		con_printf("cleave: case %s: skip %s\n", config->name, why + sizeof(SKIP) - 1);
+		return true;
+	}
+	con_printf("cleave: case %s: FAIL %s\n", config->name, why);
+	return false;
+}
+
+_Noreturn void hv_main(struct boot_info *info)
+{
+	bool pass = true;
+
+	clock_khz = info->tsc_khz;
+	con_printf("cleave: %u CPU%s, %llu MiB free, TSC %llu kHz\n", ncpus, ncpus == 1 ? "" : "s",
+		   (unsigned long long)(machine_frames.free * PAGE_SIZE / MIB),
+		   (unsigned long long)clock_khz);
+	if (vendor_init() || enable_all())
+		ending(false);
+	con_printf("cleave: second stage: %s, leaves up to %s\n", vendor->format->name,
+		   vendor->leaf_max() == PG_LEVEL_1G ? "1 GiB" : "2 MiB");
+	for (unsigned int i = 0; i < info->config.nruns; i++)
+		pass &= do_run(&info->config.run[i], info);
+	ending(pass);
+}

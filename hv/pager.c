@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* Bringing pages in. See hv/pager.h. */
+#include "hv/pager.h"
+
+#include "hv/clock.h"
+#include "hv/trace.h"
+#include "hv/vm.h"
+#include "mm/err.h"
+#include "mm/machine.h"
+#include "mm/percpu.h"
+
+/* Only its own CPU writes a counter: no locked instruction. */
+static inline void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, v + n, memory_order_relaxed);
+}
+
+void pager_init(struct pager *p, struct vm *vm, struct page_source *source, enum pg_level piece,
+		enum config_policy policy, uint64_t frames)
+{
+	*p = (struct pager){
+		.vm = vm,
+		.source = source,
+		.piece = piece,
+		.policy = policy,
+		.frames = frames,
+	};
+}
+
+/* --- collapse ----------------------------------------------------------------------------- */
+
+static void collapse(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_level level)
+{
+	uint64_t begin = clock_now();
+	int n = ept_collapse(ept_cpu(&p->vm->ept, cpu), gfn, level, &p->vm->gather[cpu]);
+
+	count(&p->stats[cpu].collapse_cycles, clock_now() - begin);
+	if (n > 0)
+		count(&p->stats[cpu].collapsed, (uint64_t)n);
+}
+
+static bool queue_put(struct pager_queue *q, gfn_t gfn)
+{
+	uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+
+	if (tail - atomic_load_explicit(&q->head, memory_order_acquire) == PAGER_QUEUE)
+		return false;
+	q->gfn[tail % PAGER_QUEUE] = gfn;
+	atomic_store_explicit(&q->tail, tail + 1, memory_order_release);
+	return true;
+}
+
+/* The range of the level above `level` that holds gfn has just become complete. */
+static void complete(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_level level)
+{
+	enum pg_level above = (enum pg_level)(level + 1);
+	bool now = p->policy == POLICY_COMPLETE;
+
+	/* The range is aligned to 512 frames, so its level fits beside it. A full queue loses
+	 * nothing: the range collapses at once. */
+	if (p->policy == POLICY_BUDGET)
+		now = !queue_put(&p->queue[cpu], ALIGN_DOWN(gfn, 512) | above);
+	if (now)
+		collapse(p, cpu, gfn, above);
+}
+
+static bool queue_get(struct pager_queue *q, gfn_t *gfn)
+{
+	uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+
+	if (head == atomic_load_explicit(&q->tail, memory_order_acquire))
+		return false;
+	*gfn = q->gfn[head % PAGER_QUEUE];
+	atomic_store_explicit(&q->head, head + 1, memory_order_release);
+	return true;
+}
+
+unsigned int pager_collapse_some(struct pager *p, unsigned int cpu, unsigned int n)
+{
+	unsigned int done = 0;
+	gfn_t entry;
+
+	for (unsigned int i = 0; i < ncpus; i++)
+		while (done < n && queue_get(&p->queue[i], &entry)) {
+			collapse(p, cpu, ALIGN_DOWN(entry, 512), (enum pg_level)(entry & 511));
+			done++;
+		}
+	return done;
+}
+
+unsigned int pager_backlog(const struct pager *p)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < ncpus; i++)
+		n += atomic_load_explicit(&p->queue[i].tail, memory_order_acquire) -
+		     atomic_load_explicit(&p->queue[i].head, memory_order_relaxed);
+	return n;
+}
+
+void pager_collapse_all(struct pager *p, unsigned int cpu)
+{
+	struct ept_collapse_result result;
+	uint64_t begin = clock_now();
+
+	ept_collapse_range(ept_cpu(&p->vm->ept, cpu), 0, p->frames, &p->vm->gather[cpu], &result);
+	ept_sync(&p->vm->gather[cpu]);
+	count(&p->stats[cpu].collapse_cycles, clock_now() - begin);
+	count(&p->stats[cpu].collapsed, result.collapsed);
+}
+
+/* --- placing ------------------------------------------------------------------------------ */
+
+static void write_contents(hpa_t frame, const void *data, uint64_t bytes)
+{
+	if (data)
+		__builtin_memcpy(direct(frame), data, bytes);
+	else
+		__builtin_memset(direct(frame), 0, bytes);
+}
+
+/* One piece. Returns what ept_fill() says. */
+static int place_piece(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_level level,
+		       const void *data)
+{
+	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
+	struct pager_stats *stats = &p->stats[cpu];
+	struct ept_claim claim;
+	uint64_t begin = clock_now();
+	int err = ept_fill(me, gfn, level, &claim);
+	bool full;
+
+	if (__builtin_expect(err, 0))
+		return err;
+	write_contents(claim.frame, data, level_frames(level) << PAGE_SHIFT);
+	full = ept_publish(me, &claim);
+	count(data ? &stats->data_frames : &stats->zero_frames, level_frames(level));
+	count(claim.entry & ENTRY_REQUESTED ? &stats->demand : &stats->background, 1);
+	count(&stats->place_cycles, clock_now() - begin);
+	trace(data ? TRACE_ARRIVE : TRACE_ZERO, gfn, level);
+	if (full)
+		complete(p, cpu, gfn, level);
+	return 0;
+}
+
+/* The largest piece of [gfn, end) that begins at gfn. */
+static enum pg_level largest_piece(const struct pager *p, gfn_t gfn, gfn_t end)
+{
+	enum pg_level level = p->vm->ept.leaf_max;
+
+	while (level > PG_LEVEL_4K &&
+	       (!IS_ALIGNED(gfn, level_frames(level)) || end - gfn < level_frames(level)))
+		level--;
+	return level;
+}
+
+/* One step of placing zeros at gfn; returns where to go on. */
+static gfn_t place_zeros_at(struct pager *p, unsigned int cpu, gfn_t gfn, gfn_t end)
+{
+	enum pg_level level = largest_piece(p, gfn, end);
+	struct ept_state there;
+	int err;
+
+	while ((err = place_piece(p, cpu, gfn, level, NULL)) == -E2BIG)
+		level--;
+	if (!err)
+		return gfn + level_frames(level);
+	if (err == -ENOMEM)
+		count(&p->stats[cpu].starved, 1);
+	/* It is here, or under way: step over what is. */
+	there = ept_lookup(&p->vm->ept, gfn);
+	return ALIGN_DOWN(gfn, level_frames(there.level)) + level_frames(there.level);
+}
+
+void pager_place(struct pager *p, unsigned int cpu, const struct page_reply *reply)
+{
+	gfn_t end = reply->gfn + reply->frames;
+
+	if (reply->data) {
+		int err = place_piece(p, cpu, reply->gfn, PG_LEVEL_4K, reply->data);
+
+		if (err == -ENOMEM)
+			count(&p->stats[cpu].starved, 1);
+		else if (err) {
+			count(&p->stats[cpu].duplicates, 1);
+			trace(TRACE_DUPLICATE, reply->gfn, PG_LEVEL_4K);
+		}
+		return;
+	}
+	for (gfn_t gfn = reply->gfn; gfn < end;)
+		gfn = place_zeros_at(p, cpu, gfn, end);
+}
+
+/* --- faults ------------------------------------------------------------------------------- */
+
+/* The page is here. Then the fault is stale, unless it asks for more than the page grants. */
+static enum pager_answer fault_present(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
+				       unsigned int access)
+{
+	struct ept_state there = ept_lookup(&p->vm->ept, gfn);
+
+	if (there.kind == EPT_PRESENT && access & ~there.perms)
+		return PAGER_DENIED;
+	vcpu->stats.faults_spurious++;
+	return PAGER_RESUME;
+}
+
+static enum pager_answer fault_refused(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
+				       unsigned int access, int err)
+{
+	switch (err) {
+	case -EEXIST:
+		return fault_present(p, vcpu, gfn, access);
+	case -ENOENT:
+		return PAGER_WILD;
+	case -EHWPOISON:
+		return PAGER_POISON;
+	case -ENOMEM:
+		count(&p->stats[vcpu->cpu].starved, 1);
+		return PAGER_WAIT;
+	default:
+		return PAGER_WAIT; /* asked for, or being filled */
+	}
+}
+
+/* The page's content is at hand: place it now, in pieces of the size that the VM grows by. */
+static enum pager_answer fault_at_hand(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
+				       const struct page_reply *reply, unsigned int access)
+{
+	enum pg_level piece = reply->data ? PG_LEVEL_4K : p->piece;
+	uint64_t begin = clock_now();
+	int err =
+		place_piece(p, vcpu->cpu, ALIGN_DOWN(gfn, level_frames(piece)), piece, reply->data);
+
+	if (err == -E2BIG)
+		err = place_piece(p, vcpu->cpu, gfn, PG_LEVEL_4K, reply->data);
+	if (__builtin_expect(err, 0))
+		return fault_refused(p, vcpu, gfn, access, err);
+	vcpu->stats.faults_remote++;
+	vcpu_note_latency(vcpu, clock_now() - begin);
+	return PAGER_RESUME;
+}
+
+static enum pager_answer fault_ask(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
+				   unsigned int access)
+{
+	int err = ept_request(ept_cpu(&p->vm->ept, vcpu->cpu), gfn);
+
+	if (err)
+		return fault_refused(p, vcpu, gfn, access, err);
+	p->last_fault = gfn;
+	trace(TRACE_REQUEST, gfn, 1);
+	/* One page for each waiting vCPU at the most: the source's ring has room for them. */
+	if (p->source->ops->request(p->source, vcpu->cpu, gfn, 1, true))
+		count(&p->stats[vcpu->cpu].starved, 1);
+	return PAGER_WAIT;
+}
+
+enum pager_answer pager_fault(struct pager *p, struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	gfn_t gfn = gpa_to_gfn(exit->gpa);
+	struct page_reply reply;
+
+	if (gfn >= p->frames)
+		return PAGER_WILD;
+	vcpu->stats.faults++;
+	if (p->source->ops->now(p->source, gfn, &reply))
+		return fault_at_hand(p, vcpu, gfn, &reply, exit->access);
+	return fault_ask(p, vcpu, gfn, exit->access);
+}
+
+/* --- sums --------------------------------------------------------------------------------- */
+
+void pager_sum(const struct pager *p, struct pager_stats *sum)
+{
+	*sum = (struct pager_stats){ 0 };
+	for (unsigned int i = 0; i < MAX_CPUS; i++) {
+#define X(name, what)                                                                              \
+	count(&sum->name, atomic_load_explicit(&p->stats[i].name, memory_order_relaxed));
+		PAGER_STATS(X)
+#undef X
+	}
+}
+
+uint64_t pager_placed(const struct pager *p)
+{
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < ncpus; i++)
+		n += atomic_load_explicit(&p->stats[i].data_frames, memory_order_relaxed) +
+		     atomic_load_explicit(&p->stats[i].zero_frames, memory_order_relaxed);
+	return n;
+}

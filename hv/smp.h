@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Work for the other CPUs. There is no scheduler: each CPU sleeps until it is given one function
+ * to run, and runs it to its end.
+ */
+#ifndef HV_SMP_H
+#define HV_SMP_H
+
+#include "mm/percpu.h"
+
+/* Runs fn(arg) on an idle CPU other than this one. */
+void cpu_start(unsigned int cpu, void (*fn)(void *arg), void *arg);
+
+bool cpu_busy(unsigned int cpu);
+
+/* Waits until that CPU has nothing to do. */
+void cpu_wait(unsigned int cpu);
+
+/* Calls a CPU out of its guest, or out of its sleep. */
+void cpu_kick(unsigned int cpu);
+
+/* The other CPUs' life. */
+_Noreturn void cpu_idle(void);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* Running a vCPU: the loop around VM entry, and what each exit leads to. */
+#include "hv/vcpu.h"
+
+#include "hv/clock.h"
+#include "hv/panic.h"
+#include "hv/trace.h"
+#include "hv/vm.h"
+#include "mm/percpu.h"
+
+#define EXCEPTION_UD 6
+#define EXCEPTION_GP 13
+
+struct ept *vcpu_ept(const struct vcpu *vcpu)
+{
+	return &vcpu->vm->ept;
+}
+
+static bool is_over(const struct vcpu *vcpu)
+{
+	return vcpu->run == VCPU_DONE || vcpu->run == VCPU_DEAD || vcpu->run == VCPU_HALTED;
+}
+
+static void end_with(struct vcpu *vcpu, enum vcpu_run_state state)
+{
+	if (is_over(vcpu))
+		return;
+	vcpu->run = state;
+	atomic_fetch_add_explicit(&vcpu->vm->over, 1, memory_order_release);
+}
+
+void vcpu_kill(struct vcpu *vcpu, const char *why)
+{
+	vcpu->death = why;
+	end_with(vcpu, VCPU_DEAD);
+}
+
+void vcpu_done(struct vcpu *vcpu)
+{
+	end_with(vcpu, VCPU_DONE);
+}
+
+/* --- waiting ------------------------------------------------------------------------------ */
+
+void vcpu_note_latency(struct vcpu *vcpu, uint64_t cycles)
+{
+	uint64_t ns = cycles_to_ns(cycles);
+	unsigned int bucket = ns ? 63u - (unsigned int)__builtin_clzll(ns) : 0;
+
+	vcpu->stats.latency[MIN(bucket, LATENCY_BUCKETS - 1u)]++;
+}
+
+static void begin_wait(struct vcpu *vcpu, gpa_t at)
+{
+	vcpu->run = VCPU_WAITING;
+	vcpu->wait_gfn = gpa_to_gfn(at);
+	vcpu->wait_since = clock_now();
+}
+
+/* Asked for, or being filled: it will come. Anything else is worth another try. */
+static bool will_come(const struct ept_state *e)
+{
+	return e->kind == EPT_FILLING || e->kind == EPT_FROZEN ||
+	       (e->kind == EPT_ABSENT && e->requested);
+}
+
+bool vcpu_wait_over(struct vcpu *vcpu)
+{
+	struct ept_state e = ept_lookup(&vcpu->vm->ept, vcpu->wait_gfn);
+	uint64_t waited;
+
+	if (will_come(&e))
+		return false;
+	waited = clock_now() - vcpu->wait_since;
+	vcpu->stats.faults_remote++;
+	vcpu->stats.block_cycles += waited;
+	vcpu->stats.block_max = MAX(vcpu->stats.block_max, waited);
+	vcpu_note_latency(vcpu, waited);
+	return true;
+}
+
+/* --- exits -------------------------------------------------------------------------------- */
+
+/* Returns true to enter again. */
+static bool stage2_fault(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	switch (pager_fault(&vcpu->vm->pager, vcpu, exit)) {
+	case PAGER_RESUME:
+		return true;
+	case PAGER_WAIT:
+		begin_wait(vcpu, exit->gpa);
+		return false;
+	case PAGER_WILD:
+		vcpu_kill(vcpu, "it accessed an address outside of its memory");
+		return false;
+	case PAGER_DENIED:
+		vcpu_kill(vcpu, "its access is not permitted there");
+		return false;
+	default:
+		vcpu_kill(vcpu, "it touched memory that is lost");
+		return false;
+	}
+}
+
+static bool raise(struct vcpu *vcpu, unsigned int vector, int64_t error)
+{
+	vendor->inject(vcpu, vector, error);
+	return true;
+}
+
+/* The instruction is made again once the page is there, as any other that faults. */
+static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	struct vcpu_exit fault = { .access = EPT_R };
+
+	if (!hypercall(vcpu, &fault.gpa))
+		return stage2_fault(vcpu, &fault);
+	vendor->skip(vcpu, exit);
+	return !is_over(vcpu);
+}
+
+static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	trace(TRACE_EXIT, exit->reason, exit->code);
+	switch (exit->reason) {
+	case EXIT_CPUID:
+		emulate_cpuid(vcpu);
+		vendor->skip(vcpu, exit);
+		return true;
+	case EXIT_RDMSR:
+		if (!emulate_rdmsr(vcpu))
+			return raise(vcpu, EXCEPTION_GP, 0);
+		vendor->skip(vcpu, exit);
+		return true;
+	case EXIT_WRMSR:
+		if (!emulate_wrmsr(vcpu))
+			return raise(vcpu, EXCEPTION_GP, 0);
+		vendor->skip(vcpu, exit);
+		return true;
+	case EXIT_IO:
+		emulate_io(vcpu, exit);
+		vendor->skip(vcpu, exit);
+		return true;
+	case EXIT_CALL:
+		return call(vcpu, exit);
+	case EXIT_CR:
+		return raise(vcpu, EXCEPTION_GP, 0);
+	case EXIT_UD:
+		return raise(vcpu, EXCEPTION_UD, INJECT_NO_ERROR);
+	case EXIT_HLT:
+		end_with(vcpu, VCPU_HALTED);
+		return false;
+	case EXIT_TRIPLE:
+		vcpu_kill(vcpu, "triple fault");
+		return false;
+	case EXIT_MISCONFIG:
+		panic_vcpu(vcpu, exit, "the CPU rejects a second-stage entry");
+	default:
+		vcpu_kill(vcpu, "the CPU refused to run it");
+		return false;
+	}
+}
+
+static bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	vcpu->stats.exits++;
+	switch (exit->reason) {
+	case EXIT_STAGE2:
+		return stage2_fault(vcpu, exit);
+	case EXIT_RETRY:
+		return true;
+	case EXIT_SLICE:
+		return false;
+	case EXIT_KICK:
+		x86_take_interrupts();
+		return !atomic_load_explicit(&vcpu->vm->stop, memory_order_acquire);
+	default:
+		return rare_exit(vcpu, exit);
+	}
+}
+
+static void note_first_entry(struct vm *vm)
+{
+	uint64_t none = 0;
+
+	if (!atomic_load_explicit(&vm->first_entry, memory_order_relaxed))
+		atomic_compare_exchange_strong(&vm->first_entry, &none, clock_now());
+}
+
+void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
+{
+	struct tlb *tlb = &vcpu->vm->tlb;
+	uint64_t deadline = cycles ? clock_now() + cycles : 0;
+	struct vcpu_exit *exit = &vcpu->last_exit;
+
+	vcpu_switch_to(vcpu);
+	note_first_entry(vcpu->vm);
+	do {
+		tlb_quiesce(tlb, vcpu->cpu);
+		vendor->run(vcpu, deadline, exit);
+	} while (handle(vcpu, exit));
+}
