@@ -174,6 +174,47 @@ static void the_pool_is_sound_at_every_moment_while_cpus_race(void **state)
 	arena_fini(&arena);
 }
 
+enum {
+	BLOCK_ORDER = FRAME_ORDER_2M,
+	BLOCKS = 100
+};
+
+static hpa_t block[BLOCKS];
+static _Atomic int freed;
+static pthread_barrier_t together;
+
+static void *free_worker(void *arg)
+{
+	for (unsigned int i = 0; i < BLOCKS; i++) {
+		pthread_barrier_wait(&together);
+		if (!frame_free(&arena.pool, block[i], BLOCK_ORDER))
+			atomic_fetch_add(&freed, 1);
+	}
+	return arg;
+}
+
+/* The junk fill leaves a long time between the beginning and the end of a free. */
+static void of_two_frees_at_once_one_is_refused(void **state)
+{
+	pthread_t thread[2];
+
+	(void)state;
+	arena_init(&arena, (uint64_t)BLOCKS << BLOCK_ORDER, true);
+	for (unsigned int i = 0; i < BLOCKS; i++)
+		block[i] = frame_alloc(&arena.pool, BLOCK_ORDER);
+	assert_int_equal(arena.pool.free, 0);
+	pthread_barrier_init(&together, NULL, 2);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_create(&thread[i], NULL, free_worker, NULL);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	pthread_barrier_destroy(&together);
+	assert_int_equal(freed, BLOCKS);
+	assert_int_equal(arena.pool.free, arena.pool.total);
+	assert_null(frame_pool_check(&arena.pool));
+	arena_fini(&arena);
+}
+
 static struct spinlock racing;
 static uint64_t raced;
 
@@ -211,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(promises_hold_while_cpus_race),
 		cmocka_unit_test(the_pool_is_sound_at_every_moment_while_cpus_race),
+		cmocka_unit_test(of_two_frees_at_once_one_is_refused),
 		cmocka_unit_test(the_lock_excludes_and_its_tickets_wrap),
 	};
 
