@@ -192,6 +192,8 @@ int ref_split(struct reference *ref, gfn_t gfn, enum pg_level level)
 {
 	const struct ref_page *p = &ref->page[gfn];
 
+	if (p->level < level)
+		return 0;
 	if (p->kind == EPT_NONE)
 		return -ENOENT;
 	if (p->kind == EPT_POISON)

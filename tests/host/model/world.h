@@ -112,7 +112,10 @@ bool world_step_fails(struct world *w, const struct step *s, unsigned int nth);
 
 /* Compares everything with the reference; world_step() does so for small worlds by itself. */
 bool world_verify(struct world *w);
+
+/* The pages of a range; and what concerns no single page: counters, tables, what CPUs remember. */
 bool world_verify_range(struct world *w, gfn_t gfn, uint64_t frames);
+bool world_verify_tables(struct world *w);
 
 void world_fail(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
