@@ -43,12 +43,14 @@ static void file_load(struct hv_config *config)
 	root->Close(root);
 }
 
-static bool has_options(const char *text)
+/* Behind the program's own name, which the shell puts first. */
+static const char *skip_name(const char *text)
 {
-	for (; *text; text++)
-		if (*text == '=')
-			return true;
-	return false;
+	const char *c = text;
+
+	while (*c && *c != ' ' && *c != '=')
+		c++;
+	return *c == '=' ? text : c;
 }
 
 static void load_options(struct hv_config *config)
@@ -62,14 +64,13 @@ static void load_options(struct hv_config *config)
 
 	for (UINTN i = 0; from && i < MIN(letters, OPTIONS_MAX - 1); i++)
 		wide[i] = from[i];
-	/* A boot manager may pass data of its own here; that is no text, and none of our business.
-	 */
-	if (!ascii(text, OPTIONS_MAX, wide) || !has_options(text))
+	/* A boot manager may pass data of its own here: that is no text, and not for us. */
+	if (!ascii(text, OPTIONS_MAX, wide))
 		return;
-	err = config_override(config, text, &error);
+	err = config_override(config, skip_name(text), &error);
 	refuse_by(config->exit);
 	if (err)
-		refuse("load options: %s", error.text);
+		refuse("%s", error.text);
 }
 
 void options_load(struct hv_config *config)

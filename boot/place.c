@@ -40,27 +40,33 @@ static void spare_gib_frames(struct ranges *from, const struct ranges *usable)
 	}
 }
 
+/* Return: does the firmware give it? */
+static bool take(EFI_ALLOCATE_TYPE how, uint64_t pages, EFI_PHYSICAL_ADDRESS *at)
+{
+	return !EFI_ERROR(firmware.bs->AllocatePages(how, EfiLoaderData, pages, at));
+}
+
 hpa_t place_pages(uint64_t pages, uint64_t limit, const char *what)
 {
 	static struct memory_map map;
 	static struct ranges holes, usable;
-	EFI_PHYSICAL_ADDRESS at;
+	EFI_PHYSICAL_ADDRESS at = limit - 1;
 	uint64_t pfn;
 
 	memmap_take(&map);
 	memmap_conventional(&map, &holes);
 	memmap_usable(&map, &usable);
 	spare_gib_frames(&holes, &usable);
-	pfn = ranges_best_fit(&holes, pages, limit >> PAGE_SHIFT);
-	at = pfn << PAGE_SHIFT;
-	/* The firmware may need a page of that very hole to note that we took it. */
-	if (pfn == UINT64_MAX ||
-	    EFI_ERROR(firmware.bs->AllocatePages(AllocateAddress, EfiLoaderData, pages, &at))) {
+	/* The firmware may need a page of that very hole to note that we took it: try the next. */
+	while ((pfn = ranges_best_fit(&holes, pages, limit >> PAGE_SHIFT)) != UINT64_MAX) {
+		at = pfn << PAGE_SHIFT;
+		if (take(AllocateAddress, pages, &at))
+			break;
+		ranges_remove(&holes, pfn, pages);
 		at = limit - 1;
-		if (EFI_ERROR(firmware.bs->AllocatePages(AllocateMaxAddress, EfiLoaderData, pages,
-							 &at)))
-			refuse("not enough memory: %lu KiB for %s", pages * PAGE_SIZE / KIB, what);
 	}
+	if (pfn == UINT64_MAX && !take(AllocateMaxAddress, pages, &at))
+		refuse("not enough memory: %lu KiB for %s", pages * PAGE_SIZE / KIB, what);
 	reserve(at >> PAGE_SHIFT, pages);
 	return hpa(at);
 }
