@@ -110,6 +110,7 @@ _Noreturn void hv_main(struct boot_info *info)
 	bool pass = true;
 
 	clock_khz = info->tsc_khz;
+	panic_image_base = info->image_base;
 	con_printf("cleave: %u CPU%s, %llu MiB free, TSC %llu kHz\n", ncpus, ncpus == 1 ? "" : "s",
 		   (unsigned long long)(machine_frames.free * PAGE_SIZE / MIB),
 		   (unsigned long long)clock_khz);

@@ -200,7 +200,7 @@ static const char *pull_pages(struct migration *m)
 /* What was sent and is still to come is a duplicate by now: let it come, and be dropped. */
 static const char *drain(struct migration *m)
 {
-	while (m->stream.under_way) {
+	while (!stream_idle(&m->stream)) {
 		(void)stream_step(&m->stream, cpu_id());
 		turn(m->to);
 		if (out_of_time(m))

@@ -113,18 +113,21 @@ void pager_collapse_all(struct pager *p, unsigned int cpu)
 
 /* --- placing ------------------------------------------------------------------------------ */
 
-static void write_contents(hpa_t frame, const void *data, uint64_t bytes)
+static const struct page_reply zeros = { 0 };
+
+static void write_contents(hpa_t frame, const struct page_reply *reply, enum pg_level level)
 {
-	if (data)
-		__builtin_memcpy(direct(frame), data, bytes);
-	else
-		__builtin_memset(direct(frame), 0, bytes);
+	if (reply->data)
+		__builtin_memcpy(direct(frame), reply->data, PAGE_SIZE);
+	else if (!reply->in_place)
+		__builtin_memset(direct(frame), 0, level_frames(level) << PAGE_SHIFT);
 }
 
-/* One piece. Returns what ept_fill() says. */
+/* One piece, with the contents that the reply says. Returns what ept_fill() says. */
 static int place_piece(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_level level,
-		       const void *data)
+		       const struct page_reply *reply)
 {
+	bool has_data = reply->data || reply->in_place;
 	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
 	struct pager_stats *stats = &p->stats[cpu];
 	struct ept_claim claim;
@@ -134,12 +137,12 @@ static int place_piece(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_lev
 
 	if (__builtin_expect(err, 0))
 		return err;
-	write_contents(claim.frame, data, level_frames(level) << PAGE_SHIFT);
+	write_contents(claim.frame, reply, level);
 	full = ept_publish(me, &claim);
-	count(data ? &stats->data_frames : &stats->zero_frames, level_frames(level));
+	count(has_data ? &stats->data_frames : &stats->zero_frames, level_frames(level));
 	count(claim.entry & ENTRY_REQUESTED ? &stats->demand : &stats->background, 1);
 	count(&stats->place_cycles, clock_now() - begin);
-	trace(data ? TRACE_ARRIVE : TRACE_ZERO, gfn, level);
+	trace(has_data ? TRACE_ARRIVE : TRACE_ZERO, gfn, level);
 	if (full)
 		complete(p, cpu, gfn, level);
 	return 0;
@@ -156,14 +159,13 @@ static enum pg_level largest_piece(const struct pager *p, gfn_t gfn, gfn_t end)
 	return level;
 }
 
-/* One step of placing zeros at gfn; returns where to go on. */
-static gfn_t place_zeros_at(struct pager *p, unsigned int cpu, gfn_t gfn, gfn_t end)
+gfn_t pager_place_zeros(struct pager *p, unsigned int cpu, gfn_t gfn, gfn_t end)
 {
 	enum pg_level level = largest_piece(p, gfn, end);
 	struct ept_state there;
 	int err;
 
-	while ((err = place_piece(p, cpu, gfn, level, NULL)) == -E2BIG)
+	while ((err = place_piece(p, cpu, gfn, level, &zeros)) == -E2BIG)
 		level--;
 	if (!err)
 		return gfn + level_frames(level);
@@ -178,8 +180,8 @@ void pager_place(struct pager *p, unsigned int cpu, const struct page_reply *rep
 {
 	gfn_t end = reply->gfn + reply->frames;
 
-	if (reply->data) {
-		int err = place_piece(p, cpu, reply->gfn, PG_LEVEL_4K, reply->data);
+	if (reply->data || reply->in_place) {
+		int err = place_piece(p, cpu, reply->gfn, PG_LEVEL_4K, reply);
 
 		if (err == -ENOMEM)
 			count(&p->stats[cpu].starved, 1);
@@ -190,7 +192,7 @@ void pager_place(struct pager *p, unsigned int cpu, const struct page_reply *rep
 		return;
 	}
 	for (gfn_t gfn = reply->gfn; gfn < end;)
-		gfn = place_zeros_at(p, cpu, gfn, end);
+		gfn = pager_place_zeros(p, cpu, gfn, end);
 }
 
 /* --- faults ------------------------------------------------------------------------------- */
@@ -229,13 +231,12 @@ static enum pager_answer fault_refused(struct pager *p, struct vcpu *vcpu, gfn_t
 static enum pager_answer fault_at_hand(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
 				       const struct page_reply *reply, unsigned int access)
 {
-	enum pg_level piece = reply->data ? PG_LEVEL_4K : p->piece;
+	enum pg_level piece = reply->data || reply->in_place ? PG_LEVEL_4K : p->piece;
 	uint64_t begin = clock_now();
-	int err =
-		place_piece(p, vcpu->cpu, ALIGN_DOWN(gfn, level_frames(piece)), piece, reply->data);
+	int err = place_piece(p, vcpu->cpu, ALIGN_DOWN(gfn, level_frames(piece)), piece, reply);
 
 	if (err == -E2BIG)
-		err = place_piece(p, vcpu->cpu, gfn, PG_LEVEL_4K, reply->data);
+		err = place_piece(p, vcpu->cpu, gfn, PG_LEVEL_4K, reply);
 	if (__builtin_expect(err, 0))
 		return fault_refused(p, vcpu, gfn, access, err);
 	vcpu->stats.faults_remote++;

@@ -68,6 +68,9 @@ enum pager_answer pager_fault(struct pager *p, struct vcpu *vcpu, const struct v
 /* Places what the source sent, in the largest pieces that fit. */
 void pager_place(struct pager *p, unsigned int cpu, const struct page_reply *reply);
 
+/* Places zeros at gfn, one piece, the largest that fits before `end`. Returns where to go on. */
+gfn_t pager_place_zeros(struct pager *p, unsigned int cpu, gfn_t gfn, gfn_t end);
+
 /* Collapses up to n of the ranges that wait. Returns how many it looked at. */
 unsigned int pager_collapse_some(struct pager *p, unsigned int cpu, unsigned int n);
 

@@ -15,6 +15,8 @@
 
 #define TRACE_TAIL 16
 
+uint64_t panic_image_base;
+
 static _Atomic int panicking = -1; /* the CPU that panics first; the others are stopped */
 
 bool panic_elsewhere(void)
@@ -63,9 +65,12 @@ _Noreturn void panic(const char *fmt, ...)
 _Noreturn void panic_trap(const struct trap_frame *f)
 {
 	claim_the_end();
-	con_printf("cleave: PANIC on cpu%u: exception %llu, error 0x%llx, at 0x%llx, cr2 0x%llx\n",
-		   cpu_id(), (unsigned long long)f->vector, (unsigned long long)f->error,
-		   (unsigned long long)f->rip, (unsigned long long)x86_read_cr2());
+	con_printf(
+		"cleave: PANIC on cpu%u: exception %llu, error 0x%llx, at 0x%llx (image + 0x%llx), cr2 "
+		"0x%llx\n",
+		cpu_id(), (unsigned long long)f->vector, (unsigned long long)f->error,
+		(unsigned long long)f->rip, (unsigned long long)(f->rip - panic_image_base),
+		(unsigned long long)x86_read_cr2());
 	con_printf("cleave:   rax %016llx rbx %016llx rcx %016llx rdx %016llx\n",
 		   (unsigned long long)f->rax, (unsigned long long)f->rbx,
 		   (unsigned long long)f->rcx, (unsigned long long)f->rdx);

@@ -6,6 +6,10 @@
 #include "hv/hv.h"
 #include "hv/vcpu.h"
 
+/* Where the image was loaded: addresses in it are also said relative to this, as the symbols of
+ * build/cleave.so are. */
+extern uint64_t panic_image_base;
+
 /* Each prints what it knows (registers, the control structure's fields that matter, the
  * second-stage walk of the faulting address, the tail of the trace), stops all CPUs and ends with
  * FAIL. */

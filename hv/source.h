@@ -13,10 +13,14 @@
 
 struct page_source;
 
+#define NO_REQUEST UINT64_MAX
+
 struct page_reply {
 	gfn_t gfn;
-	uint64_t frames;  /* 1 where there is data */
-	const void *data; /* 4 KiB that stay valid until the next call; NULL: zeros */
+	uint64_t frames;    /* 1 where there is data */
+	const void *data;   /* 4 KiB that stay valid until the next call; NULL: zeros */
+	bool in_place;      /* the frames hold the contents already: nothing is to be written */
+	uint64_t completes; /* gfn of the background request that this answers wholly */
 };
 
 struct source_ops {
@@ -26,9 +30,9 @@ struct source_ops {
 	/* Asks for pages; urgent ones overtake. -ENOSPC: too much is under way, try again later. */
 	int (*request)(struct page_source *source, unsigned int cpu, gfn_t gfn, uint64_t frames,
 		       bool urgent);
-	/* The next page, or run of zeros, that has come; `last`: it completes a request that was
-	 * not urgent. Called by one CPU only. False: nothing has come. */
-	bool (*poll)(struct page_source *source, struct page_reply *reply, bool *last);
+	/* The next page, or run of zeros, that has come, urgent ones first; or only these. Called
+	 * by one CPU only. False: nothing has come. */
+	bool (*poll)(struct page_source *source, bool urgent_only, struct page_reply *reply);
 };
 
 struct page_source {
@@ -45,7 +49,8 @@ extern struct page_source source_zero;
 #define SOURCE_BACKGROUND 256 /* requests of the background stream */
 
 struct source_request {
-	gfn_t gfn;
+	gfn_t first; /* as it was asked for */
+	gfn_t gfn;   /* what is still to be answered */
 	uint64_t frames;
 	uint64_t due; /* TSC: not answered before */
 };

@@ -42,7 +42,7 @@ static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *rep
 	uint64_t inside = gfn & (level_frames(e.level) - 1);
 	const void *page;
 
-	*reply = (struct page_reply){ .gfn = gfn, .frames = 1 };
+	*reply = (struct page_reply){ .gfn = gfn, .frames = 1, .completes = NO_REQUEST };
 	if (e.kind != EPT_PRESENT) {
 		/* The run begins where the untouched entry does. */
 		if (e.level > PG_LEVEL_4K)
@@ -82,6 +82,7 @@ static int vm_request(struct page_source *source, unsigned int cpu, gfn_t gfn, u
 {
 	struct source_vm *s = (struct source_vm *)source;
 	struct source_request request = {
+		.first = gfn,
 		.gfn = gfn,
 		.frames = frames,
 		.due = clock_now() + s->latency,
@@ -122,24 +123,37 @@ static bool answer(struct source_vm *s, struct source_ring *ring, struct source_
 	return true;
 }
 
-static bool vm_poll(struct page_source *source, struct page_reply *reply, bool *last)
+/* Whoever waits needs this page, not the run of zeros that it may lie in. */
+static void answer_one(struct source_vm *s, struct source_ring *ring,
+		       struct source_request *request, struct page_reply *reply)
+{
+	gfn_t gfn = request->gfn;
+
+	(void)answer(s, ring, request, reply);
+	reply->gfn = gfn;
+	reply->frames = 1;
+}
+
+static bool vm_poll(struct page_source *source, bool urgent_only, struct page_reply *reply)
 {
 	struct source_vm *s = (struct source_vm *)source;
 	uint64_t now = clock_now();
 	struct source_request *request;
+	gfn_t first;
 
-	*last = false;
 	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
 		request = ring_due(&s->urgent[cpu], now);
 		if (request) {
-			(void)answer(s, &s->urgent[cpu], request, reply);
+			answer_one(s, &s->urgent[cpu], request, reply);
 			return true;
 		}
 	}
-	request = ring_due(&s->background, now);
+	request = urgent_only ? NULL : ring_due(&s->background, now);
 	if (!request)
 		return false;
-	*last = answer(s, &s->background, request, reply);
+	first = request->first;
+	if (answer(s, &s->background, request, reply))
+		reply->completes = first;
 	return true;
 }
 

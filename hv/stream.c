@@ -5,13 +5,11 @@
 #include "hv/clock.h"
 #include "hv/vm.h"
 
-#define CHUNK        16 /* pages of one request */
-#define LOOKS        64 /* entries looked at in one step */
-#define REPLIES_STEP 16
+#define LOOKS 64 /* entries looked at in one step */
 
 void stream_init(struct stream *s, struct pager *pager, const struct run_config *config)
 {
-	uint64_t chunks = (pager->frames + CHUNK - 1) / CHUNK;
+	uint64_t chunks = (pager->frames + STREAM_CHUNK - 1) / STREAM_CHUNK;
 
 	*s = (struct stream){
 		.pager = pager,
@@ -29,36 +27,56 @@ void stream_init(struct stream *s, struct pager *pager, const struct run_config 
 
 /* --- where to look next -------------------------------------------------------------------- */
 
-static bool owed(const struct stream *s, gfn_t gfn, struct ept_state *e)
+/* Frames that a request which is under way covers from gfn on; 0: none does. */
+static uint64_t under_way(const struct stream *s, gfn_t gfn)
 {
-	*e = ept_lookup(&s->pager->vm->ept, gfn);
-	return e->kind == EPT_ABSENT && (s->sweeping || !e->requested);
+	for (unsigned int i = 0; i < s->under_way; i++)
+		if (gfn - s->request[i].gfn < s->request[i].frames)
+			return s->request[i].gfn + s->request[i].frames - gfn;
+	return 0;
+}
+
+/* Should gfn be asked for? If not, *from and *to say what can be passed over with it. */
+static bool owed(const struct stream *s, gfn_t gfn, gfn_t *from, gfn_t *to)
+{
+	struct ept_state e = ept_lookup(&s->pager->vm->ept, gfn);
+	uint64_t coming;
+
+	if (e.kind != EPT_ABSENT || (e.requested && !s->sweeping)) {
+		*from = ALIGN_DOWN(gfn, level_frames(e.level));
+		*to = *from + level_frames(e.level);
+		return false;
+	}
+	coming = under_way(s, gfn);
+	*from = gfn;
+	*to = gfn + MAX(coming, UINT64_C(1));
+	return !coming;
 }
 
 static bool look_up(struct stream *s, gfn_t *gfn)
 {
-	struct ept_state e;
+	gfn_t from, to;
 
 	for (unsigned int i = 0; i < LOOKS && s->up < s->pager->frames; i++) {
-		if (owed(s, s->up, &e)) {
+		if (owed(s, s->up, &from, &to)) {
 			*gfn = s->up;
 			return true;
 		}
-		s->up = ALIGN_DOWN(s->up, level_frames(e.level)) + level_frames(e.level);
+		s->up = to;
 	}
 	return false;
 }
 
 static bool look_down(struct stream *s, gfn_t *gfn)
 {
-	struct ept_state e;
+	gfn_t from, to;
 
 	for (unsigned int i = 0; i < LOOKS && s->down; i++) {
-		if (owed(s, s->down - 1, &e)) {
+		if (owed(s, s->down - 1, &from, &to)) {
 			*gfn = s->down - 1;
 			return true;
 		}
-		s->down = ALIGN_DOWN(s->down - 1, level_frames(e.level));
+		s->down = from;
 	}
 	return false;
 }
@@ -67,13 +85,13 @@ static bool look_down(struct stream *s, gfn_t *gfn)
  * and Dobell); what lies beyond the end is passed over. */
 static bool look_random(struct stream *s, gfn_t *gfn)
 {
-	struct ept_state e;
+	gfn_t from, to;
 
 	for (unsigned int i = 0; i < LOOKS && s->step < s->period; i++) {
 		s->step++;
 		s->up = (s->up * 5 + 1) & (s->period - 1);
-		*gfn = s->up * CHUNK;
-		if (*gfn < s->pager->frames && owed(s, *gfn, &e))
+		*gfn = s->up * STREAM_CHUNK;
+		if (*gfn < s->pager->frames && owed(s, *gfn, &from, &to))
 			return true;
 	}
 	return false;
@@ -133,7 +151,9 @@ static bool may_send(const struct stream *s)
 {
 	uint64_t ms;
 
-	if ((s->under_way + 1) * CHUNK > MAX(s->window, (unsigned int)CHUNK))
+	unsigned int most = MAX(s->window / STREAM_CHUNK, 1u);
+
+	if (s->under_way >= MIN(most, (unsigned int)STREAM_REQUESTS))
 		return false;
 	if (s->rate == CONFIG_UNLIMITED)
 		return true;
@@ -144,11 +164,11 @@ static bool may_send(const struct stream *s)
 /* Pages from gfn on that are owed, a chunk at the most; upwards, or downwards ending at gfn. */
 static uint64_t extent(const struct stream *s, gfn_t *gfn, bool downwards)
 {
-	uint64_t n = 1, most = MIN(s->window, (unsigned int)CHUNK);
-	struct ept_state e;
+	uint64_t n = 1, most = MIN(s->window, (unsigned int)STREAM_CHUNK);
+	gfn_t from, to;
 
 	while (n < most && (downwards ? *gfn > 0 : *gfn + n < s->pager->frames) &&
-	       owed(s, downwards ? *gfn - 1 : *gfn + n, &e)) {
+	       owed(s, downwards ? *gfn - 1 : *gfn + n, &from, &to)) {
 		n++;
 		if (downwards)
 			(*gfn)--;
@@ -166,56 +186,92 @@ static void pass_over(struct stream *s, gfn_t gfn, uint64_t n)
 		s->down = gfn;
 }
 
-/* A source that has everything at hand is not asked: it is read. */
-static bool take_now(struct stream *s, unsigned int cpu, gfn_t gfn, uint64_t n)
+/* A source that has everything at hand is not asked: it is read. Returns how many pages. */
+static uint64_t take_now(struct stream *s, unsigned int cpu, gfn_t gfn)
 {
-	const struct source_ops *ops = s->pager->source->ops;
 	struct page_reply reply;
 
-	if (!ops->now(s->pager->source, gfn, &reply))
-		return false;
-	pager_place(s->pager, cpu, &reply);
-	for (gfn_t at = reply.gfn + reply.frames; at < gfn + n; at = reply.gfn + reply.frames) {
-		if (!ops->now(s->pager->source, at, &reply))
-			break;
+	if (!s->pager->source->ops->now(s->pager->source, gfn, &reply))
+		return 0;
+	if (reply.data)
 		pager_place(s->pager, cpu, &reply);
-	}
-	return true;
+	else
+		s->zeros = reply;
+	return 1;
 }
 
 static bool ask(struct stream *s, unsigned int cpu)
 {
-	const struct source_ops *ops = s->pager->source->ops;
 	gfn_t gfn;
 	uint64_t n;
 
-	if (!may_send(s) || !look(s, &gfn)) {
+	if (s->zeros.frames || !may_send(s))
+		return false;
+	if (!look(s, &gfn)) {
 		sweep_again(s);
 		return false;
 	}
-	n = extent(s, &gfn, gfn != s->up && gfn + 1 == s->down);
-	if (!take_now(s, cpu, gfn, n)) {
-		if (ops->request(s->pager->source, cpu, gfn, n, false))
+	n = take_now(s, cpu, gfn);
+	if (!n) {
+		n = extent(s, &gfn, gfn != s->up && gfn + 1 == s->down);
+		if (s->pager->source->ops->request(s->pager->source, cpu, gfn, n, false))
 			return false;
-		s->under_way++;
+		s->request[s->under_way].gfn = gfn;
+		s->request[s->under_way++].frames = n;
 	}
 	pass_over(s, gfn, n);
 	s->sent += n;
 	return true;
 }
 
+/* --- taking ------------------------------------------------------------------------------- */
+
+static void completed(struct stream *s, gfn_t gfn)
+{
+	for (unsigned int i = 0; i < s->under_way; i++)
+		if (s->request[i].gfn == gfn) {
+			s->request[i] = s->request[--s->under_way];
+			return;
+		}
+}
+
+/* A run of zeros can be long: a piece at a time, so that urgent pages get their turn. */
+static void place_zeros(struct stream *s, unsigned int cpu)
+{
+	gfn_t next = pager_place_zeros(s->pager, cpu, s->zeros.gfn, s->zeros.gfn + s->zeros.frames);
+
+	s->zeros.frames -= MIN(next - s->zeros.gfn, s->zeros.frames);
+	s->zeros.gfn = next;
+}
+
+/* One page, or one piece of a run. */
+static bool take(struct stream *s, unsigned int cpu)
+{
+	bool placing = s->zeros.frames;
+	struct page_reply reply;
+
+	if (s->pager->source->ops->poll(s->pager->source, placing, &reply)) {
+		if (reply.completes != NO_REQUEST)
+			completed(s, reply.completes);
+		if (reply.frames == 1)
+			pager_place(s->pager, cpu, &reply);
+		else
+			s->zeros = reply;
+		return true;
+	}
+	if (placing)
+		place_zeros(s, cpu);
+	return placing;
+}
+
 bool stream_step(struct stream *s, unsigned int cpu)
 {
-	const struct source_ops *ops = s->pager->source->ops;
-	struct page_reply reply;
-	bool any = false, last;
+	bool took = take(s, cpu);
 
-	for (unsigned int i = 0; i < REPLIES_STEP; i++) {
-		if (!ops->poll(s->pager->source, &reply, &last))
-			break;
-		pager_place(s->pager, cpu, &reply);
-		s->under_way -= last;
-		any = true;
-	}
-	return ask(s, cpu) || any;
+	return ask(s, cpu) || took;
+}
+
+bool stream_idle(const struct stream *s)
+{
+	return !s->under_way && !s->zeros.frames;
 }

@@ -8,6 +8,9 @@
 
 #include "hv/pager.h"
 
+#define STREAM_CHUNK    16 /* pages of one request */
+#define STREAM_REQUESTS 16 /* under way at the most */
+
 struct stream {
 	struct pager *pager;
 	enum config_order order;
@@ -17,13 +20,18 @@ struct stream {
 	gfn_t up;   /* next to look at, upwards */
 	gfn_t down; /* one above the next to look at, downwards */
 	bool turn;
-	gfn_t centre;           /* ORDER_BUBBLE: the fault that it spreads from */
-	uint64_t step;          /* ORDER_RANDOM: place in the permutation, */
-	uint64_t period;        /* and its length */
-	bool sweeping;          /* the order is through: collect what is left */
-	unsigned int under_way; /* requests that are not answered */
-	uint64_t begun;         /* TSC */
-	uint64_t sent;          /* pages */
+	gfn_t centre;            /* ORDER_BUBBLE: the fault that it spreads from */
+	uint64_t step;           /* ORDER_RANDOM: place in the permutation, */
+	uint64_t period;         /* and its length */
+	bool sweeping;           /* the order is through: collect what is left */
+	struct page_reply zeros; /* a run that is being placed, piece by piece */
+	unsigned int under_way;  /* requests that are not answered: */
+	struct {
+		gfn_t gfn;
+		uint64_t frames;
+	} request[STREAM_REQUESTS];
+	uint64_t begun; /* TSC */
+	uint64_t sent;  /* pages */
 };
 
 void stream_init(struct stream *s, struct pager *pager, const struct run_config *config);
@@ -31,5 +39,8 @@ void stream_init(struct stream *s, struct pager *pager, const struct run_config 
 /* Places what has come and asks for more, a bounded amount of work. False: there was nothing to
  * do just now. */
 bool stream_step(struct stream *s, unsigned int cpu);
+
+/* Nothing that was asked for is still to come or to be placed. */
+bool stream_idle(const struct stream *s);
 
 #endif
