@@ -8,6 +8,7 @@
 #include "mm/err.h"
 #include "mm/table_cache.h"
 #include "tests/host/arena.h"
+#include "tests/host/random.h"
 
 /* Pages that other CPUs' magazines can hold: what a promise costs on top. */
 #define SLACK ((MAX_CPUS - 1) * TABLE_MAGAZINE)
@@ -52,12 +53,6 @@ static bool is_filled(hpa_t page, unsigned char with)
 			return false;
 	}
 	return true;
-}
-
-static uint32_t rnd(uint64_t *seed)
-{
-	*seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (uint32_t)(*seed >> 33);
 }
 
 static void a_reserve_that_does_not_fit_changes_nothing(void **state)

@@ -14,6 +14,7 @@
 
 #include "mm/table_cache.h"
 #include "tests/host/arena.h"
+#include "tests/host/random.h"
 
 enum {
 	CPUS = 4,
@@ -34,12 +35,6 @@ static time_t deadline;
 static void start_clock(void)
 {
 	deadline = time(NULL) + SECONDS;
-}
-
-static uint32_t rnd(uint64_t *seed)
-{
-	*seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (uint32_t)(*seed >> 33);
 }
 
 static bool take_token(void)
