@@ -7,34 +7,13 @@
 #define MSR_EFER    0xc0000080
 #define MSR_NOWHERE 0x4fff0000 /* outside all ranges that CPUs define */
 
-#define CR0_PE   (UINT64_C(1) << 0)
-#define CR0_WP   (UINT64_C(1) << 16)
-#define CR0_NW   (UINT64_C(1) << 29)
-#define CR4_PAE  (UINT64_C(1) << 5)
-#define CR4_VMXE (UINT64_C(1) << 13)
-#define BIT_62   (UINT64_C(1) << 62)
-#define BIT_63   (UINT64_C(1) << 63)
+#define BIT_62 (UINT64_C(1) << 62)
+#define BIT_63 (UINT64_C(1) << 63)
 
 /* Each question is asked, whatever came out of those before. */
 static void note(bool *all, bool right)
 {
 	*all = *all && right;
-}
-
-static uint64_t read_cr0(void)
-{
-	uint64_t cr0;
-
-	asm volatile("mov %%cr0, %0" : "=r"(cr0));
-	return cr0;
-}
-
-static uint64_t read_cr4(void)
-{
-	uint64_t cr4;
-
-	asm volatile("mov %%cr4, %0" : "=r"(cr4));
-	return cr4;
 }
 
 static bool probe_rdmsr(const char *what, uint32_t msr)
@@ -68,7 +47,7 @@ bool bad_vmx(struct vcpu *me)
 	bool all = true;
 
 	note(&all, probe_equal("CPUID 1: VMX", cpuid(1).c >> 5 & 1, 0));
-	note(&all, probe_equal("CR4.VMXE", read_cr4() & CR4_VMXE, 0));
+	note(&all, probe_equal("CR4.VMXE", cpu_cr4() & CR4_VMXE, 0));
 	PROBE("vmxon %0", : "+m"(operand) : : "cc", "memory");
 	note(&all, probe_raised("vmxon", TRAP_UD, 0));
 	PROBE("vmptrld %0", : "+m"(operand) : : "cc", "memory");
@@ -167,18 +146,18 @@ static bool probe_cr4(const char *what, uint64_t value)
 
 bool bad_control(struct vcpu *me)
 {
-	uint64_t cr0 = read_cr0(), cr4 = read_cr4();
+	uint64_t cr0 = cpu_cr0(), cr4 = cpu_cr4();
 	bool all = true;
 
 	(void)me;
 	note(&all, probe_cr0("CR0: paging without protection", cr0 & ~CR0_PE));
 	note(&all, probe_cr0("CR0: not write-through, but cached", cr0 | CR0_NW));
 	note(&all, probe_cr0("CR0: bit 63", cr0 | BIT_63));
-	note(&all, probe_equal("CR0", read_cr0(), cr0));
+	note(&all, probe_equal("CR0", cpu_cr0(), cr0));
 	note(&all, probe_cr4("CR4: VMX", cr4 | CR4_VMXE));
 	note(&all, probe_cr4("CR4: bit 63", cr4 | BIT_63));
 	note(&all, probe_cr4("CR4: no PAE in long mode", cr4 & ~CR4_PAE));
-	note(&all, probe_equal("CR4", read_cr4(), cr4));
+	note(&all, probe_equal("CR4", cpu_cr4(), cr4));
 	note(&all, probe_wrmsr("EFER: bit 63", MSR_EFER, BIT_63));
 	note(&all, probe_wrmsr("EFER: no long mode while paging", MSR_EFER, 0));
 	PROBE("mov %0, %%cr8", : : "r"(UINT64_C(16)) : "memory");
@@ -217,8 +196,10 @@ bool bad_exceptions(struct vcpu *me)
 	note(&all, probe_load("load from a non-canonical address", BIT_62, TRAP_GP));
 	note(&all, probe_load("load from beyond 4 GiB", GUEST_MAPPED_BYTES, TRAP_PF));
 	note(&all, probe_store("store beyond 4 GiB", GUEST_MAPPED_BYTES + 8, 2));
+	PROBE("jmp *%0", : : "r"(UINT64_C(GUEST_DATA)) : "memory");
+	note(&all, probe_raised("jump into the data", TRAP_PF, 0x11));
 	note(&all, probe_store("store below a stack", GUEST_STACKS, 2));
-	if (read_cr0() & CR0_WP)
+	if (cpu_cr0() & CR0_WP)
 		note(&all, probe_store("store to the code", GUEST_LOAD, 3));
 	return all;
 }

@@ -5,6 +5,7 @@
 #include "guest/cpu.h"
 #include "guest/guest.h"
 #include "guest/line.h"
+#include "guest/state.h"
 
 #define WRONGS_MAX 8 /* reports of one vCPU; the rest would say the same */
 
@@ -137,6 +138,32 @@ static void share_verify(struct vcpu *me, const struct payload *payload, uint64_
 		chain = page_check(me, share_gpa(me, k), payload->pattern(me, k, passes), chain);
 }
 
+/* Of what must not change during pass n. */
+static uint64_t state_seed(const struct vcpu *me, uint64_t n)
+{
+	return mix64(me->seed + me->index) + (n << 8);
+}
+
+static void state_verify(struct vcpu *me, uint64_t n)
+{
+	struct state_loss loss;
+	struct line line;
+
+	if (!state_lost(state_seed(me, n), &loss))
+		return;
+	line_begin(&line);
+	line_text(&line, "state of vCPU ");
+	line_dec(&line, me->index);
+	line_text(&line, " lost: ");
+	line_text(&line, loss.name);
+	line_text(&line, " expected ");
+	line_hex(&line, loss.expected);
+	line_text(&line, " found ");
+	line_hex(&line, loss.found);
+	line_print(&line);
+	guest_done(me, ABI_WRONG_CHAIN, 0);
+}
+
 /* The number of the pass is in a register and in memory, too, and becomes part of the chain. */
 static uint64_t pass_begin(struct vcpu *me, uint64_t n, uint64_t chain)
 {
@@ -150,6 +177,7 @@ _Noreturn void payload_run(struct vcpu *me, const struct payload *payload)
 	bool go_on;
 
 	share_prepare(me, payload);
+	state_plant(state_seed(me, 0));
 	hypercall(ABI_READY, 0, 0, 0);
 	if (payload->meet)
 		payload_meet(me);
@@ -157,8 +185,10 @@ _Noreturn void payload_run(struct vcpu *me, const struct payload *payload)
 		chain = pass_begin(me, passes, chain);
 		chain = payload->pass(me, passes, chain);
 		go_on = hypercall(ABI_PASS, passes, chain, 0) == ABI_GO_ON;
-		if (passes++ == 0 && me->index == 0)
+		if (passes == 0 && me->index == 0)
 			hypercall(ABI_MIGRATE, 0, 0, 0);
+		state_verify(me, passes);
+		state_plant(state_seed(me, ++passes));
 	} while (go_on);
 	chain = pass_begin(me, passes, chain);
 	if (payload->settle)

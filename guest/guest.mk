@@ -7,7 +7,7 @@ NASM ?= nasm
 OBJCOPY ?= objcopy
 
 GUEST_NAMES := seq random chase writer pair touch bad
-GUEST_LIB := guest hypercall line pattern probe trap
+GUEST_LIB := guest hypercall line pattern probe state trap
 GUEST_OUT := $(BUILD)/guest
 GUESTS := $(GUEST_NAMES:%=$(GUEST_OUT)/%.bin)
 
@@ -15,7 +15,8 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g -I. -MMD -MP -ffreestanding -fno-pic -fno-pie 
 	-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wpointer-arith -Wundef -Wvla -Wframe-larger-than=1024
-GUEST_LIB_OBJS := $(GUEST_OUT)/start.o $(GUEST_OUT)/tables.o $(GUEST_LIB:%=$(GUEST_OUT)/%.o)
+GUEST_LIB_OBJS := $(GUEST_LIB:%=$(GUEST_OUT)/%.o) $(GUEST_OUT)/start.o $(GUEST_OUT)/tables.o \
+	$(GUEST_OUT)/vectors.o
 GUEST_BAD_OBJS := $(GUEST_OUT)/evils.o $(GUEST_OUT)/registers.o # of `bad` alone
 
 # What the host's tests need besides themselves.

@@ -3,14 +3,14 @@
  * Where a payload's parts lie. Read by the C compiler, by the linker script and (rewritten as
  * NASM definitions) by the assembler: plain numbers only.
  *
- *	GUEST_LOAD    header, code, read-only data	mapped read-only
- *	GUEST_TABLES  page tables			mapped read-only
- *	GUEST_DATA    data, one page for each vCPU	mapped read-write
+ *	GUEST_LOAD    header, code, read-only data	may be executed
+ *	GUEST_TABLES  page tables			may be read
+ *	GUEST_DATA    data, one page for each vCPU	may be written
  *	GUEST_STACKS  one stack for each vCPU, vCPU 0's on top; the lowest page of each is a
  *		      guard and not mapped
  *	GUEST_END
  *
- * Nothing is mapped no-execute: EFER.NXE is not part of the ABI.
+ * This needs EFER.NXE to be set, and CR0.WP to be of any use.
  */
 #ifndef GUEST_LAYOUT_H
 #define GUEST_LAYOUT_H

@@ -5,7 +5,7 @@
 
 static void line_char(struct line *line, char c)
 {
-	if (line->n < ABI_PUTS_MAX - 1)
+	if (line->n < ABI_PUTS_MAX)
 		line->text[line->n++] = c;
 }
 
@@ -41,7 +41,6 @@ void line_dec(struct line *line, uint64_t value)
 
 void line_print(struct line *line)
 {
-	line->text[line->n++] = '\n';
 	hypercall(ABI_PUTS, (uintptr_t)line->text, line->n, 0);
 }
 

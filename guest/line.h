@@ -22,7 +22,7 @@ void line_text(struct line *line, const char *text);
 void line_hex(struct line *line, uint64_t value);
 void line_dec(struct line *line, uint64_t value);
 
-/* Ends the line and prints it. */
+/* Prints the line; one call is one line, without a line feed. */
 void line_print(struct line *line);
 
 /* A line that is one text. */

@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: MIT
 ; The page tables of a payload: the first 4 GiB mapped 1:1 in pages of 2 MiB, the image itself in
-; pages of 4 KiB, read-only up to its data and with a hole below each stack. Accessed and dirty are
+; pages of 4 KiB: only the code may be executed, only data and stacks may be written, and there is a
+; hole below each stack. Accessed and dirty are
 ; set beforehand: the CPU has no reason to write here.
 
 %include "layout.inc"
@@ -10,9 +11,11 @@ WRITABLE	equ 1 << 1
 ACCESSED	equ 1 << 5
 DIRTY		equ 1 << 6
 LARGE		equ 1 << 7
+NO_EXECUTE	equ 1 << 63
 
 TABLE		equ PRESENT | WRITABLE | ACCESSED
-READ_ONLY	equ PRESENT | ACCESSED | DIRTY
+CODE		equ PRESENT | ACCESSED | DIRTY
+READ_ONLY	equ CODE | NO_EXECUTE
 READ_WRITE	equ READ_ONLY | WRITABLE
 
 GIBS		equ GUEST_MAPPED_BYTES >> 30
@@ -47,7 +50,9 @@ directories:
 image_table:
 %assign address GUEST_LOAD
 %rep 512
- %if address < GUEST_DATA
+ %if address < GUEST_TABLES
+	dq address | CODE
+ %elif address < GUEST_DATA
 	dq address | READ_ONLY
  %elif address >= GUEST_STACKS && address < GUEST_END && (address - GUEST_STACKS) % GUEST_STACK_BYTES == 0
 	dq 0
