@@ -140,13 +140,15 @@ static int collapse_slot(struct ept_cpu *me, gfn_t gfn, enum pg_level level, str
 			 bool *parent_full)
 {
 	struct ept *ept = me->ept;
-	struct ept_slot s = slot_find(ept, gfn, level);
+	struct ept_slot s;
 	int err;
 
 	*parent_full = false;
+	/* This may flush, which lets others free what they unlinked: stand in no table yet. */
+	gather_make_room(g);
+	s = slot_find(ept, gfn, level);
 	if (s.level != level || entry_kind(ept->fmt, s.entry, level) != EPT_TABLE)
 		return 0;
-	gather_make_room(g);
 	if (!slot_lock(ept, &s, EPT_TABLE))
 		return count_refusal(me, -EBUSY);
 	err = collapse_locked(me, &s, gfn, g, parent_full);
