@@ -7,3 +7,4 @@ test_ept_explore_SRCS := $(EPT_MODEL) tests/host/model/explore.c
 test_ept_entry_SRCS := $(EPT_MODEL)
 test_ept_cases_SRCS := $(EPT_MODEL)
 test_ept_random_SRCS := $(EPT_MODEL)
+test_ept_race_tsan_SRCS := $(EPT_MODEL) tests/host/model/crowd.c
