@@ -8,3 +8,24 @@ test_ept_entry_SRCS := $(EPT_MODEL)
 test_ept_cases_SRCS := $(EPT_MODEL)
 test_ept_random_SRCS := $(EPT_MODEL)
 test_ept_race_tsan_SRCS := $(EPT_MODEL) tests/host/model/crowd.c
+
+# The figures: no sanitizer, and the second stage compiled as the hypervisor compiles it, without
+# vector registers.
+HOST_BENCH_CFLAGS := -std=gnu11 -O2 -g -I. -pthread $(HOST_WARN)
+HOST_BENCH_OBJS := $(patsubst %.c,$(HOST_BUILD)/bench/%.o,tests/host/bench_ept.c \
+	tests/host/arena.c mm/frame.c mm/table_cache.c $(sort $(wildcard ept/*.c)))
+
+$(HOST_BUILD)/bench/ept/%.o: HOST_BENCH_CFLAGS += -mgeneral-regs-only
+$(HOST_BUILD)/bench/mm/%.o: HOST_BENCH_CFLAGS += -mgeneral-regs-only
+$(HOST_BUILD)/bench/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(HOST_BENCH_CFLAGS) -MMD -MP -c $< -o $@
+
+$(HOST_BUILD)/bin/bench_ept: $(HOST_BENCH_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $^ -o $@
+
+host-bench: $(HOST_BUILD)/bin/bench_ept
+	@$<
+
+.PHONY: host-bench
