@@ -2,8 +2,9 @@
 /*
  * Payload: does what a guest should not. The seed selects one evil, see the table at the end. vCPU
  * 0 says on the console what it saw, each line beginning with "right:" or "WRONG:", and ends with
- * ABI_OK if all was as the architecture or hv/abi.h says. The evils that end the guest by
- * themselves say so before; a line after that would be wrong. The other vCPUs do nothing.
+ * ABI_OK if all was as the architecture or hv/abi.h says; it does not wait for ABI_PASS to say
+ * stop. The evils that end the guest by themselves say so before; a line after that would be wrong.
+ * The other vCPUs do nothing.
  */
 #include "guest/bad.h"
 #include "guest/cpu.h"
@@ -33,7 +34,8 @@ static bool bad_triple_fault(struct vcpu *me)
 	return false;
 }
 
-/* Where there is no memory nobody answers a read, and a write is lost. */
+/* Where there is no memory nobody answers a read, and a write is lost. Or the hypervisor ends a
+ * guest that tries, and says where. */
 static bool bad_beyond(struct vcpu *me)
 {
 	volatile uint64_t *word = page_at(me->region);
@@ -92,6 +94,7 @@ _Noreturn void payload_main(struct vcpu *me)
 	hypercall(ABI_READY, 0, 0, 0);
 	if (me->index == 0) {
 		probe_init();
+		me->steps++;
 		right = me->seed < sizeof(evils) / sizeof(*evils) && evils[me->seed](me);
 	}
 	guest_done(me, right ? ABI_OK : ABI_WRONG_TRAP, 0);
