@@ -52,6 +52,9 @@ static void fields_are_padded_as_the_c_library_pads_them(void **state)
 	SAME("[%3c][%-3c]", 'a', 'b');
 	SAME("[%*d][%-*s]", 6, 1, 6, "x");
 	SAME("[%20p]", (void *)0xff);
+	/* A compiler warns of both flags at once in a format that it can read. */
+	for (const char *volatile both = "[%-05d]"; both; both = NULL)
+		SAME(both, 42);
 }
 
 static void strings_end_where_the_precision_says(void **state)
