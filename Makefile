@@ -1,24 +1,75 @@
 # SPDX-License-Identifier: MIT
 #
-#	make run	boot a live post-copy migration and show it
-#	make test	all tests
-#	make bench	the figures
+#	make run	boot a live post-copy migration of a running guest, and show it
+#	make test	all tests that fit into 25 minutes
+#	make test-long	the slow ones
+#	make bench	the figures: on the host, and instructions in the machine
+#	make check	layers, formatting, static analysis
+#	make		build/cleave.efi and the payloads build/guest/*.bin
 #
-# See README for the others.
+#	MACHINE=kvm|bochs	where to boot; default: what the host can do
+#	CPUS=N CONFIG=FILE	for make run
 
 BUILD ?= build
 CC := gcc
-CLANG ?= clang
+CPUS ?= 2
+CONFIG ?= tools/run.cfg
 
-all: efi guests
+.DEFAULT_GOAL := all
 
 include boot/boot.mk
 include guest/guest.mk
 include tests/host/host.mk
--include tests/host/ept.mk
+include tests/host/ept.mk
+include tests/machine/machine.mk
 
-.PHONY: all clean
-.DEFAULT_GOAL := all
+.PHONY: all run test test-long bench check test-image setup setup-test clean
+
+all: efi guests
+test-image: $(BUILD)/cleave-test.efi
+
+run: setup
+	@$(MAKE) --no-print-directory -s -j2 all
+	@tools/launch --cpus $(CPUS) --efi $(BUILD)/cleave.efi --config "$(CONFIG)" $(GUESTS)
+
+# Both compilers build everything; the tests run what gcc built.
+test: setup-test
+	@$(MAKE) --no-print-directory -s -j2 all test-image
+	@tests/run \
+		layers="tools/check-layers" \
+		check="tools/check" \
+		tools="tests/tools_test.py" \
+		launcher="tests/launch_test.py" \
+		clang="$(MAKE) --no-print-directory -s clang-build" \
+		host="$(MAKE) --no-print-directory -s -j2 host-test" \
+		wrong-machine="tests/machine/wrong_machine --efi $(BUILD)/cleave.efi" \
+		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
+
+test-long: setup-test
+	@$(MAKE) --no-print-directory -s -j2 all test-image
+	@tests/run \
+		mutations="$(MAKE) --no-print-directory -s mutation-test" \
+		machine-long="$(MAKE) --no-print-directory -s -j2 machine-test-long"
+
+bench: setup-test
+	@$(MAKE) --no-print-directory -s -j2 all test-image
+	@$(MAKE) --no-print-directory -s host-bench
+	@$(MAKE) --no-print-directory -s machine-bench
+
+check:
+	@tools/check-layers
+	@tools/check
+
+.PHONY: clang-build
+clang-build:
+	@$(MAKE) --no-print-directory -s -j2 BUILD=$(BUILD)/clang CC=clang all test-image && \
+		echo "ok clang builds the images and the payloads"
+
+setup:
+	@tools/setup build run
+
+setup-test:
+	@tools/setup build run test
 
 clean:
 	rm -rf $(BUILD)

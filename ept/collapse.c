@@ -83,7 +83,7 @@ static int merge(const struct ept *ept, hpa_t table, enum pg_level level, uint64
 		any |= e;
 	}
 	differs &= ~ad_mask;
-	if (differs & fmt->addr)
+	if (differs & fmt_leaf_addr(fmt, below))
 		return -EINVAL;
 	if (differs || s.tracked)
 		return -EFAULT;

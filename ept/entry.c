@@ -36,7 +36,7 @@ static void decode_hidden(uint64_t e, struct ept_state *s)
 
 static void decode_leaf(const struct ept_format *fmt, uint64_t e, struct ept_state *s)
 {
-	s->frame = hpa(e & fmt->addr);
+	s->frame = hpa(e & fmt_leaf_addr(fmt, s->level));
 	s->tracked = e & ENTRY_TRACKED;
 	/* A tracked leaf lacks just the right that tracking took away. */
 	s->perms = fmt->perms_of(e) | (s->tracked ? EPT_W : 0);

@@ -76,7 +76,17 @@ static inline bool fmt_may_be_leaf(const struct ept_format *fmt, enum pg_level l
 	return fmt->leaf_levels >> level & 1;
 }
 
-extern const struct ept_format
-	ept_format_intel; /* SDM vol. 3C, "The Extended Page Table Mechanism" */
+/* The part of a leaf's address field that is its address: formats keep other things in the rest. */
+static inline uint64_t fmt_leaf_addr(const struct ept_format *fmt, enum pg_level level)
+{
+	return fmt->addr & -(fmt_frames(fmt, level) << PAGE_SHIFT);
+}
+
+/* SDM vol. 3C, "The Extended Page Table Mechanism (EPT)". */
+extern const struct ept_format ept_format_intel;
+
+/* APM vol. 2, "Nested Paging". The PAT that the host must have set while it runs guests. */
+extern const struct ept_format ept_format_amd;
+#define EPT_AMD_PAT UINT64_C(0x0007010500070406)
 
 #endif

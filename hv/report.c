@@ -41,7 +41,7 @@ void report_progress(struct migration *m, bool always)
 
 	if (g.pages_4k > m->worst.pages_4k)
 		m->worst = g;
-	if (!m->verbose || (percent < m->next_progress && !always))
+	if (!m->verbose || (percent < m->next_progress && !always) || m->next_progress > 100)
 		return;
 	m->next_progress = percent + PROGRESS_STEP;
 	con_printf(
@@ -156,11 +156,10 @@ static void print_table(const struct migration *m, const struct faults *f)
 	con_printf("cleave:   faults: %llu, %llu of them remote, %llu spurious\n", (ull)f->all,
 		   (ull)f->remote, (ull)f->spurious);
 	print_levels(m);
-	con_printf(
-		"cleave:   splits %lld, collapses %lld, INVEPTs %llu (%lld batches), table pages at "
-		"most %llu\n",
-		(long long)(s->splits_absent + s->splits_present), (long long)s->collapses,
-		(ull)m->flushes, (long long)s->syncs, (ull)m->tables_peak);
+	con_printf("cleave:   splits %lld, collapses %lld, %s %llu (%lld batches), table pages at "
+		   "most %llu\n",
+		   (long long)(s->splits_absent + s->splits_present), (long long)s->collapses,
+		   vendor->flush_name, (ull)m->flushes, (long long)s->syncs, (ull)m->tables_peak);
 	con_printf("cleave:   cycles: %llu per arrival, %llu per collapse\n",
 		   (ull)per(m->pager.place_cycles, (uint64_t)s->arrivals),
 		   (ull)per(m->pager.collapse_cycles, (uint64_t)s->collapses));
@@ -263,6 +262,7 @@ static void print_json(const struct migration *m, const struct faults *f)
 	json_str(&j, "name", m->config->name);
 	json_str(&j, "guest", m->config->guest);
 	json_str(&j, "verdict", m->verdict ? m->verdict : "pass");
+	json_str(&j, "second_stage", vendor->format->name);
 	json_str(&j, "backing", level_name(m->backing));
 	json_str(&j, "collapse", policy_name(m->config->policy));
 	json_int(&j, "cpus", ncpus);
@@ -273,7 +273,7 @@ static void print_json(const struct migration *m, const struct faults *f)
 	json_int(&j, "faults", (int64_t)f->all);
 	json_int(&j, "faults_remote", (int64_t)f->remote);
 	json_int(&j, "faults_spurious", (int64_t)f->spurious);
-	json_int(&j, "invepts", (int64_t)m->flushes);
+	json_int(&j, "flushes", (int64_t)m->flushes);
 	json_int(&j, "tables_peak", (int64_t)m->tables_peak);
 	json_int(&j, "compared", (int64_t)m->compared);
 	json_int(&j, "written", (int64_t)m->written);

@@ -41,6 +41,9 @@ enum segment {
 };
 
 /* Attributes as the VMCS has them (SDM vol. 3C, "Guest Register State"). */
+#define ATTR_PRESENT  (1u << 7)
+#define ATTR_UNUSABLE (1u << 16)
+
 struct segment_state {
 	uint16_t selector;
 	uint16_t unused;
@@ -123,8 +126,9 @@ struct vcpu {
 	/* The vendor's own. */
 	hpa_t hw_page; /* VMCS or VMCB */
 	bool hw_launched;
-	bool hw_timer;       /* a deadline was set at the last entry */
-	unsigned int hw_tag; /* VPID or ASID */
+	bool hw_timer;        /* a deadline was set at the last entry */
+	uint64_t hw_deadline; /* that it was set for */
+	unsigned int hw_tag;  /* VPID or ASID */
 };
 
 /* The second stage of its VM. */

@@ -2,7 +2,8 @@
 /*
  * Switching a CPU between vCPUs. What VM entry and exit do not switch belongs to the vCPU that ran
  * last on this CPU, and is exchanged only when another one takes its turn: FPU and vector
- * registers, the MSRs of SYSCALL, debug registers, CR2. Root mode uses none of these.
+ * registers and the address debug registers here, and what else the vendor's code knows of. Root
+ * mode uses none of these.
  */
 #include "hv/trace.h"
 #include "hv/vcpu.h"
@@ -17,7 +18,6 @@
 #define ATTR_CODE_64  0xa09b
 #define ATTR_DATA     0xc093
 #define ATTR_TSS_BUSY 0x008b
-#define ATTR_UNUSABLE 0x10000
 
 static struct vcpu *current[MAX_CPUS]; /* whose registers the CPU holds */
 
@@ -72,33 +72,27 @@ DR_SWITCH(3)
 static void save_registers(struct guest_state *s)
 {
 	__asm__ volatile("fxsave64 %0" : "=m"(s->fx));
-	s->star = x86_rdmsr(MSR_STAR);
-	s->lstar = x86_rdmsr(MSR_LSTAR);
-	s->cstar = x86_rdmsr(MSR_CSTAR);
-	s->fmask = x86_rdmsr(MSR_FMASK);
-	s->kernel_gs_base = x86_rdmsr(MSR_KERNEL_GS_BASE);
-	s->cr2 = x86_read_cr2();
 	save_dr0(s);
 	save_dr1(s);
 	save_dr2(s);
 	save_dr3(s);
-	__asm__ volatile("mov %%dr6, %0" : "=r"(s->dr6));
 }
 
 static void load_registers(const struct guest_state *s)
 {
 	__asm__ volatile("fxrstor64 %0" : : "m"(s->fx));
-	x86_wrmsr(MSR_STAR, s->star);
-	x86_wrmsr(MSR_LSTAR, s->lstar);
-	x86_wrmsr(MSR_CSTAR, s->cstar);
-	x86_wrmsr(MSR_FMASK, s->fmask);
-	x86_wrmsr(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
-	x86_write_cr2(s->cr2);
 	load_dr0(s);
 	load_dr1(s);
 	load_dr2(s);
 	load_dr3(s);
-	__asm__ volatile("mov %0, %%dr6" : : "r"(s->dr6));
+}
+
+/* Takes what this CPU holds of a vCPU. */
+static void take_registers(struct vcpu *vcpu)
+{
+	save_registers(&vcpu->state);
+	vendor->deactivate(vcpu);
+	current[vcpu->cpu] = NULL;
 }
 
 void vcpu_switch_to(struct vcpu *vcpu)
@@ -108,26 +102,23 @@ void vcpu_switch_to(struct vcpu *vcpu)
 	if (last == vcpu)
 		return;
 	if (last)
-		save_registers(&last->state);
+		take_registers(last);
+	if (!vcpu->loaded) {
+		vendor->load(vcpu);
+		vcpu->loaded = true;
+		trace(TRACE_ENTER, vcpu->vm->id, vcpu->index);
+	}
+	vendor->activate(vcpu);
 	load_registers(&vcpu->state);
 	current[vcpu->cpu] = vcpu;
-	if (vcpu->loaded) {
-		vendor->activate(vcpu);
-		return;
-	}
-	vendor->load(vcpu);
-	vcpu->loaded = true;
-	trace(TRACE_ENTER, vcpu->vm->id, vcpu->index);
 }
 
 void vcpu_put(struct vcpu *vcpu)
 {
 	if (!vcpu->loaded)
 		return;
-	if (current[vcpu->cpu] == vcpu) {
-		save_registers(&vcpu->state);
-		current[vcpu->cpu] = NULL;
-	}
+	if (current[vcpu->cpu] == vcpu)
+		take_registers(vcpu);
 	vendor->save(vcpu);
 	vcpu->loaded = false;
 	trace(TRACE_LEAVE, vcpu->vm->id, vcpu->index);

@@ -47,6 +47,7 @@ enum {
 struct vendor {
 	const char *name;
 	const struct ept_format *format;
+	const char *flush_name; /* what it calls a flush of the second stage on one CPU */
 
 	/* Can this machine do it? -ENODEV after printing what is missing. Boot CPU only. */
 	int (*probe)(void);
@@ -63,8 +64,10 @@ struct vendor {
 
 	/* vcpu->state to the hardware, before a vCPU first runs on this CPU. */
 	void (*load)(struct vcpu *vcpu);
-	/* Make a loaded vCPU the current one of this CPU. */
+	/* Make a loaded vCPU the current one of this CPU, with the registers that the hardware does
+	 * not switch by itself at each exit; and take these from it again. */
 	void (*activate)(struct vcpu *vcpu);
+	void (*deactivate)(struct vcpu *vcpu);
 	/* The hardware's state to vcpu->state; it can be loaded elsewhere then. */
 	void (*save)(struct vcpu *vcpu);
 
@@ -87,6 +90,7 @@ struct vendor {
 };
 
 extern const struct vendor vendor_vmx;
+extern const struct vendor vendor_svm;
 
 /* The one that this machine has. */
 extern const struct vendor *vendor;

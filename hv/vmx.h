@@ -219,6 +219,7 @@ int vmx_create(struct vcpu *vcpu);
 void vmx_destroy(struct vcpu *vcpu);
 void vmx_load(struct vcpu *vcpu);
 void vmx_activate(struct vcpu *vcpu);
+void vmx_deactivate(struct vcpu *vcpu);
 void vmx_save(struct vcpu *vcpu);
 
 /* --- vmx_cr.c ------------------------------------------------------------------------------ */

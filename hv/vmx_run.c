@@ -10,6 +10,7 @@
 
 #define QUAL_NMI_UNBLOCKED (UINT64_C(1) << 12) /* by IRET */
 #define REASON_FAILED      (1u << 31)
+#define EXCEPTION_DB       1
 #define EXCEPTION_MC       18
 
 /* --- events ------------------------------------------------------------------------------- */
@@ -71,6 +72,17 @@ static enum exit_reason stage2_exit(struct vcpu_exit *exit, uint32_t idtv)
 	return EXIT_STAGE2;
 }
 
+/* DR6's new bits come as a qualification (SDM vol. 3C, "Exit Qualification for Debug Exceptions");
+ * DR6 itself is the guest's all the time. */
+static void note_debug_status(void)
+{
+	uint64_t dr6;
+
+	__asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+	dr6 |= vmread(VMCS_QUALIFICATION) & 0x600f;
+	__asm__ volatile("mov %0, %%dr6" : : "r"(dr6));
+}
+
 static enum exit_reason exception_exit(struct vcpu *vcpu)
 {
 	uint32_t info = (uint32_t)vmread(VMCS_INTR_INFO);
@@ -80,10 +92,9 @@ static enum exit_reason exception_exit(struct vcpu *vcpu)
 		return EXIT_KICK;
 	if (vector == EXCEPTION_MC)
 		return EXIT_BROKEN;
-	/* #DB and #AC: the guest's own. DR6's new bits come as a qualification (SDM vol. 3C,
-	 * "Exit Qualification for Debug Exceptions"). */
-	if (vector == 1)
-		vcpu->state.dr6 |= vmread(VMCS_QUALIFICATION) & 0x600f;
+	/* #DB and #AC: the guest's own. */
+	if (vector == EXCEPTION_DB)
+		note_debug_status();
 	vmx_inject(vcpu, vector,
 		   info & INTR_HAS_ERROR ? (int64_t)vmread(VMCS_INTR_ERROR) : INJECT_NO_ERROR);
 	return EXIT_RETRY;
@@ -254,6 +265,7 @@ static int vmx_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 const struct vendor vendor_vmx = {
 	.name = "VMX",
 	.format = &ept_format_intel,
+	.flush_name = "INVEPTs",
 	.call_abi = ABI_CALL_VMCALL,
 	.probe = vmx_probe,
 	.leaf_max = vmx_leaf_max,
@@ -263,6 +275,7 @@ const struct vendor vendor_vmx = {
 	.destroy = vmx_destroy,
 	.load = vmx_load,
 	.activate = vmx_activate,
+	.deactivate = vmx_deactivate,
 	.save = vmx_save,
 	.run = vmx_run,
 	.inject = vmx_inject,

@@ -213,9 +213,32 @@ void vmx_load(struct vcpu *vcpu)
 		invvpid(INVVPID_SINGLE, (uint16_t)vcpu->hw_tag);
 }
 
+/* VM entry and exit switch none of these; root mode uses none. */
 void vmx_activate(struct vcpu *vcpu)
 {
+	const struct guest_state *s = &vcpu->state;
+
 	vmptrld(vcpu->hw_page);
+	x86_wrmsr(MSR_STAR, s->star);
+	x86_wrmsr(MSR_LSTAR, s->lstar);
+	x86_wrmsr(MSR_CSTAR, s->cstar);
+	x86_wrmsr(MSR_FMASK, s->fmask);
+	x86_wrmsr(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
+	x86_write_cr2(s->cr2);
+	__asm__ volatile("mov %0, %%dr6" : : "r"(s->dr6));
+}
+
+void vmx_deactivate(struct vcpu *vcpu)
+{
+	struct guest_state *s = &vcpu->state;
+
+	s->star = x86_rdmsr(MSR_STAR);
+	s->lstar = x86_rdmsr(MSR_LSTAR);
+	s->cstar = x86_rdmsr(MSR_CSTAR);
+	s->fmask = x86_rdmsr(MSR_FMASK);
+	s->kernel_gs_base = x86_rdmsr(MSR_KERNEL_GS_BASE);
+	s->cr2 = x86_read_cr2();
+	__asm__ volatile("mov %%dr6, %0" : "=r"(s->dr6));
 }
 
 void vmx_save(struct vcpu *vcpu)

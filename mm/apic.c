@@ -24,6 +24,7 @@
 #define REG_LVT_LINT1    0x360
 #define REG_LVT_ERROR    0x370
 #define REG_TIMER_COUNT  0x380
+#define REG_TIMER_NOW    0x390
 #define REG_TIMER_DIVIDE 0x3e0
 
 #define SVR_ENABLE  0x100
@@ -158,9 +159,30 @@ void apic_start(uint32_t to, hpa_t trampoline, uint64_t tsc_khz)
 	}
 }
 
-void apic_timer(uint32_t ticks)
+/* Timer ticks in 2^32 cycles of the TSC. */
+static uint64_t timer_rate;
+
+void apic_timer_calibrate(uint64_t cycles)
 {
+	uint64_t begin = x86_rdtsc(), end;
+	uint32_t left;
+
 	reg_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
-	reg_write(REG_LVT_TIMER, ticks ? VECTOR_TIMER : LVT_MASKED);
-	reg_write(REG_TIMER_COUNT, ticks);
+	reg_write(REG_LVT_TIMER, LVT_MASKED);
+	reg_write(REG_TIMER_COUNT, UINT32_MAX);
+	while (x86_rdtsc() - begin < cycles)
+		cpu_relax();
+	left = reg_read(REG_TIMER_NOW);
+	end = x86_rdtsc();
+	reg_write(REG_TIMER_COUNT, 0);
+	timer_rate = ((uint64_t)(UINT32_MAX - left) << 32) / (end - begin);
+}
+
+void apic_timer(uint64_t cycles)
+{
+	uint64_t ticks = MIN(cycles, UINT64_C(0xffffffff)) * timer_rate >> 32;
+
+	reg_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
+	reg_write(REG_LVT_TIMER, cycles ? VECTOR_TIMER : LVT_MASKED);
+	reg_write(REG_TIMER_COUNT, cycles ? (uint32_t)MAX(ticks, UINT64_C(1)) : 0);
 }

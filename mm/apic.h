@@ -34,7 +34,10 @@ void apic_start(uint32_t apic_id, hpa_t trampoline, uint64_t tsc_khz);
 /* Sends INIT alone: the CPU waits for a start-up message and does nothing else. */
 void apic_park(uint32_t apic_id);
 
-/* One-shot timer: VECTOR_TIMER comes after `ticks` of the bus clock; 0 disarms. */
-void apic_timer(uint32_t ticks);
+/* Measures the timer against the TSC, for so many cycles. Boot CPU, once. */
+void apic_timer_calibrate(uint64_t cycles);
+
+/* One-shot timer of this CPU: VECTOR_TIMER comes after so many cycles of the TSC; 0 disarms. */
+void apic_timer(uint64_t cycles);
 
 #endif

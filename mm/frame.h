@@ -25,9 +25,9 @@
 
 enum frame_state {
 	FRAME_RESERVED = 0, /* not ours: firmware, a hole, the hypervisor's image */
-	FRAME_FREE,	    /* head of a free block */
-	FRAME_TAIL,	    /* inside a block, free or allocated */
-	FRAME_USED,	    /* head of an allocated block */
+	FRAME_FREE,         /* head of a free block */
+	FRAME_TAIL,         /* inside a block, free or allocated */
+	FRAME_USED,         /* head of an allocated block */
 };
 
 /* One for each 4 KiB frame: 16 bytes, 0.4 % of memory. */
@@ -40,8 +40,8 @@ struct frame {
 		_Atomic uint64_t owner; /* while USED: the owner's own, 0 at allocation */
 	};
 	_Atomic uint32_t refs; /* the owner's own, 0 at allocation */
-	uint8_t state;	       /* enum frame_state */
-	uint8_t order;	       /* of the block, valid in its head */
+	uint8_t state;         /* enum frame_state */
+	uint8_t order;         /* of the block, valid in its head */
 	uint16_t unused;
 };
 
@@ -50,14 +50,14 @@ struct frame_pool {
 	uint64_t base_pfn;     /* multiple of 2^18, so that alignment of indexes is alignment */
 	uint64_t nframes;      /* length of frames[] */
 	uintptr_t virt_offset; /* virtual address of host frame f: (f << 12) + virt_offset */
-	bool junk;	       /* fill what is freed with FRAME_JUNK (debug builds, host tests) */
+	bool junk;             /* fill what is freed with FRAME_JUNK (debug builds, host tests) */
 
 	struct spinlock lock; /* protects everything below, and the free frames' list words */
 	uint32_t free_head[FRAME_ORDERS];
 	uint64_t free_blocks[FRAME_ORDERS]; /* free blocks of each order */
-	uint64_t free;			    /* frames that are free, of all orders */
-	uint64_t total;			    /* frames that were ever added */
-	uint64_t low_water;		    /* the fewest that were ever free */
+	uint64_t free;                      /* frames that are free, of all orders */
+	uint64_t total;                     /* frames that were ever added */
+	uint64_t low_water;                 /* the fewest that were ever free */
 };
 
 /**

@@ -10,7 +10,7 @@ struct cpu {
 	unsigned int id;  /* 0: the boot CPU; dense */
 	uint32_t apic_id;
 	uintptr_t stack_top; /* of its main stack */
-	uintptr_t gdt;	     /* what a VM exit must restore: */
+	uintptr_t gdt;       /* what a VM exit must restore: */
 	uintptr_t tss;
 	uintptr_t idt;
 };

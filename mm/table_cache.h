@@ -26,11 +26,11 @@ struct table_cache {
 	struct table_magazine cpu[MAX_CPUS]; /* each touched by its own CPU only */
 
 	struct spinlock lock; /* protects the rest */
-	uint32_t head;	      /* reserve: a list through the frames' owner words, by index */
-	uint64_t spare;	      /* pages in the reserve */
+	uint32_t head;        /* reserve: a list through the frames' owner words, by index */
+	uint64_t spare;       /* pages in the reserve */
 	uint64_t promised;    /* sum of what was reserved */
 	uint64_t in_use;      /* handed out by table_alloc() and not back yet */
-	uint64_t peak;	      /* the most that in_use ever was since table_cache_mark() */
+	uint64_t peak;        /* the most that in_use ever was since table_cache_mark() */
 };
 
 void table_cache_init(struct table_cache *cache, struct frame_pool *pool);

@@ -105,20 +105,20 @@ static inline _Noreturn void x86_stop(void)
 		__asm__ volatile("cli; hlt" : : : "memory");
 }
 
-#define MSR_APIC_BASE	   0x1b
+#define MSR_APIC_BASE       0x1b
 #define MSR_FEATURE_CONTROL 0x3a
-#define MSR_SYSENTER_CS	   0x174
-#define MSR_SYSENTER_ESP   0x175
-#define MSR_SYSENTER_EIP   0x176
-#define MSR_PAT		   0x277
-#define MSR_EFER	   0xc0000080
-#define MSR_STAR	   0xc0000081
-#define MSR_LSTAR	   0xc0000082
-#define MSR_CSTAR	   0xc0000083
-#define MSR_FMASK	   0xc0000084
-#define MSR_FS_BASE	   0xc0000100
-#define MSR_GS_BASE	   0xc0000101
-#define MSR_KERNEL_GS_BASE 0xc0000102
+#define MSR_SYSENTER_CS     0x174
+#define MSR_SYSENTER_ESP    0x175
+#define MSR_SYSENTER_EIP    0x176
+#define MSR_PAT             0x277
+#define MSR_EFER            0xc0000080
+#define MSR_STAR            0xc0000081
+#define MSR_LSTAR           0xc0000082
+#define MSR_CSTAR           0xc0000083
+#define MSR_FMASK           0xc0000084
+#define MSR_FS_BASE         0xc0000100
+#define MSR_GS_BASE         0xc0000101
+#define MSR_KERNEL_GS_BASE  0xc0000102
 
 #define CR0_PE (1u << 0)
 #define CR0_MP (1u << 1)
@@ -127,9 +127,9 @@ static inline _Noreturn void x86_stop(void)
 #define CR0_WP (1u << 16)
 #define CR0_PG (1u << 31)
 
-#define CR4_PAE	       (1u << 5)
-#define CR4_MCE	       (1u << 6)
-#define CR4_PGE	       (1u << 7)
+#define CR4_PAE        (1u << 5)
+#define CR4_MCE        (1u << 6)
+#define CR4_PGE        (1u << 7)
 #define CR4_OSFXSR     (1u << 9)
 #define CR4_OSXMMEXCPT (1u << 10)
 #define CR4_LA57       (1u << 12)
