@@ -55,7 +55,7 @@ struct run_config {
 	unsigned int
 		latency_us;  /* latency=: from a request to the page being at hand; 0: at once */
 	unsigned int window; /* window=: background requests under way at once, 1..256 */
-	unsigned int stream; /* stream=: background pages per ms; 0: none; default no limit */
+	unsigned int stream; /* stream=: background pages per ms; default no limit */
 	uint64_t work_start; /* start=: gpa of the payload's memory */
 	uint64_t work;       /* work=: bytes of it */
 	uint64_t stride;     /* stride=: bytes from one used page to the next */

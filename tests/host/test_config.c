@@ -40,7 +40,7 @@ static void every_key_reaches_its_field(void **state)
 	(void)state;
 	takes("exit=qemu\nverbose=0\ncpus=3\njob=collapse-test\nguest=pair\nregion=6M\n"
 	      "backing=2M\npopulate=4K\nvcpus=2\ncollapse=budget\nbudget=7\ntrigger=time\n"
-	      "after=250\norder=random\nlatency=0\nwindow=256\nstream=0\nstart=4M\nwork=2M\n"
+	      "after=250\norder=random\nlatency=0\nwindow=256\nstream=1\nstart=4M\nwork=2M\n"
 	      "stride=8K\nseed=0xffffffffffffffff\ntimeout=1\n");
 	assert_int_equal(config.exit, EXIT_QEMU);
 	assert_false(config.verbose);
@@ -59,7 +59,7 @@ static void every_key_reaches_its_field(void **state)
 	assert_int_equal(run->order, ORDER_RANDOM);
 	assert_int_equal(run->latency_us, 0);
 	assert_int_equal(run->window, 256);
-	assert_int_equal(run->stream, 0);
+	assert_int_equal(run->stream, 1);
 	assert_int_equal(run->work_start, 4 * MIB);
 	assert_int_equal(run->work, 2 * MIB);
 	assert_int_equal(run->stride, 8 * KIB);
@@ -177,7 +177,7 @@ static void a_number_out_of_range_is_answered_with_the_range(void **state)
 	refuses("window=257", 1, "line 1: window=257: must be 1 to 256");
 	refuses("verbose=2", 1, "line 1: verbose=2: must be 0 to 1");
 	refuses("stream=4294967295", 1,
-		"line 1: stream=4294967295: must be 0 to 1000000, or unlimited");
+		"line 1: stream=4294967295: must be 1 to 1000000, or unlimited");
 	refuses("seed=18446744073709551616", 1,
 		"line 1: seed=18446744073709551616: must be 0 to 18446744073709551615");
 	refuses("vcpus=4294967297", 1, "line 1: vcpus=4294967297: must be 1 to 4");
