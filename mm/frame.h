@@ -39,7 +39,7 @@ struct frame {
 		};
 		_Atomic uint64_t owner; /* while USED: the owner's own, 0 at allocation */
 	};
-	_Atomic uint32_t refs; /* the owner's own, 0 at allocation */
+	_Atomic uint32_t refs; /* while USED: the owner's own, 0 at allocation */
 	uint8_t state;         /* enum frame_state */
 	uint8_t order;         /* of the block, valid in its head */
 	uint16_t unused;

@@ -5,7 +5,8 @@
  * An arriving page may need two table pages at once and must never starve: whoever sets up a
  * guest's memory reserves what its tables can need at the worst, and table_alloc() then only
  * moves pages from that reserve through a small per-CPU magazine. Pages that come back refill the
- * reserve first.
+ * reserve first. Since a CPU cannot reach what lies in the others' magazines, the cache owns
+ * (MAX_CPUS - 1) * TABLE_MAGAZINE pages beyond what it promised.
  *
  * Pure, as mm/frame.h is.
  */
@@ -25,12 +26,14 @@ struct table_cache {
 	struct frame_pool *pool;
 	struct table_magazine cpu[MAX_CPUS]; /* each touched by its own CPU only */
 
-	struct spinlock lock; /* protects the rest */
+	struct spinlock lock; /* protects the three below */
 	uint32_t head;        /* reserve: a list through the frames' owner words, by index */
 	uint64_t spare;       /* pages in the reserve */
 	uint64_t promised;    /* sum of what was reserved */
-	uint64_t in_use;      /* handed out by table_alloc() and not back yet */
-	uint64_t peak;        /* the most that in_use ever was since table_cache_mark() */
+
+	/* Of all CPUs, by relaxed atomic operations, not under the lock. */
+	uint64_t in_use; /* handed out by table_alloc() and not back yet */
+	uint64_t peak;   /* the most that in_use ever was since table_cache_mark() */
 };
 
 void table_cache_init(struct table_cache *cache, struct frame_pool *pool);
