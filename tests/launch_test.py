@@ -29,7 +29,7 @@ eval "$FAKE"
 """
 PASS = "say 'cleave: verdict PASS'"
 HANG = "say 'cleave: here'; exec sleep 1000"
-USABLE = machines.Facts("", True, True)
+USABLE = machines.Facts(True, "", "vmx", True)
 
 
 def alive(pid):
@@ -130,54 +130,82 @@ class Choice(unittest.TestCase):
         self.top = tempfile.mkdtemp(prefix="launch-test-")
         self.addCleanup(shutil.rmtree, self.top)
 
-    def facts(self, flags, nested="Y", device=True):
+    def facts(self, flags, nested="Y", device=True, qemu=True):
+        """As a host shows them. The other maker's module is there, too, and says the opposite."""
+        other = {"Y": "N", "1": "0"}.get(nested, "Y")
         for name, text in (("cpuinfo", f"vmx flags\t: vnmi vmx ept\nflags\t\t: fpu {flags} sse\n"
-                            "bugs\t: vmx\n"), ("nested", f"{nested}\n")):
-            with open(os.path.join(self.top, name), "w", encoding="ascii") as file:
-                file.write(text)
-        path = os.path.join(self.top, "kvm")
+                            "bugs\t: vmx svm\n"),
+                           ("kvm_intel/parameters/nested", other if "svm" in flags else nested),
+                           ("kvm_amd/parameters/nested", other if "vmx" in flags else nested)):
+            path = os.path.join(self.top, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="ascii") as file:
+                file.write(f"{text}\n")
         if device:
-            with open(path, "wb"):
+            with open(os.path.join(self.top, "kvm"), "wb"):
                 pass
-        return machines.gather(path, os.path.join(self.top, "cpuinfo"),
-                               os.path.join(self.top, "nested"))
+        return machines.gather(os.path.join(self.top, "kvm"), os.path.join(self.top, "cpuinfo"),
+                               self.top, "true" if qemu else "no-such-qemu")
 
-    def test_kvm_is_chosen_with_device_and_vmx_and_nesting(self):
-        for nested in ("Y", "1"):
-            self.assertEqual(machines.choose("auto", self.facts("vmx", nested))[0], "kvm")
+    def test_facts_are_read_as_the_host_shows_them(self):
+        for flags, extension in (("vmx", "vmx"), ("svm", "svm"), ("vmxx svm_lock", "")):
+            for nested, on in (("Y", True), ("1", True), ("N", False), ("0", False), ("", False)):
+                self.assertEqual(self.facts(flags, nested),
+                                 machines.Facts(True, "", extension, on and bool(extension)))
+        self.assertFalse(self.facts("vmx", qemu=False).qemu)
 
-    def test_a_device_without_vmx_is_not_enough_for_kvm(self):
-        self.assertEqual(machines.choose("auto", self.facts("svm")),
-                         ("bochs", "no KVM: this CPU offers no vmx to guests"))
+    def test_every_combination_of_facts_is_decided(self):
+        for qemu in (True, False):
+            for error in ("", "/dev/kvm: Permission denied"):
+                for extension in ("vmx", "svm", ""):
+                    for nested in (True, False):
+                        facts = machines.Facts(qemu, error, extension, nested)
+                        usable = not error and extension and nested
+                        self.assertEqual(machines.choose("auto", facts)[0],
+                                         "bochs" if not qemu else "kvm" if usable else "qemu",
+                                         facts)
+                        self.assertEqual(machines.choose("auto", facts, icount=True)[0], "qemu")
 
-    def test_no_nesting_means_bochs(self):
-        for nested in ("N", "0", ""):
-            name, why = machines.choose("auto", self.facts("vmx", nested))
-            self.assertEqual(name, "bochs")
-            self.assertIn("nesting is off", why)
+    def test_the_reason_is_given(self):
+        for facts, why in (
+                (self.facts("vmx"), "this host passes vmx on to guests"),
+                (self.facts("svm", "1"), "this host passes svm on to guests"),
+                (self.facts("fpu"), "no KVM: this CPU offers neither vmx nor svm to guests"),
+                (self.facts("vmx", "N"),
+                 "no KVM: nesting is off, see kvm_intel's parameter nested"),
+                (self.facts("svm", "0"), "no KVM: nesting is off, see kvm_amd's parameter nested"),
+                (self.facts("vmx", qemu=False), "qemu-system-x86_64 is not installed")):
+            self.assertEqual(machines.choose("auto", facts)[1], why)
 
-    def test_no_device_means_bochs_and_is_named(self):
+    def test_no_device_means_qemu_and_is_named(self):
         name, why = machines.choose("auto", self.facts("vmx", device=False))
-        self.assertEqual(name, "bochs")
+        self.assertEqual(name, "qemu")
         self.assertIn(os.path.join(self.top, "kvm"), why)
 
-    def test_a_device_that_does_not_open_means_bochs(self):
+    def test_a_device_that_does_not_open_means_qemu(self):
         os.mkdir(os.path.join(self.top, "kvm"))
-        self.assertEqual(machines.choose("auto", self.facts("vmx", device=False))[0], "bochs")
+        self.assertEqual(machines.choose("auto", self.facts("svm", device=False))[0], "qemu")
 
-    def test_unreadable_facts_mean_bochs(self):
+    def test_unreadable_facts_mean_qemu(self):
         nowhere = os.path.join(self.top, "nowhere")
-        self.assertEqual(machines.choose("auto", machines.gather(nowhere, nowhere, nowhere))[0],
-                         "bochs")
+        facts = machines.gather(nowhere, nowhere, nowhere, "true")
+        self.assertEqual(machines.choose("auto", facts)[0], "qemu")
 
     def test_what_is_asked_for_wins(self):
-        self.assertEqual(machines.choose("bochs", USABLE)[0], "bochs")
-        self.assertEqual(machines.choose("qemu", USABLE)[0], "qemu")
-        self.assertEqual(machines.choose("kvm", machines.Facts("", False, False))[0], "kvm")
+        for facts in (USABLE, machines.Facts(False, "", "", False)):
+            for name in machines.MACHINES:
+                self.assertEqual(machines.choose(name, facts), (name, "asked for"))
 
     def test_kvm_asked_for_without_a_device_is_refused(self):
-        with self.assertRaisesRegex(machines.Problem, "MACHINE=bochs"):
-            machines.choose("kvm", machines.Facts("/dev/kvm: Permission denied", True, True))
+        facts = USABLE._replace(kvm_error="/dev/kvm: Permission denied")
+        with self.assertRaisesRegex(machines.Problem, "Permission denied.*MACHINE=qemu"):
+            machines.choose("kvm", facts)
+
+    def test_counting_instructions_is_refused_where_it_cannot_be(self):
+        for name in ("kvm", "bochs"):
+            with self.assertRaisesRegex(machines.Problem, f"--icount.*MACHINE={name}"):
+                machines.choose(name, USABLE, icount=True)
+        self.assertEqual(machines.choose("qemu", USABLE, icount=True)[0], "qemu")
 
 
 class Pieces(unittest.TestCase):
@@ -221,12 +249,24 @@ class Pieces(unittest.TestCase):
             self.assertEqual({p for p in parts if p not in other} - own,
                              set() if parts is kvm else {"EPYC,+svm,+npt,+pdpe1gb"})
 
+    def test_icount_differs_in_what_makes_a_run_repeatable_only(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run = machines.Run(folder, 2, 1024, None)
+            plain, counted = (machines.MACHINES["qemu"].command(run._replace(icount=icount))
+                              for icount in (False, True))
+            bare = machines.MACHINES["qemu"].command(run._replace(icount=True, cpu_model="EPYC"))
+        self.assertEqual([part for part in counted if part not in plain],
+                         ["tcg,thread=single", "-icount", "shift=7,sleep=off", "-rtc",
+                          "base=2024-01-01,clock=vm", "EPYC,+svm,+npt,+pdpe1gb,-rdrand"])
+        self.assertIn("EPYC,-rdrand", bare)
+
 
 class Verdicts(Sandbox):
     def test_pass_is_0_and_the_first_line_names_machine_and_reason(self):
         done = self.launch(PASS)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stdout.splitlines()[0], "machine: Bochs (asked for)")
+        self.assertEqual(done.stdout.splitlines()[0],
+                         "machine: Bochs, VMX in software (asked for)")
 
     def test_fail_is_1(self):
         self.assertEqual(self.launch("say 'cleave: verdict FAIL'").returncode, 1)
@@ -287,10 +327,26 @@ class Verdicts(Sandbox):
             self.assertEqual(self.launch(fake, machine="qemu").returncode, status, fake)
         self.assertIn("exit=qemu", self.read_latest("cleave.cfg"))
 
+    def test_auto_says_what_was_chosen_and_why(self):
+        name, why = machines.choose("auto", machines.gather())
+        first = self.launch("exit 0", machine=None).stdout.splitlines()[0]
+        self.assertTrue(first.startswith(f"machine: {machines.MACHINES[name].title}"), first)
+        self.assertTrue(first.endswith(f"({why})"), first)
+
+    def test_another_cpu_is_named_in_place_of_what_ours_offers(self):
+        done = self.launch(PASS, "--cpu-model", "ryzen")
+        self.assertEqual(done.stdout.splitlines()[0], "machine: Bochs, CPU ryzen (asked for)")
+        self.assertIn("cpu: model=ryzen,", self.read_latest("bochsrc"))
+
+    def test_icount_reaches_the_command(self):
+        self.assertEqual(self.launch(PASS + "; exit 33", "--icount", machine=None).returncode, 0)
+        self.assertIn("-icount shift=7,sleep=off", self.read_latest("command"))
+        self.assertEqual(self.launch(PASS, "--icount").returncode, 2)
+
     def test_MACHINE_overrides_auto_and_only_auto(self):
         done = self.launch(PASS + "; exit 33", machine=None, MACHINE="qemu")
         self.assertEqual((done.returncode, done.stdout.splitlines()[0]),
-                         (0, "machine: QEMU without KVM (asked for)"))
+                         (0, "machine: QEMU without KVM, SVM in software (asked for)"))
         self.assertEqual(self.launch(PASS, MACHINE="qemu").returncode, 0)
         self.assertEqual(self.launch(PASS, machine=None, MACHINE="vax").returncode, 2)
 

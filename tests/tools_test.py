@@ -381,18 +381,17 @@ class InMachine(Sandbox):
         self.assertEqual(self.batch("case run: pass", "verdict PASS")[0], "ok m/run")
 
     def test_the_wrong_machine_must_say_so_once_and_fail(self):
-        for fake, good in (("say 'cleave: no VMX on this CPU' 'cleave: verdict FAIL'; exit 35", 1),
-                           ("say 'cleave: verdict FAIL'; exit 35", 0),
-                           ("say 'cleave: no VMX' 'cleave: no VMX' 'cleave: verdict FAIL'; exit 35",
-                            0),
-                           ("say 'cleave: no VMX' 'cleave: verdict PASS'; exit 33", 0),
-                           ("say 'cleave: no VMX' 'cleave: verdict FAIL'; exit 33", 0),
-                           ("say 'cleave: no VMX'; exit 0", 0)):
+        no, fail = "say 'cleave: this CPU has no VMX and no SVM';", "say 'cleave: verdict FAIL';"
+        for fake, good in ((f"{no} {fail} exit 35", 1), (f"{fail} exit 35", 0),
+                           (f"say 'cleave: no VMX'; {fail} exit 35", 0),
+                           (f"{no} {no} {fail} exit 35", 0),
+                           (f"{no} say 'cleave: verdict PASS'; exit 33", 0),
+                           (f"{no} {fail} exit 33", 0), (f"{no} exit 0", 0)):
             lines = self.machine("tests/machine/wrong_machine", fake)
             self.assertEqual(lines[0].startswith("ok"), bool(good), (fake, lines))
 
     def test_a_wrong_machine_that_hangs_failed(self):
-        self.assertIn("no end", wrong_machine.judge(["cleave: no VMX"], 124))
+        self.assertIn("no end", wrong_machine.judge(["cleave: no VMX and no SVM"], 124))
 
 
 if __name__ == "__main__":

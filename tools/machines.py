@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The machines that Cleave can be booted on, and how one of them is chosen.
 
-Each is a row of MACHINES: what it needs to be installed, how cleave.cfg must say that it ends, and a
-function that prepares a run's folder and returns the command line. Emulators run inside that
+Each is a row of MACHINES: what it needs to be installed, how cleave.cfg must say that it ends, and
+a function that prepares a run's folder and returns the command line. Emulators run inside that
 folder and are given relative names only, so a path with spaces or commas cannot hurt.
 """
 import os
@@ -16,6 +16,7 @@ CYLINDER_BYTES = HEADS * SECTORS * 512
 BOCHS_ROM = "/usr/share/ovmf/OVMF.fd"
 BOCHS_VGA_ROM = "/usr/share/bochs/VGABIOS-lgpl-latest"
 BOCHS_HOST_MEMORY_MAX = 2048
+QEMU = "qemu-system-x86_64"
 QEMU_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 QEMU_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 
@@ -35,10 +36,12 @@ class Run(NamedTuple):
     cpus: int
     memory: int  # MiB
     cpu_model: Optional[str]  # instead of the machine's own choice
+    icount: bool = False  # time is counted in instructions
 
 
 class Machine(NamedTuple):
     title: str
+    offers: str  # what of virtualization, if that does not depend on the host
     exit_way: str  # the value of exit= in cleave.cfg
     programs: tuple
     files: tuple
@@ -48,15 +51,21 @@ class Machine(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What decides whether KVM will do."""
+    """What decides where to boot."""
+    qemu: bool  # it is installed
     kvm_error: str  # why /dev/kvm cannot be used; empty: it can
-    vmx: bool  # the CPU offers VMX to us
+    extension: str  # what the CPU offers to us: "vmx", "svm" or ""
     nested: bool  # and KVM passes it on to guests
 
 
-def gather(device="/dev/kvm", cpuinfo="/proc/cpuinfo",
-           nested="/sys/module/kvm_intel/parameters/nested"):
-    return Facts(_open_error(device), "vmx" in _cpu_flags(cpuinfo),
+KVM_MODULES = {"vmx": "kvm_intel", "svm": "kvm_amd"}
+
+
+def gather(device="/dev/kvm", cpuinfo="/proc/cpuinfo", modules="/sys/module", qemu=QEMU):
+    flags = _cpu_flags(cpuinfo)
+    extension = next((name for name in KVM_MODULES if name in flags), "")
+    nested = os.path.join(modules, KVM_MODULES.get(extension, ""), "parameters", "nested")
+    return Facts(shutil.which(qemu) is not None, _open_error(device), extension,
                  _read(nested).strip() in ("Y", "y", "1"))
 
 
@@ -85,21 +94,35 @@ def _read(path):
         return ""
 
 
-def choose(wanted, facts):
-    """Returns (key of MACHINES, why). KVM needs all three facts: the device alone opens on hosts
-    whose CPU has nothing to give to a guest."""
+def no_kvm(facts):
+    """Why KVM will not do, or "". It needs all three facts: the device alone opens on hosts whose
+    CPU has nothing to give to a guest."""
+    if facts.kvm_error:
+        return facts.kvm_error
+    if not facts.extension:
+        return "this CPU offers neither vmx nor svm to guests"
+    if not facts.nested:
+        return f"nesting is off, see {KVM_MODULES[facts.extension]}'s parameter nested"
+    return ""
+
+
+def choose(wanted, facts, icount=False):
+    """Returns (key of MACHINES, why): QEMU with KVM, QEMU without, Bochs. Instructions are counted
+    by QEMU without KVM alone."""
     if wanted == "kvm" and facts.kvm_error:
         raise Problem(f"KVM was asked for but cannot be used: {facts.kvm_error}; "
-                      "join the group kvm, load kvm_intel, or use MACHINE=bochs")
+                      "join the group kvm, load kvm_intel or kvm_amd, or use MACHINE=qemu")
+    if icount and wanted not in ("auto", "qemu"):
+        raise Problem(f"--icount is QEMU's own, without KVM: not to be had with MACHINE={wanted}")
     if wanted != "auto":
         return wanted, "asked for"
-    if facts.kvm_error:
-        return "bochs", f"no KVM: {facts.kvm_error}"
-    if not facts.vmx:
-        return "bochs", "no KVM: this CPU offers no vmx to guests"
-    if not facts.nested:
-        return "bochs", "no KVM: nesting is off, see kvm_intel's parameter nested"
-    return "kvm", "KVM with nested VMX"
+    if icount:
+        return "qemu", "to count instructions"
+    if not facts.qemu:
+        return "bochs", f"{QEMU} is not installed"
+    if why := no_kvm(facts):
+        return "qemu", f"no KVM: {why}"
+    return "kvm", f"this host passes {facts.extension} on to guests"
 
 
 def missing(machine):
@@ -165,7 +188,7 @@ def bochs_command(run):
 
 def qemu_command(run, accel, model):
     shutil.copyfile(QEMU_VARS, os.path.join(run.folder, "vars.fd"))
-    return ["qemu-system-x86_64", "-machine", "q35", *accel, "-cpu", run.cpu_model or model,
+    return [QEMU, "-machine", "q35", *accel, "-cpu", model,
             "-smp", str(run.cpus), "-m", f"{run.memory}M",
             "-nodefaults", "-no-reboot", "-display", "none",
             "-drive", f"if=pflash,format=raw,readonly=on,file={QEMU_CODE}",
@@ -176,22 +199,28 @@ def qemu_command(run, accel, model):
 
 
 def kvm_command(run):
-    return qemu_command(run, ["-enable-kvm"], "host")
+    return qemu_command(run, ["-enable-kvm"], run.cpu_model or "host")
 
 
 def tcg_command(run):
-    return qemu_command(run, ["-accel", "tcg,thread=multi"], "EPYC,+svm,+npt,+pdpe1gb")
+    model = run.cpu_model or "EPYC,+svm,+npt,+pdpe1gb"
+    if not run.icount:
+        return qemu_command(run, ["-accel", "tcg,thread=multi"], model)
+    # An instruction takes 2^7 ns, and nothing that differs from run to run can be read.
+    return qemu_command(run, ["-accel", "tcg,thread=single", "-icount", "shift=7,sleep=off",
+                              "-rtc", "base=2024-01-01,clock=vm"], f"{model},-rdrand")
 
 
 QEMU_STATUSES = {33: "PASS", 35: "FAIL"}
-QEMU_DEBUGGING = "add -s -S to the command, then: gdb -ex 'target remote :1234'"
+QEMU_DEBUGGING = "add -s -S to the command, then: gdb -ex 'target remote :1234'; see tools/gdb"
 
 MACHINES = {
-    "kvm": Machine("QEMU with KVM", "qemu", ("qemu-system-x86_64",), (QEMU_CODE, QEMU_VARS),
-                   kvm_command, QEMU_STATUSES, QEMU_DEBUGGING),
+    "kvm": Machine("QEMU with KVM", "", "qemu", (QEMU,), (QEMU_CODE, QEMU_VARS), kvm_command,
+                   QEMU_STATUSES, QEMU_DEBUGGING),
+    "qemu": Machine("QEMU without KVM", "SVM in software", "qemu", (QEMU,),
+                    (QEMU_CODE, QEMU_VARS), tcg_command, QEMU_STATUSES, QEMU_DEBUGGING),
     # Bochs ends with status 1 whatever happened.
-    "bochs": Machine("Bochs", "bochs", ("bochs",), (BOCHS_ROM, BOCHS_VGA_ROM), bochs_command, None,
+    "bochs": Machine("Bochs", "VMX in software", "bochs", ("bochs",), (BOCHS_ROM, BOCHS_VGA_ROM),
+                     bochs_command, None,
                      "leave out -rc debugger.rc to get Bochs' own debugger at the first byte"),
-    "qemu": Machine("QEMU without KVM", "qemu", ("qemu-system-x86_64",), (QEMU_CODE, QEMU_VARS),
-                    tcg_command, QEMU_STATUSES, QEMU_DEBUGGING),
 }
