@@ -84,6 +84,7 @@ static const struct config_key keys[] = {
 	{ .name = "exit", MACHINE(exit), NAMES(exits) },
 	{ .name = "verbose", MACHINE(verbose), NUMBER(0, 1) },
 	{ .name = "cpus", MACHINE(cpus), NUMBER(1, MAX_CPUS) },
+	{ .name = "debugger", MACHINE(debugger), NUMBER(0, 1) },
 	{ .name = "job", RUN(job), TEXT },
 	{ .name = "guest", RUN(guest), TEXT },
 	{ .name = "region", RUN(region), SIZE(2 * MIB, 2 * MIB) },

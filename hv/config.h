@@ -67,6 +67,7 @@ struct hv_config {
 	enum config_exit exit; /* exit=halt|bochs|qemu|reset: how the machine ends */
 	bool verbose;          /* verbose=0|1: progress lines and tables, besides the JSON */
 	unsigned int cpus;     /* cpus=: use at most so many; default all */
+	bool debugger;         /* debugger=0|1: wait for one before anything is done */
 	unsigned int nruns;
 	struct run_config run[CONFIG_RUNS_MAX];
 };

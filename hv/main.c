@@ -10,6 +10,7 @@
 #include "hv/smp.h"
 #include "hv/vendor.h"
 #include "mm/apic.h"
+#include "mm/lock.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
@@ -105,12 +106,26 @@ static bool do_run(const struct run_config *config, const struct boot_info *info
 	return false;
 }
 
+static volatile bool debugger_awaited; /* tools/gdb clears it */
+
+/* Where the symbols are is said before all else: breakpoints can be anywhere after this. */
+static void await_debugger(uint64_t image_base)
+{
+	debugger_awaited = true;
+	con_printf("cleave: image at 0x%llx: waiting for a debugger to clear debugger_awaited\n",
+		   (unsigned long long)image_base);
+	while (debugger_awaited)
+		cpu_relax();
+}
+
 _Noreturn void hv_main(struct boot_info *info)
 {
 	bool pass = true;
 
 	clock_khz = info->tsc_khz;
 	panic_image_base = info->image_base;
+	if (info->config.debugger)
+		await_debugger(info->image_base);
 	con_printf("cleave: %u CPU%s, %llu MiB free, TSC %llu kHz\n", ncpus, ncpus == 1 ? "" : "s",
 		   (unsigned long long)(machine_frames.free * PAGE_SIZE / MIB),
 		   (unsigned long long)clock_khz);

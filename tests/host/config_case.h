@@ -14,9 +14,9 @@
 #include "mm/err.h"
 
 #define KNOWN                                                                                      \
-	"known: exit, verbose, cpus, job, guest, region, backing, populate, vcpus, collapse, "     \
-	"budget, trigger, after, order, latency, window, stream, start, work, stride, seed, "      \
-	"timeout"
+	"known: exit, verbose, cpus, debugger, job, guest, region, backing, populate, vcpus, "     \
+	"collapse, budget, trigger, after, order, latency, window, stream, start, work, stride, "  \
+	"seed, timeout"
 
 static struct hv_config config;
 static struct config_error error;

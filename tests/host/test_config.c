@@ -12,6 +12,7 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
 	assert_int_equal(config.exit, EXIT_HALT);
 	assert_true(config.verbose);
 	assert_int_equal(config.cpus, MAX_CPUS);
+	assert_false(config.debugger);
 	assert_int_equal(config.nruns, 1);
 	assert_string_equal(run->name, "run");
 	assert_string_equal(run->job, "migrate");
@@ -38,13 +39,14 @@ static void every_key_reaches_its_field(void **state)
 	const struct run_config *run = &config.run[0];
 
 	(void)state;
-	takes("exit=qemu\nverbose=0\ncpus=3\njob=collapse-test\nguest=pair\nregion=6M\n"
-	      "backing=2M\npopulate=4K\nvcpus=2\ncollapse=budget\nbudget=7\ntrigger=time\n"
+	takes("exit=qemu\nverbose=0\ncpus=3\ndebugger=1\njob=collapse-test\nguest=pair\n"
+	      "region=6M\nbacking=2M\npopulate=4K\nvcpus=2\ncollapse=budget\nbudget=7\ntrigger=time\n"
 	      "after=250\norder=random\nlatency=0\nwindow=256\nstream=1\nstart=4M\nwork=2M\n"
 	      "stride=8K\nseed=0xffffffffffffffff\ntimeout=1\n");
 	assert_int_equal(config.exit, EXIT_QEMU);
 	assert_false(config.verbose);
 	assert_int_equal(config.cpus, 3);
+	assert_true(config.debugger);
 	assert_int_equal(config.nruns, 1);
 	assert_string_equal(run->job, "collapse-test");
 	assert_string_equal(run->guest, "pair");
