@@ -182,7 +182,6 @@ static void drop_table(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, struct
 	struct ept_table *child;
 	hpa_t table;
 
-	gather_make_room(g);
 	if (!slot_lock(ept, s, EPT_TABLE))
 		return;
 	table = entry_child(ept->fmt, s->entry);
@@ -202,13 +201,22 @@ static void drop_table(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, struct
 /* Tables that lie wholly in the range, from the smallest up. */
 static void drop_tables(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g)
 {
-	for (enum pg_level level = PG_LEVEL_2M; level <= me->ept->fmt->top; level++) {
-		struct ept_iter it = ept_iter(me->ept, gfn, frames, level);
+	const struct ept_format *fmt = me->ept->fmt;
 
-		while (ept_iter_next(&it))
-			if (it.slot.level == level && ept_iter_kind(&it) == EPT_TABLE &&
-			    it.gfn >= gfn && it.gfn + ept_iter_frames(&it) <= gfn + frames)
-				drop_table(me, &it.slot, it.gfn, g);
+	for (enum pg_level level = PG_LEVEL_2M; level <= fmt->top; level++) {
+		uint64_t size = fmt_frames(fmt, level);
+		gfn_t at = ALIGN_UP(gfn, size);
+
+		while (at < gfn + frames && gfn + frames - at >= size) {
+			struct ept_slot s;
+
+			/* This may flush: stand in no table yet. */
+			gather_make_room(g);
+			s = slot_find(me->ept, at, level);
+			if (s.level == level && entry_kind(fmt, s.entry, level) == EPT_TABLE)
+				drop_table(me, &s, at, g);
+			at = fmt_base(fmt, at, s.level) + fmt_frames(fmt, s.level);
+		}
 	}
 }
 
