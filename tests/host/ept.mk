@@ -29,3 +29,9 @@ host-bench: $(HOST_BUILD)/bin/bench_ept
 	@$<
 
 .PHONY: host-bench
+
+# Breaks the second stage on purpose and sees whether the tests notice: slow.
+mutation-test:
+	@CC=$(CC) tests/host/mutations --build $(BUILD)/mutations
+
+.PHONY: mutation-test

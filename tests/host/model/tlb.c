@@ -108,6 +108,22 @@ static const struct tlb_leaf *nth_leaf(const struct tlb *tlb, const struct ept_f
 	return NULL;
 }
 
+/* Where a leaf's memory begins. Below its size the address field may hold other things. */
+static uint64_t leaf_frame(const struct ept_format *fmt, uint64_t e, unsigned int level)
+{
+	uint64_t bytes = fmt_frames(fmt, (enum pg_level)level) << PAGE_SHIFT;
+
+	return e & fmt->addr & ~(bytes - 1);
+}
+
+/* Hardware would walk on into whatever a page holds that is no table any more; a test must not. The
+ * frame's state is a plain variable, so that TSan sees a walk into a table that is not published
+ * yet, or freed already. */
+static bool is_table_page(const struct ept *ept, hpa_t table)
+{
+	return frame_of(ept->pool, table)->state == FRAME_USED;
+}
+
 /* Whether hardware takes the entry for a table, a leaf, or nothing. FAULT: it refuses it. */
 static enum tlb_outcome examine(const struct ept_format *fmt, uint64_t e, unsigned int level,
 				bool *table)
@@ -132,7 +148,7 @@ static void remember_entry(struct tlb *tlb, const struct ept *ept, gfn_t gfn, un
 	const struct ept_format *fmt = ept->fmt;
 	struct tlb_leaf l = {
 		.gfn = base_of(fmt, gfn, level),
-		.frame = e & fmt->addr,
+		.frame = leaf_frame(fmt, e, level),
 		.level = (uint8_t)level,
 		.perms = (uint8_t)fmt->perms_of(e),
 		.memtype = (uint8_t)fmt->memtype_of(e, (enum pg_level)level),
@@ -148,7 +164,7 @@ static enum tlb_outcome walk(struct tlb *tlb, const struct ept *ept, gfn_t gfn, 
 	const struct ept_format *fmt = ept->fmt;
 	uint64_t offset;
 
-	for (;;) {
+	while (is_table_page(ept, from.table)) {
 		_Atomic uint64_t *at = entry_at(ept, from.table, gfn, from.level);
 		uint64_t e = atomic_load(at);
 		uint64_t bits = fmt->accessed;
@@ -166,7 +182,7 @@ static enum tlb_outcome walk(struct tlb *tlb, const struct ept *ept, gfn_t gfn, 
 		if (!table) {
 			remember_entry(tlb, ept, gfn, from.level, e | bits);
 			offset = gfn - base_of(fmt, gfn, from.level);
-			access->frame = (e & fmt->addr) + (offset << PAGE_SHIFT);
+			access->frame = leaf_frame(fmt, e, from.level) + (offset << PAGE_SHIFT);
 			access->sets = write ? 3 : 1;
 			return TLB_HIT;
 		}
@@ -175,6 +191,7 @@ static enum tlb_outcome walk(struct tlb *tlb, const struct ept *ept, gfn_t gfn, 
 		from.level--;
 		remember_pointer(tlb, &from);
 	}
+	return TLB_FAULT;
 }
 
 enum tlb_outcome tlb_use(struct tlb *tlb, const struct ept *ept, gfn_t gfn, bool write,
@@ -228,7 +245,7 @@ enum tlb_outcome tlb_peek(const struct ept *ept, gfn_t gfn, struct ept_state *le
 			*leaf = (struct ept_state){
 				.kind = EPT_PRESENT,
 				.level = (enum pg_level)level,
-				.frame = hpa((e & fmt->addr) + offset),
+				.frame = hpa(leaf_frame(fmt, e, level) + offset),
 				.perms = fmt->perms_of(e),
 				.memtype = fmt->memtype_of(e, (enum pg_level)level),
 				.accessed = (e & fmt->accessed) != 0,

@@ -42,7 +42,7 @@ struct tlb {
 enum tlb_outcome {
 	TLB_HIT,
 	TLB_VIOLATION, /* not present, or not permitted */
-	TLB_FAULT,     /* an entry that hardware refuses: a misconfiguration */
+	TLB_FAULT,     /* an entry that hardware refuses, or no table where one is pointed to */
 };
 
 struct tlb_access {
