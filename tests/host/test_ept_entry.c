@@ -16,6 +16,7 @@
 #include "tests/host/model/world.h"
 
 static const unsigned int intel_perms[] = { EPT_R, EPT_X, EPT_R | EPT_W, EPT_R | EPT_X, EPT_RWX };
+/* Of the toy and of AMD: reading cannot be forbidden. */
 static const unsigned int toy_perms[] = { EPT_R, EPT_R | EPT_W, EPT_R | EPT_X, EPT_RWX };
 static const enum ept_memtype memtypes[] = { EPT_UC, EPT_WC, EPT_WT, EPT_WP, EPT_WB };
 static const enum ept_kind kinds[] = { EPT_ABSENT, EPT_FILLING, EPT_POISON, EPT_FROZEN,
@@ -74,6 +75,7 @@ static void every_entry_decodes_to_what_was_encoded(void **state)
 	(void)state;
 	each_state(&ept_format_intel, intel_perms, ARRAY_LEN(intel_perms), check_round_trip);
 	each_state(&ept_format_toy, toy_perms, ARRAY_LEN(toy_perms), check_round_trip);
+	each_state(&ept_format_amd, toy_perms, ARRAY_LEN(toy_perms), check_round_trip);
 }
 
 static void check_hidden(const struct ept_format *fmt, const struct ept_state *s)
@@ -96,6 +98,7 @@ what_is_not_present_is_hidden_from_all_hardware_and_holds_its_frame_inverted(voi
 	(void)state;
 	each_state(&ept_format_intel, intel_perms, ARRAY_LEN(intel_perms), check_hidden);
 	each_state(&ept_format_toy, toy_perms, ARRAY_LEN(toy_perms), check_hidden);
+	each_state(&ept_format_amd, toy_perms, ARRAY_LEN(toy_perms), check_hidden);
 }
 
 static bool is_clear(uint64_t e, unsigned int high, unsigned int low)
@@ -141,6 +144,39 @@ static void intel_accepts_every_leaf(void **state)
 {
 	(void)state;
 	each_state(&ept_format_intel, intel_perms, ARRAY_LEN(intel_perms), check_accepted);
+}
+
+/* APM vol. 2, "Nested Paging" and "Long-Mode Page Translation": present, user (a guest's accesses
+ * count as a user's), no reserved bit; PAT holds the types by three index bits. */
+static void check_amd(const struct ept_format *fmt, const struct ept_state *s)
+{
+	/* Encodings of the PAT's bytes, APM vol. 2, "PAT Register". */
+	static const enum ept_memtype types[8] = {
+		[0] = EPT_UC, [1] = EPT_WC, [4] = EPT_WT, [5] = EPT_WP, [6] = EPT_WB, [7] = EPT_UC,
+	};
+	uint64_t e = entry_encode(fmt, s);
+	unsigned int index = (e >> 3 & 3) | (e >> (s->level > 1 ? 12 : 7) & 1) << 2;
+
+	if (s->kind != EPT_PRESENT)
+		return;
+	assert_int_equal(e & 5, 5);
+	assert_int_equal(e >> 1 & 1, (s->perms & EPT_W) && !s->tracked);
+	assert_int_equal(e >> 63, !(s->perms & EPT_X));
+	assert_int_equal(e >> 5 & 1, s->accessed);
+	assert_int_equal(e >> 6 & 1, s->dirty);
+	assert_true(s->level == 1 || (e >> 7 & 1));
+	assert_true(s->level == 1 || is_clear(e, s->level == 2 ? 20 : 29, 13));
+	assert_int_equal(types[EPT_AMD_PAT >> (8 * index) & 7], s->memtype);
+	assert_true(is_clear(e, 62, 59)); /* the protection key */
+}
+
+static void amd_accepts_every_leaf(void **state)
+{
+	uint64_t table = entry_table(&ept_format_amd, hpa(0x123456789000));
+
+	(void)state;
+	each_state(&ept_format_amd, toy_perms, ARRAY_LEN(toy_perms), check_amd);
+	assert_int_equal(table, 0x123456789000 | 7);
 }
 
 static void intel_accepts_every_entry_of_a_tree_with_all_sizes(void **state)
@@ -226,6 +262,7 @@ int main(void)
 		cmocka_unit_test(
 			what_is_not_present_is_hidden_from_all_hardware_and_holds_its_frame_inverted),
 		cmocka_unit_test(intel_accepts_every_leaf),
+		cmocka_unit_test(amd_accepts_every_leaf),
 		cmocka_unit_test(intel_accepts_every_entry_of_a_tree_with_all_sizes),
 		cmocka_unit_test(zero_maps_nothing),
 		cmocka_unit_test(a_table_is_a_table_at_every_level_but_the_lowest),
