@@ -53,21 +53,8 @@ static const char *over_too_soon(const struct vm *vm)
 
 /* --- before ------------------------------------------------------------------------------- */
 
-static const struct boot_module *find_payload(const struct boot_info *info, const char *name)
-{
-	for (unsigned int i = 0; i < info->nmodules; i++)
-		if (!__builtin_strcmp(info->module[i].name, name))
-			return &info->module[i];
-	con_printf("cleave: there is no payload %s.bin in \\guests on the boot disk\n", name);
-	return NULL;
-}
-
 static const char *prepare(struct migration *m, const struct boot_info *info)
 {
-	const struct boot_module *payload = find_payload(info, m->config->guest);
-
-	if (!payload)
-		return "no such payload";
 	/* The destination first: it wants the largest frames, before anything breaks them up. */
 	m->to = vm_create("B", m->config, m->config->backing);
 	if (!m->to)
@@ -78,9 +65,7 @@ static const char *prepare(struct migration *m, const struct boot_info *info)
 		return "no memory for the source";
 	pager_init(&m->from->pager, m->from, &source_zero, m->config->populate, POLICY_COMPLETE,
 		   m->from->frames);
-	if (vm_load_payload(m->from, payload))
-		return "the payload could not be loaded";
-	return NULL;
+	return vm_load_payload_named(m->from, info, m->config->guest);
 }
 
 static bool triggered(const struct migration *m, uint64_t *ready_since)

@@ -86,3 +86,14 @@ int vm_load_payload(struct vm *vm, const struct boot_module *module)
 	}
 	return 0;
 }
+
+const char *vm_load_payload_named(struct vm *vm, const struct boot_info *info, const char *name)
+{
+	for (unsigned int i = 0; i < info->nmodules; i++)
+		if (!__builtin_strcmp(info->module[i].name, name))
+			return vm_load_payload(vm, &info->module[i])
+				       ? "the payload could not be loaded"
+				       : NULL;
+	con_printf("cleave: there is no payload %s.bin in \\guests on the boot disk\n", name);
+	return "no such payload";
+}

@@ -50,6 +50,10 @@ void vm_destroy(struct vm *vm);
  */
 int must_check vm_load_payload(struct vm *vm, const struct boot_module *module);
 
+/* The same, by the payload's name. NULL, or what went wrong in a few words. */
+const char *must_check vm_load_payload_named(struct vm *vm, const struct boot_info *info,
+					     const char *name);
+
 /* Lets the other CPUs run the vCPUs that are theirs; with one CPU, vm_turn() does. */
 void vm_start(struct vm *vm);
 

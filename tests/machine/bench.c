@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* Benchmarks in the machine: see tests/machine/bench.h. */
+#include "tests/machine/bench.h"
+
+#include "hv/clock.h"
+#include "hv/console.h"
+#include "hv/vm.h"
+#include "mm/machine.h"
+#include "mm/percpu.h"
+
+/* --- arrival ------------------------------------------------------------------------------ */
+
+static uint8_t page_to_copy[PAGE_SIZE] __attribute__((aligned(4096)));
+
+static bool in_place_now(struct page_source *source, gfn_t gfn, struct page_reply *reply)
+{
+	(void)source;
+	*reply = (struct page_reply){
+		.gfn = gfn,
+		.frames = 1,
+		.in_place = true,
+		.completes = NO_REQUEST,
+	};
+	return true;
+}
+
+static bool copy_now(struct page_source *source, gfn_t gfn, struct page_reply *reply)
+{
+	(void)source;
+	*reply = (struct page_reply){
+		.gfn = gfn,
+		.frames = 1,
+		.data = page_to_copy,
+		.completes = NO_REQUEST,
+	};
+	return true;
+}
+
+static const struct source_ops in_place_ops = { .name = "in place", .now = in_place_now };
+static const struct source_ops copy_ops = { .name = "copy", .now = copy_now };
+
+static const char *run_to_the_end(struct vm *vm)
+{
+	vm->shared_cpu[0] = false; /* one vCPU, and nothing else to do: no time slices */
+	vm_start(vm);
+	while (!vm_over(vm))
+		if (ncpus == 1)
+			(void)vm_turn(vm);
+	vm_stop(vm);
+	return vm->vcpu[0].run == VCPU_DONE ? NULL : "the payload did not finish";
+}
+
+static const char *measure_arrival(const struct source_ops *ops, const char *name,
+				   const struct run_config *config, const struct boot_info *info)
+{
+	struct page_source source = { .ops = ops };
+	struct vm *vm = vm_create("bench", config, config->backing);
+	const char *why = "no memory for the VM";
+	uint64_t end;
+
+	if (!vm)
+		return why;
+	pager_init(&vm->pager, vm, &source, PG_LEVEL_4K, POLICY_NEVER, vm->frames);
+	why = vm_load_payload_named(vm, info, "touch");
+	if (!why)
+		why = run_to_the_end(vm);
+	end = clock_now();
+	if (!why)
+		con_printf("cleave-json: {\"bench\":\"%s\",\"second_stage\":\"%s\",\"pages\":%llu,"
+			   "\"faults\":%llu,\"cycles\":%llu}\n",
+			   name, vendor->format->name,
+			   (unsigned long long)(config->work / config->stride),
+			   (unsigned long long)vm->vcpu[0].stats.faults,
+			   (unsigned long long)(end - vm->first_entry));
+	vm_destroy(vm);
+	return why;
+}
+
+const char *bench_arrival_job(const struct run_config *config, const struct boot_info *info)
+{
+	return measure_arrival(&in_place_ops, "arrival", config, info);
+}
+
+const char *bench_copy_job(const struct run_config *config, const struct boot_info *info)
+{
+	return measure_arrival(&copy_ops, "arrival_copy", config, info);
+}
+
+/* --- collapse ----------------------------------------------------------------------------- */
+
+/* Every page of 4 KiB, one by one, as if it had arrived. */
+static const char *fill_all(struct vm *vm)
+{
+	struct ept_cpu *me = ept_cpu(&vm->ept, cpu_id());
+	struct ept_claim claim;
+
+	for (gfn_t gfn = 0; gfn < vm->frames; gfn++) {
+		if (ept_fill(me, gfn, PG_LEVEL_4K, &claim))
+			return "a page could not be filled";
+		(void)ept_publish(me, &claim);
+	}
+	return NULL;
+}
+
+const char *bench_collapse_job(const struct run_config *config, const struct boot_info *info)
+{
+	struct vm *vm = vm_create("bench", config, config->backing);
+	struct ept_collapse_result result;
+	struct ept_stats stats;
+	const char *why;
+	uint64_t begin, cycles;
+	int64_t tables;
+
+	(void)info;
+	if (!vm)
+		return "no memory for the VM";
+	why = fill_all(vm);
+	ept_stats_sum(&vm->ept, &stats);
+	tables = stats.tables;
+	begin = clock_now();
+	ept_collapse_range(ept_cpu(&vm->ept, 0), 0, vm->frames, &vm->gather[0], &result);
+	ept_sync(&vm->gather[0]);
+	cycles = clock_now() - begin;
+	ept_stats_sum(&vm->ept, &stats);
+	if (!why && (stats.pages_4k || stats.pages_2m))
+		why = "it did not collapse";
+	if (!why)
+		con_printf(
+			"cleave-json: {\"bench\":\"collapse\",\"second_stage\":\"%s\",\"tables\":%lld,"
+			"\"collapsed\":%llu,\"syncs\":%lld,\"cycles\":%llu}\n",
+			vendor->format->name, (long long)tables,
+			(unsigned long long)result.collapsed, (long long)stats.syncs,
+			(unsigned long long)cycles);
+	vm_destroy(vm);
+	return why;
+}

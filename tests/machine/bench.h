@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Benchmarks in the machine. Each prints one line of JSON with cycles of the TSC, which the
+ * emulators count in instructions. */
+#ifndef TESTS_MACHINE_BENCH_H
+#define TESTS_MACHINE_BENCH_H
+
+#include "hv/jobs.h"
+
+/* The payload `touch` reads work= bytes, page by page, for the first time; the contents are in
+ * the frames already, or are copied out of another page. */
+const char *bench_arrival_job(const struct run_config *config, const struct boot_info *info);
+const char *bench_copy_job(const struct run_config *config, const struct boot_info *info);
+
+/* All of region= is mapped in 4 KiB leaves, then collapsed to the largest. */
+const char *bench_collapse_job(const struct run_config *config, const struct boot_info *info);
+
+#endif
