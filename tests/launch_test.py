@@ -164,7 +164,7 @@ class Choice(unittest.TestCase):
                         self.assertEqual(machines.choose("auto", facts)[0],
                                          "bochs" if not qemu else "kvm" if usable else "qemu",
                                          facts)
-                        self.assertEqual(machines.choose("auto", facts, icount=True)[0], "qemu")
+                        self.assertEqual(machines.choose("auto", facts, "--icount")[0], "qemu")
 
     def test_the_reason_is_given(self):
         for facts, why in (
@@ -201,11 +201,13 @@ class Choice(unittest.TestCase):
         with self.assertRaisesRegex(machines.Problem, "Permission denied.*MACHINE=qemu"):
             machines.choose("kvm", facts)
 
-    def test_counting_instructions_is_refused_where_it_cannot_be(self):
-        for name in ("kvm", "bochs"):
-            with self.assertRaisesRegex(machines.Problem, f"--icount.*MACHINE={name}"):
-                machines.choose(name, USABLE, icount=True)
-        self.assertEqual(machines.choose("qemu", USABLE, icount=True)[0], "qemu")
+    def test_what_qemu_alone_has_is_refused_elsewhere(self):
+        for option in ("--icount", "--gdb"):
+            for name in ("kvm", "bochs"):
+                with self.assertRaisesRegex(machines.Problem, f"{option}.*MACHINE={name}"):
+                    machines.choose(name, USABLE, option)
+            self.assertEqual(machines.choose("qemu", USABLE, option)[0], "qemu")
+            self.assertEqual(machines.choose("auto", USABLE, option), ("qemu", f"for {option}"))
 
 
 class Pieces(unittest.TestCase):
@@ -215,12 +217,12 @@ class Pieces(unittest.TestCase):
                 ("seed=1\n\n[a]\n", "seed=1\nexit=bochs\n[a]\n"),
                 ("seed=1\n exit = halt\n", "seed=1\nexit=bochs\n"),
                 ("# x\nexit=qemu\n[a]\n", "# x\nexit=bochs\n[a]\n")):
-            self.assertEqual(launch.with_exit(text, "bochs"), expected)
+            self.assertEqual(launch.with_key(text, "exit", "bochs"), expected)
 
     def test_exit_comes_first_where_no_line_is_free(self):
-        self.assertEqual(launch.with_exit("seed=1\n[a]\n# no\nexit=halt\n", "qemu"),
+        self.assertEqual(launch.with_key("seed=1\n[a]\n# no\nexit=halt\n", "exit", "qemu"),
                          "exit=qemu\nseed=1\n[a]\n# no\nexit=halt\n")
-        self.assertEqual(launch.with_exit("", "qemu"), "exit=qemu\n")
+        self.assertEqual(launch.with_key("", "exit", "qemu"), "exit=qemu\n")
 
     def test_escape_sequences_and_controls_are_dropped(self):
         self.assertEqual(launch.clean(b"\x1b[2J\x1b[01;01H\x1b[=3hcleave: \x1b[1;31mx\x07\r"),
@@ -342,6 +344,14 @@ class Verdicts(Sandbox):
         self.assertEqual(self.launch(PASS + "; exit 33", "--icount", machine=None).returncode, 0)
         self.assertIn("-icount shift=7,sleep=off", self.read_latest("command"))
         self.assertEqual(self.launch(PASS, "--icount").returncode, 2)
+
+    def test_gdb_makes_the_hypervisor_wait_and_names_the_socket(self):
+        done = self.launch(PASS + "; exit 33", "--gdb", machine=None)
+        self.assertIn(f"gdb: {os.path.realpath(self.latest('gdb.sock'))}\n", done.stdout)
+        self.assertIn("path=gdb.sock,server=on,wait=off -gdb chardev:gdb",
+                      self.read_latest("command"))
+        self.assertEqual(self.read_latest("cleave.cfg"),
+                         "debugger=1\nexit=qemu\nseed=1\n[one]\n")
 
     def test_MACHINE_overrides_auto_and_only_auto(self):
         done = self.launch(PASS + "; exit 33", machine=None, MACHINE="qemu")

@@ -19,6 +19,7 @@ BOCHS_HOST_MEMORY_MAX = 2048
 QEMU = "qemu-system-x86_64"
 QEMU_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 QEMU_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+GDB_SOCKET = "gdb.sock"  # in the run's folder: nobody else's, and no port to be found for it
 
 
 class Problem(Exception):
@@ -37,6 +38,7 @@ class Run(NamedTuple):
     memory: int  # MiB
     cpu_model: Optional[str]  # instead of the machine's own choice
     icount: bool = False  # time is counted in instructions
+    gdb: bool = False  # QEMU's stub listens at GDB_SOCKET
 
 
 class Machine(NamedTuple):
@@ -106,18 +108,18 @@ def no_kvm(facts):
     return ""
 
 
-def choose(wanted, facts, icount=False):
-    """Returns (key of MACHINES, why): QEMU with KVM, QEMU without, Bochs. Instructions are counted
-    by QEMU without KVM alone."""
+def choose(wanted, facts, option=""):
+    """Returns (key of MACHINES, why): QEMU with KVM, QEMU without, Bochs. `option`: the name of one
+    that only QEMU without KVM has."""
     if wanted == "kvm" and facts.kvm_error:
         raise Problem(f"KVM was asked for but cannot be used: {facts.kvm_error}; "
                       "join the group kvm, load kvm_intel or kvm_amd, or use MACHINE=qemu")
-    if icount and wanted not in ("auto", "qemu"):
-        raise Problem(f"--icount is QEMU's own, without KVM: not to be had with MACHINE={wanted}")
+    if option and wanted not in ("auto", "qemu"):
+        raise Problem(f"{option} is QEMU's own, without KVM: not to be had with MACHINE={wanted}")
     if wanted != "auto":
         return wanted, "asked for"
-    if icount:
-        return "qemu", "to count instructions"
+    if option:
+        return "qemu", f"for {option}"
     if not facts.qemu:
         return "bochs", f"{QEMU} is not installed"
     if why := no_kvm(facts):
@@ -203,16 +205,19 @@ def kvm_command(run):
 
 
 def tcg_command(run):
-    model = run.cpu_model or "EPYC,+svm,+npt,+pdpe1gb"
-    if not run.icount:
-        return qemu_command(run, ["-accel", "tcg,thread=multi"], model)
-    # An instruction takes 2^7 ns, and nothing that differs from run to run can be read.
-    return qemu_command(run, ["-accel", "tcg,thread=single", "-icount", "shift=7,sleep=off",
-                              "-rtc", "base=2024-01-01,clock=vm"], f"{model},-rdrand")
+    accel, model = ["-accel", "tcg,thread=multi"], run.cpu_model or "EPYC,+svm,+npt,+pdpe1gb"
+    if run.icount:
+        # An instruction takes 2^7 ns, and nothing that differs from run to run can be read.
+        accel = ["-accel", "tcg,thread=single", "-icount", "shift=7,sleep=off",
+                 "-rtc", "base=2024-01-01,clock=vm"]
+        model += ",-rdrand"
+    stub = ["-chardev", f"socket,id=gdb,path={GDB_SOCKET},server=on,wait=off",
+            "-gdb", "chardev:gdb"] if run.gdb else []
+    return qemu_command(run, accel, model) + stub
 
 
 QEMU_STATUSES = {33: "PASS", 35: "FAIL"}
-QEMU_DEBUGGING = "add -s -S to the command, then: gdb -ex 'target remote :1234'; see tools/gdb"
+QEMU_DEBUGGING = "make gdb does it all; see docs/debugging.md"
 
 MACHINES = {
     "kvm": Machine("QEMU with KVM", "", "qemu", (QEMU,), (QEMU_CODE, QEMU_VARS), kvm_command,
