@@ -5,37 +5,41 @@
  */
 #include "ept/slot.h"
 
-/* Absent at the wanted level already, or made so. 0: *s is that slot, as it was found. */
-static int find_absent(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_slot *s)
+/* What is there is not an absent entry of the wanted level. 0: now it may be, look again. */
+static __attribute__((noinline)) int not_absent(struct ept_cpu *me, gfn_t gfn, struct ept_slot *s)
 {
-	const struct ept_format *fmt = me->ept->fmt;
+	switch (entry_kind(me->ept->fmt, s->entry, s->level)) {
+	case EPT_ABSENT:
+		return split_absent(me, s, gfn, EPT_WHY_ARRIVAL);
+	case EPT_PRESENT:
+		return -EEXIST;
+	case EPT_FILLING:
+		return -EBUSY;
+	case EPT_TABLE:
+		return -E2BIG;
+	case EPT_POISON:
+		return -EHWPOISON;
+	case EPT_NONE:
+		return -ENOENT;
+	default:
+		cpu_relax();
+		return 0;
+	}
+}
 
+/* The absent entry of this level; larger ones are split. 0: *s is that slot, as it was found. */
+static inline int find_absent(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
+			      struct ept_slot *s)
+{
 	for (;;) {
-		*s = slot_find(me->ept, gfn, level);
-		switch (entry_kind(fmt, s->entry, s->level)) {
-		case EPT_ABSENT: {
-			int err;
+		int err;
 
-			if (s->level == level)
-				return 0;
-			err = split_absent(me, s, gfn, EPT_WHY_ARRIVAL);
-			if (err)
-				return err;
-			break;
-		}
-		case EPT_PRESENT:
-			return -EEXIST;
-		case EPT_FILLING:
-			return -EBUSY;
-		case EPT_TABLE:
-			return -E2BIG;
-		case EPT_POISON:
-			return -EHWPOISON;
-		case EPT_NONE:
-			return -ENOENT;
-		default:
-			cpu_relax();
-		}
+		*s = slot_find(me->ept, gfn, level);
+		if (s->level == level && entry_is_hidden(me->ept->fmt, s->entry, EPT_ABSENT))
+			return 0;
+		err = not_absent(me, gfn, s);
+		if (err)
+			return err;
 	}
 }
 
@@ -88,20 +92,27 @@ int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_clai
 	return 0;
 }
 
+/* As entry_encode() would; a page that is to be tracked is rare. */
+static inline uint64_t leaf_of(const struct ept *ept, const struct ept_claim *claim)
+{
+	unsigned int rights = entry_rights(claim->entry);
+	uint64_t tracked = claim->entry & ENTRY_TRACKED;
+
+	if (__builtin_expect(tracked != 0, 0))
+		rights &= ~(unsigned int)EPT_W;
+	return ept->leaf[claim->level][rights] | claim->frame.v | tracked;
+}
+
 bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim)
 {
 	const struct ept *ept = me->ept;
-	const struct ept_format *fmt = ept->fmt;
-	struct ept_state s = entry_decode(fmt, claim->entry, claim->level);
-	unsigned int present;
 
-	s.kind = EPT_PRESENT;
 	/* Release: the page's contents come first. The slot is ours alone, so a store will do. */
-	atomic_store_explicit(claim->slot, entry_encode(fmt, &s), memory_order_release);
+	atomic_store_explicit(claim->slot, leaf_of(ept, claim), memory_order_release);
 	ept_stat_add(ept_stat_pages(&me->stats, claim->level), 1);
 	ept_stat_add(&me->stats.arrivals, 1);
-	present = table_count(claim->table, 1);
-	return present == fmt_entries(fmt) && claim->level < ept->leaf_max;
+	return table_count(claim->table, 1) == fmt_entries(ept->fmt) &&
+	       claim->level < ept->leaf_max;
 }
 
 void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim)

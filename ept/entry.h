@@ -70,6 +70,22 @@ static inline enum ept_kind entry_kind(const struct ept_format *fmt, uint64_t e,
 	return level == PG_LEVEL_4K || (e & fmt->large) ? EPT_PRESENT : EPT_TABLE;
 }
 
+/* Is it a hidden entry of this kind? */
+static inline bool entry_is_hidden(const struct ept_format *fmt, uint64_t e, enum ept_kind kind)
+{
+	return (e & (fmt->seen | ENTRY_KIND_MASK)) == (uint64_t)kind << ENTRY_KIND_SHIFT;
+}
+
+/* What a hidden entry says besides kind and frame, as an index: permissions and memory type. */
+#define ENTRY_RIGHTS 64
+
+static inline unsigned int entry_rights(uint64_t e)
+{
+	return e >> ENTRY_PERMS_SHIFT & (ENTRY_RIGHTS - 1);
+}
+
+_Static_assert(ENTRY_MEMTYPE_SHIFT == ENTRY_PERMS_SHIFT + 3, "one index of six bits");
+
 /* The frame of an entry that the hardware does not see. */
 static inline uint64_t entry_hidden_frame(uint64_t e)
 {

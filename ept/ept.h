@@ -143,6 +143,8 @@ struct ept {
 	struct frame_pool *pool; /* where table pages live: their pointers and owner words */
 	hpa_t root;
 	enum pg_level leaf_max; /* no leaf above this level is made, by map or by collapse */
+	/* What fmt->leaf() says for each level and each entry_rights(): an arrival only looks it up. */
+	uint64_t leaf[PG_LEVEL_512G][ENTRY_RIGHTS];
 	struct ept_cpu cpu[MAX_CPUS];
 };
 

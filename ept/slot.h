@@ -32,21 +32,24 @@ static inline hpa_t entry_child(const struct ept_format *fmt, uint64_t entry)
 	return hpa(entry & fmt->addr);
 }
 
-/* Walks down to the slot of `target` that covers gfn, or to the first that is not a table. */
+/* Walks down to the slot of `target` that covers gfn, or to the first that is not a table. Above
+ * `target`, and so above 4 KiB, a table is what the hardware sees and what is not large. */
 static inline struct ept_slot slot_find(const struct ept *ept, gfn_t gfn, enum pg_level target)
 {
 	const struct ept_format *fmt = ept->fmt;
+	const unsigned int bits = fmt->index_bits;
+	const uint64_t mask = fmt_entries(fmt) - 1;
+	unsigned int shift = bits * (fmt->top - 1);
 	struct ept_slot s = { .level = fmt->top };
 	hpa_t table = ept->root;
 
-	for (;;) {
-		s.at = &table_entries(ept, table)[fmt_index(fmt, gfn, s.level)];
+	for (;; s.level--, shift -= bits) {
+		s.at = &table_entries(ept, table)[gfn >> shift & mask];
 		/* Acquire: pairs with the release that linked the table below. */
 		s.entry = atomic_load_explicit(s.at, memory_order_acquire);
-		if (s.level == target || entry_kind(fmt, s.entry, s.level) != EPT_TABLE)
+		if (s.level == target || !(s.entry & fmt->seen) || s.entry & fmt->large)
 			break;
 		table = entry_child(fmt, s.entry);
-		s.level--;
 	}
 	s.table = table_meta(ept, table);
 	return s;

@@ -27,6 +27,14 @@ void table_discard(struct ept_cpu *me, hpa_t table)
 	me->ept->ops->table_free(me->ept->ctx, me->cpu, table);
 }
 
+static void make_leaves(struct ept *ept)
+{
+	for (enum pg_level level = PG_LEVEL_4K; level < PG_LEVEL_512G; level++)
+		for (unsigned int i = 0; i < ENTRY_RIGHTS; i++)
+			ept->leaf[level][i] =
+				ept->fmt->leaf(level, i & EPT_RWX, (enum ept_memtype)(i >> 3));
+}
+
 int ept_init(struct ept *ept, const struct ept_format *fmt, const struct ept_ops *ops, void *ctx,
 	     struct frame_pool *pool, enum pg_level leaf_max)
 {
@@ -34,6 +42,7 @@ int ept_init(struct ept *ept, const struct ept_format *fmt, const struct ept_ops
 	ept->leaf_max = MIN(leaf_max, fmt->top);
 	while (!fmt_may_be_leaf(fmt, ept->leaf_max))
 		ept->leaf_max--;
+	make_leaves(ept);
 	for (unsigned int i = 0; i < MAX_CPUS; i++) {
 		ept->cpu[i].ept = ept;
 		ept->cpu[i].cpu = i;
