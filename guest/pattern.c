@@ -8,7 +8,7 @@ void page_fill(uint64_t *page, struct pattern p)
 {
 	uint64_t word = p.base;
 
-	for (uint64_t *end = page + PAGE_WORDS; page < end; page += UNROLL) {
+	for (unsigned int n = PAGE_WORDS / UNROLL; n; n--, page += UNROLL) {
 #pragma GCC unroll 16
 		for (unsigned int i = 0; i < UNROLL; i++) {
 			page[i] = word;
@@ -21,7 +21,7 @@ struct sums page_sums(const uint64_t *page)
 {
 	struct sums s = { 0, 0 };
 
-	for (const uint64_t *end = page + PAGE_WORDS; page < end; page += UNROLL) {
+	for (unsigned int n = PAGE_WORDS / UNROLL; n; n--, page += UNROLL) {
 #pragma GCC unroll 16
 		for (unsigned int i = 0; i < UNROLL; i++) {
 			s = sums_add(s, page[i]);

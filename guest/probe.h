@@ -2,7 +2,7 @@
 /*
  * Trying an instruction that should raise an exception, and going on behind it. One vCPU at a time.
  *
- *	PROBE("rdmsr", : : "c"(msr) : "rax", "rdx");
+ *	PROBE("rdmsr", : : "c"(msr) : "rax", "rdx", "memory");
  *	if (!probe_raised("rdmsr", TRAP_GP, 0)) ...
  */
 #ifndef GUEST_PROBE_H
@@ -15,8 +15,9 @@
 
 extern uint64_t probe_resume; /* where to go on after an exception; 0: none is expected */
 
-/* Operands are as in asm(), begin with the first colon, and are written to before the instruction
- * is tried: outputs that it does not reach keep their value only as "+". */
+/* Operands are as in asm(), from the first colon on; "memory" must be among the clobbers. Outputs
+ * are "+": the instruction may not get so far as to write them. Not for instructions that move the
+ * stack pointer before they fault. */
 #define PROBE(instruction, ...)                                                                    \
 	asm volatile("movq $77f, probe_resume\n\t" instruction "\n77:" __VA_ARGS__)
 

@@ -45,22 +45,31 @@ entry:
 	call guest_start	; does not return
 	ud2
 
-; As the CPU left it, plus an error code where there was none, the vector, and struct trap_frame's
-; registers. The stack is aligned by the CPU, and 22 words keep it so.
-trap_common:
-%macro each_register 1-*
- %rep %0 - 1
+; What struct trap_frame begins with, in the order of the pushes.
+%define REGISTERS rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+
+%macro push_all 1-*
+ %rep %0
+	push %1
   %rotate 1
-	%[operation] %1
  %endrep
 %endmacro
+
+%macro pop_all 1-*
+ %rep %0
+  %rotate -1
+	pop %1
+ %endrep
+%endmacro
+
+; On the stack: what the CPU pushed, an error code, the vector. The CPU aligned the stack before, and
+; these 22 words keep it so.
+trap_common:
 	cld
-%define operation push
-	each_register 0, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+	push_all REGISTERS
 	mov rdi, rsp
 	call trap
-%define operation pop
-	each_register 0, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax
+	pop_all REGISTERS
 	add rsp, 16
 	iretq
 
