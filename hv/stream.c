@@ -235,13 +235,23 @@ static void completed(struct stream *s, gfn_t gfn)
 		}
 }
 
-/* A run of zeros can be long: a piece at a time, so that urgent pages get their turn. */
+/* A run of zeros can be long: a piece at a time, so that urgent pages get their turn. What is here
+ * already is no piece: a run that was asked for from above lies upon what came before it. */
 static void place_zeros(struct stream *s, unsigned int cpu)
 {
-	gfn_t next = pager_place_zeros(s->pager, cpu, s->zeros.gfn, s->zeros.gfn + s->zeros.frames);
+	gfn_t end = s->zeros.gfn + s->zeros.frames, gfn = s->zeros.gfn;
 
-	s->zeros.frames -= MIN(next - s->zeros.gfn, s->zeros.frames);
-	s->zeros.gfn = next;
+	for (unsigned int i = 0; i < LOOKS && gfn < end; i++) {
+		struct ept_state there = ept_lookup(&s->pager->vm->ept, gfn);
+
+		if (there.kind == EPT_ABSENT) {
+			gfn = pager_place_zeros(s->pager, cpu, gfn, end);
+			break;
+		}
+		gfn = ALIGN_DOWN(gfn, level_frames(there.level)) + level_frames(there.level);
+	}
+	s->zeros.gfn = gfn;
+	s->zeros.frames = gfn < end ? end - gfn : 0;
 }
 
 /* One page, or one piece of a run. */
