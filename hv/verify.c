@@ -7,16 +7,29 @@
 
 /* --- contents ----------------------------------------------------------------------------- */
 
-static const uint8_t zero_page[PAGE_SIZE] __attribute__((aligned(4096)));
+#define WORDS (PAGE_SIZE / sizeof(uint64_t))
 
 static bool same_page(const uint64_t *a, const uint64_t *b)
 {
 	uint64_t differs = 0;
 
-	for (unsigned int i = 0; i < PAGE_SIZE / 8; i += 4)
+	for (unsigned int i = 0; i < WORDS; i += 4)
 		differs |= (a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) | (a[i + 2] ^ b[i + 2]) |
 			   (a[i + 3] ^ b[i + 3]);
 	return !differs;
+}
+
+/* Most pages of a large guest were never touched, and an emulator takes its time for each word. */
+static bool zero_page(const uint64_t *page)
+{
+	uint64_t any = 0;
+
+	for (const uint64_t *end = page + WORDS; page < end; page += 16) {
+#pragma GCC unroll 16
+		for (unsigned int i = 0; i < 16; i++)
+			any |= page[i];
+	}
+	return !any;
 }
 
 /* A page that differs must lie under a leaf that the hardware marked as written. */
@@ -26,7 +39,7 @@ static const char *compare_page(struct migration *m, gfn_t gfn)
 
 	if (!b)
 		return "a page of the destination is not there";
-	if (same_page(a ? a : zero_page, b)) {
+	if (a ? same_page(a, b) : zero_page(b)) {
 		m->compared++;
 		return NULL;
 	}
