@@ -2,11 +2,15 @@
 # What the tests of the second stage need beside the pure sources.
 
 EPT_MODEL := $(addprefix tests/host/model/,toy.c tlb.c reference.c world.c steps.c)
+EPT_BITS := $(addprefix tests/host/model/,bits_intel.c bits_amd.c)
+EPT_TWINS := $(addprefix tests/host/model/,twins.c twins_compare.c) $(EPT_BITS)
 
 test_ept_explore_SRCS := $(EPT_MODEL) tests/host/model/explore.c
 test_ept_entry_SRCS := $(EPT_MODEL)
 test_ept_cases_SRCS := $(EPT_MODEL)
 test_ept_random_SRCS := $(EPT_MODEL)
+test_ept_formats_SRCS := $(EPT_MODEL) $(EPT_TWINS)
+test_ept_format_sequences_SRCS := $(EPT_MODEL) $(EPT_TWINS)
 test_ept_race_tsan_SRCS := $(EPT_MODEL) tests/host/model/crowd.c
 
 # The figures: no sanitizer, and the second stage compiled as the hypervisor compiles it, without
