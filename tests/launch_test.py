@@ -29,7 +29,6 @@ eval "$FAKE"
 """
 PASS = "say 'cleave: verdict PASS'"
 HANG = "say 'cleave: here'; exec sleep 1000"
-USABLE = machines.Facts(True, "", "vmx", True)
 
 
 def alive(pid):
@@ -123,91 +122,6 @@ class Sandbox(unittest.TestCase):
 
     def runs(self):
         return [e for e in os.scandir(os.path.join(self.build, "run")) if not e.is_symlink()]
-
-
-class Choice(unittest.TestCase):
-    def setUp(self):
-        self.top = tempfile.mkdtemp(prefix="launch-test-")
-        self.addCleanup(shutil.rmtree, self.top)
-
-    def facts(self, flags, nested="Y", device=True, qemu=True):
-        """As a host shows them. The other maker's module is there, too, and says the opposite."""
-        other = {"Y": "N", "1": "0"}.get(nested, "Y")
-        for name, text in (("cpuinfo", f"vmx flags\t: vnmi vmx ept\nflags\t\t: fpu {flags} sse\n"
-                            "bugs\t: vmx svm\n"),
-                           ("kvm_intel/parameters/nested", other if "svm" in flags else nested),
-                           ("kvm_amd/parameters/nested", other if "vmx" in flags else nested)):
-            path = os.path.join(self.top, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "w", encoding="ascii") as file:
-                file.write(f"{text}\n")
-        if device:
-            with open(os.path.join(self.top, "kvm"), "wb"):
-                pass
-        return machines.gather(os.path.join(self.top, "kvm"), os.path.join(self.top, "cpuinfo"),
-                               self.top, "true" if qemu else "no-such-qemu")
-
-    def test_facts_are_read_as_the_host_shows_them(self):
-        for flags, extension in (("vmx", "vmx"), ("svm", "svm"), ("vmxx svm_lock", "")):
-            for nested, on in (("Y", True), ("1", True), ("N", False), ("0", False), ("", False)):
-                self.assertEqual(self.facts(flags, nested),
-                                 machines.Facts(True, "", extension, on and bool(extension)))
-        self.assertFalse(self.facts("vmx", qemu=False).qemu)
-
-    def test_every_combination_of_facts_is_decided(self):
-        for qemu in (True, False):
-            for error in ("", "/dev/kvm: Permission denied"):
-                for extension in ("vmx", "svm", ""):
-                    for nested in (True, False):
-                        facts = machines.Facts(qemu, error, extension, nested)
-                        usable = not error and extension and nested
-                        self.assertEqual(machines.choose("auto", facts)[0],
-                                         "bochs" if not qemu else "kvm" if usable else "qemu",
-                                         facts)
-                        self.assertEqual(machines.choose("auto", facts, "--icount")[0], "qemu")
-
-    def test_the_reason_is_given(self):
-        for facts, why in (
-                (self.facts("vmx"), "this host passes vmx on to guests"),
-                (self.facts("svm", "1"), "this host passes svm on to guests"),
-                (self.facts("fpu"), "no KVM: this CPU offers neither vmx nor svm to guests"),
-                (self.facts("vmx", "N"),
-                 "no KVM: nesting is off, see kvm_intel's parameter nested"),
-                (self.facts("svm", "0"), "no KVM: nesting is off, see kvm_amd's parameter nested"),
-                (self.facts("vmx", qemu=False), "qemu-system-x86_64 is not installed")):
-            self.assertEqual(machines.choose("auto", facts)[1], why)
-
-    def test_no_device_means_qemu_and_is_named(self):
-        name, why = machines.choose("auto", self.facts("vmx", device=False))
-        self.assertEqual(name, "qemu")
-        self.assertIn(os.path.join(self.top, "kvm"), why)
-
-    def test_a_device_that_does_not_open_means_qemu(self):
-        os.mkdir(os.path.join(self.top, "kvm"))
-        self.assertEqual(machines.choose("auto", self.facts("svm", device=False))[0], "qemu")
-
-    def test_unreadable_facts_mean_qemu(self):
-        nowhere = os.path.join(self.top, "nowhere")
-        facts = machines.gather(nowhere, nowhere, nowhere, "true")
-        self.assertEqual(machines.choose("auto", facts)[0], "qemu")
-
-    def test_what_is_asked_for_wins(self):
-        for facts in (USABLE, machines.Facts(False, "", "", False)):
-            for name in machines.MACHINES:
-                self.assertEqual(machines.choose(name, facts), (name, "asked for"))
-
-    def test_kvm_asked_for_without_a_device_is_refused(self):
-        facts = USABLE._replace(kvm_error="/dev/kvm: Permission denied")
-        with self.assertRaisesRegex(machines.Problem, "Permission denied.*MACHINE=qemu"):
-            machines.choose("kvm", facts)
-
-    def test_what_qemu_alone_has_is_refused_elsewhere(self):
-        for option in ("--icount", "--gdb"):
-            for name in ("kvm", "bochs"):
-                with self.assertRaisesRegex(machines.Problem, f"{option}.*MACHINE={name}"):
-                    machines.choose(name, USABLE, option)
-            self.assertEqual(machines.choose("qemu", USABLE, option)[0], "qemu")
-            self.assertEqual(machines.choose("auto", USABLE, option), ("qemu", f"for {option}"))
 
 
 class Pieces(unittest.TestCase):

@@ -207,7 +207,8 @@ def kvm_command(run):
 def tcg_command(run):
     accel, model = ["-accel", "tcg,thread=multi"], run.cpu_model or "EPYC,+svm,+npt,+pdpe1gb"
     if run.icount:
-        # An instruction takes 2^7 ns, and nothing that differs from run to run can be read.
+        # An instruction takes 2^7 ns, and nothing that differs from run to run can be read. (With
+        # several CPUs the order of their turns still does differ.)
         accel = ["-accel", "tcg,thread=single", "-icount", "shift=7,sleep=off",
                  "-rtc", "base=2024-01-01,clock=vm"]
         model += ",-rdrand"
