@@ -112,6 +112,8 @@ class Real(Sandbox):
         self.assertEqual(self.leftovers(), [])
         self.assertRegex(done.stdout, r"\nmachine: verdict PASS", done.stdout)
         self.assertEqual(done.returncode, 0, done.stdout)
+        # What ends the script is the machine's end, and no error before.
+        self.assertIn("Remote connection closed", done.stdout)
         with open(self.latest("serial.log"), encoding="utf-8", errors="replace") as file:
             return done.stdout, file.read().replace("\r", "").splitlines()
 

@@ -29,6 +29,14 @@ def value(expression):
     return gdb.parse_and_eval(expression)
 
 
+def asked(expression):
+    """What the user wrote; if it means nothing, a line says so."""
+    try:
+        return value(expression)
+    except gdb.error as error:
+        raise gdb.GdbError(str(error)) from error
+
+
 def in_root():
     """Is the selected CPU in the hypervisor? Guests have page tables of their own."""
     try:
@@ -75,7 +83,7 @@ def of_frames():
 
 def the_vm(expression):
     if expression:
-        return value(expression)
+        return asked(expression)
     if vm := of_frames():
         return vm
     raise gdb.GdbError("no frame here is about a VM: cleave-walk GPA VM, say migrate_job::m.to")
@@ -159,7 +167,7 @@ selected frame or one of its callers is about."""
         words = gdb.string_to_argv(argument)
         if len(words) not in (1, 2):
             raise gdb.GdbError("cleave-walk GPA [VM]")
-        gpa = int(value(words[0]))
+        gpa = int(asked(words[0]))
         vm = the_vm(words[1] if len(words) == 2 else None)
         with root_cpu():
             print(f"vm {vm['name'].string()}, gpa 0x{gpa:x}, {vm['ept']['fmt']['name'].string()}:")
@@ -169,7 +177,8 @@ selected frame or one of its callers is about."""
 
 class Vcpus(gdb.Command):
     """cleave-vcpus: what each vCPU of each VM does.
-VMs are found through the CPUs that hold their vCPUs, and through the job "migrate"."""
+VMs are found through the CPUs that hold their vCPUs, and through the job "migrate"; between two
+runs what is shown of the last one's is stale."""
 
     def __init__(self):
         super().__init__("cleave-vcpus", gdb.COMMAND_DATA)
@@ -199,20 +208,21 @@ Columns: CPU, TSC, event, its two values; hv/trace_abi.h says what these are."""
         super().__init__("cleave-trace", gdb.COMMAND_DATA)
 
     @staticmethod
-    def records(ring):
-        """The ring as bytes, in one piece: a value at a time takes the stub seconds."""
+    def records(cpu):
+        """Read in one piece: a value at a time takes the stub seconds."""
+        ring = value("trace_records")[cpu]
         one = gdb.lookup_type("struct trace_record").sizeof
-        size = ring["record"].type.sizeof // one
-        data = gdb.selected_inferior().read_memory(int(ring["record"].address), size * one)
-        have = min(int(ring["next"]), size)
+        size = ring.type.sizeof // one
+        data = gdb.selected_inferior().read_memory(int(ring.address), size * one)
+        have = min(int(value("trace_next")[cpu]), size)
         return [struct.unpack_from("<QIIQQ", data, i * one) for i in range(have)]
 
     def invoke(self, argument, from_tty):
-        last = int(value(argument)) if argument else 20
+        last = int(asked(argument)) if argument else 20
         with root_cpu():
             events = names("trace_event", "TRACE_")
-            rings = value("trace_rings")
-            found = sorted(sum((self.records(rings[i]) for i in range(int(value("ncpus")))), []))
+            cpus = range(int(value("ncpus")))
+            found = sorted(record for cpu in cpus for record in self.records(cpu))
             for tsc, event, cpu, a, b in found[-last:] if last > 0 else []:
                 print(f"cpu{cpu} {tsc:16} {events.get(event, '?').upper():9} {a:x} {b:x}")
 
