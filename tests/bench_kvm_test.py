@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -96,6 +97,12 @@ class Figures(Sandbox):
     def test_a_kernel_without_nested_paging_is_refused(self):
         self.refused("npt=N", result, facts=("tdp_mmu Y", "npt N", FACTS[-1]))
 
+    def test_a_machine_that_will_not_do_is_refused_before_it_measures(self):
+        self.refused("npt=N", heard, [figures.MARK + "fact tdp_mmu Y", figures.MARK +
+                                      "fact npt N", figures.MARK + "begin"])
+        self.assertTrue(heard([figures.MARK + f"fact {fact}" for fact in FACTS] +
+                              [figures.MARK + "begin"]).facts)
+
     def test_a_clock_that_counts_something_else_is_refused(self):
         for unit in ("unit 100 128", "unit 100 97"):
             self.refused("icount", result, facts=(*FACTS[:-1], unit))
@@ -120,8 +127,8 @@ class Figures(Sandbox):
         for line in ("ran none 16M", "ran none 16M 1.000000000 1:1.0", "ran some 16M "
                      "1.000000000 1:1.00 1:1.00", "ran none 16 1.000000000 1:1.00 1:1.00",
                      "ran none 16M  1:1.00 1:1.00"):
-            with self.subTest(line):
-                self.assertRaises(Problem, heard, [figures.MARK + line])
+            with self.assertRaises(Problem, msg=line):
+                heard([figures.MARK + line])
 
     def test_what_the_kernel_says_is_ignored_even_on_the_same_line(self):
         output = heard(["random: noise", "[ 1.0] x" + figures.MARK + "fact npt Y", ""])
@@ -139,6 +146,10 @@ class Table(Sandbox):
         self.assertRegex(text, r"(?m)MINOR.* 3,000 +10\.0 : 1$")
         self.assertRegex(text, r"(?m)MISSING.* 4,000 +5\.0 : 1$")
         self.assertRegex(text, r"(?m)no userfaultfd.* 1,000 +1\.2 : 1$")
+
+    def test_what_was_added_to_the_command_line_is_in_the_table(self):
+        data = figures.result(heard(transcript()), {}, "init_on_alloc=0")
+        self.assertIn("mitigations=off, init_on_alloc=0", "\n".join(figures.table(data, {})))
 
     def test_without_figures_of_cleave_the_table_has_no_ratios(self):
         text = "\n".join(figures.table(result(), {}))
@@ -214,9 +225,18 @@ class Initramfs(Sandbox):
 
 
 class Machine(Sandbox):
-    """With a script in QEMU's place."""
+    """With a script in QEMU's place, and 10 seconds until a test that hangs has failed."""
 
-    def boot(self, script, timeout=10):
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, self.hangs))
+        self.addCleanup(signal.alarm, 0)
+        signal.alarm(10)
+
+    def hangs(self, _signum, _frame):
+        self.fail("it hangs")
+
+    def boot(self, script, timeout=60):
         self.write("boot/vmlinuz-6.1", "")
         program = self.write("fake", f"#!/bin/sh\n{script}\n", 0o755)
         original = machine.command
@@ -235,6 +255,10 @@ class Machine(Sandbox):
         self.refused("did not end within", self.boot, script, timeout=0.3)
         with open(os.path.join(self.top, "pid"), encoding="ascii") as file:
             self.assertRaises(ProcessLookupError, os.kill, int(file.read()), 0)
+
+    def test_a_machine_that_speaks_for_ever_is_stopped(self):
+        script = "while sleep 0.02; do echo tick; done"
+        self.refused("did not end within", self.boot, script, timeout=0.3)
 
     def test_a_machine_that_ends_too_early_is_quoted(self):
         self.refused("(?s)status 3 before.*panic", self.boot, "echo Kernel panic; exit 3")
@@ -261,8 +285,8 @@ class Machine(Sandbox):
 class Options(Sandbox):
     def test_sizes_that_make_no_slope_are_refused(self):
         for sizes in ("64M", "64M,64M", "128M,64M", "64M,1G", "4K,64M", "64M,x", "1M,2M,3M"):
-            with self.subTest(sizes):
-                self.refused("size", bench.arguments, ["--sizes", sizes])
+            with self.assertRaises(Problem, msg=sizes):
+                bench.arguments(["--sizes", sizes])
         self.assertEqual(bench.arguments([]).sizes, ["64M", "320M"])
 
     def test_what_is_not_installed_is_named_with_the_line_to_run(self):

@@ -93,7 +93,9 @@ def hear(output, line):
             output.runs.append(run)
         return (f"userfaultfd {run.mode}, {size_name(run.size)}: {run.ns:,} instructions" +
                 (" (to warm up)" if kind == "warm" else ""))
-    if kind == "failed":
+    if kind == "begin":  # minutes before a result, which would be refused
+        check_facts(output.facts)
+    elif kind == "failed":
         output.failure = rest
     elif kind == "done":
         output.done = True
@@ -143,7 +145,7 @@ def slope(runs, mode):
             "pages": pages, "small_ns": small.ns, "large_ns": large.ns}
 
 
-def result(output, packages):
+def result(output, packages, append=""):
     check_facts(output.facts)
     return {
         "unit": UNIT,
@@ -151,6 +153,7 @@ def result(output, packages):
         "kernel": output.facts.get("kernel"),
         "kernel_version": output.facts.get("version"),
         "tdp_mmu": output.facts["tdp_mmu"],
+        "append": append,
         "cmdline": output.facts.get("cmdline"),
         "packages": packages,
         "kvm": {mode: slope(output.runs, mode) for mode in MODES},
@@ -192,9 +195,10 @@ def row(title, number, last=""):
 def table(data, cleave):
     """Lines. The ratio is to the figure of Cleave that does the same work."""
     kvm = data["kvm"]
-    lines = [f"An arriving 4 KiB page ({UNIT}; both in QEMU without KVM, one vCPU)",
+    more = f", {data['append']}" if data.get("append") else ""
+    lines = [f"An arriving 4 KiB page, one vCPU ({UNIT})",
              row("", "per page", "to Cleave" if cleave else ""),
-             f"Linux KVM {data['kernel']}, tdp_mmu={data['tdp_mmu']}, mitigations off"]
+             f"Linux KVM {data['kernel']}, tdp_mmu={data['tdp_mmu']}, mitigations=off{more}"]
     for mode, title, same in KVM_ROWS:
         number = kvm[mode]["instructions_per_page"]
         ratio = f"{number / cleave[same]:.1f} : 1" if same in cleave else ""
