@@ -172,7 +172,7 @@ static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
  * the format and leaf_max allow.
  * @backing: address of the first frame, 4 KiB aligned
  * @kind: EPT_ABSENT or EPT_PRESENT
- * @perms: not none, and no EPT_W without EPT_R
+ * @perms: not none, no EPT_W without EPT_R; none without EPT_R where the format cannot forbid reading
  * Return: 0; -EEXIST if anything is mapped there, -EINVAL for a range outside the address space or
  * empty, or for such permissions, -ENOMEM: in each case what was mapped before stays and nothing of
  * this call is mapped. Flush: none. (After -ENOMEM it has flushed by itself.)

@@ -83,11 +83,13 @@ static bool anything_mapped(const struct ept *ept, gfn_t gfn, uint64_t frames)
 	return false;
 }
 
-/* Rights that a leaf can give: one without any would look hidden, and hardware refuses "write, but
- * not read" as a misconfiguration. */
-static bool perms_ok(unsigned int perms)
+/* Rights that a leaf can give: one without any would look hidden, hardware refuses "write, but not
+ * read" as a misconfiguration, and not every format can keep a guest from reading what it runs. */
+static bool perms_ok(const struct ept_format *fmt, unsigned int perms)
 {
-	return perms && !(perms & ~(unsigned int)EPT_RWX) && (perms & EPT_R || !(perms & EPT_W));
+	if (!perms || (perms & ~(unsigned int)EPT_RWX) || (perms & EPT_W && !(perms & EPT_R)))
+		return false;
+	return fmt->perms_of(fmt->leaf(PG_LEVEL_4K, perms, EPT_WB)) == perms;
 }
 
 int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsigned int perms,
@@ -97,7 +99,7 @@ int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsig
 	uint64_t done = 0;
 
 	if (!gfn_range_ok(ept, gfn, frames) || !IS_ALIGNED(backing.v, PAGE_SIZE) ||
-	    (kind != EPT_ABSENT && kind != EPT_PRESENT) || !perms_ok(perms))
+	    (kind != EPT_ABSENT && kind != EPT_PRESENT) || !perms_ok(ept->fmt, perms))
 		return -EINVAL;
 	if (anything_mapped(ept, gfn, frames))
 		return -EEXIST;
