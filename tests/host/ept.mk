@@ -6,12 +6,38 @@ EPT_BITS := $(addprefix tests/host/model/,bits_intel.c bits_amd.c)
 EPT_TWINS := $(addprefix tests/host/model/,twins.c twins_compare.c) $(EPT_BITS)
 
 test_ept_explore_SRCS := $(EPT_MODEL) tests/host/model/explore.c
-test_ept_entry_SRCS := $(EPT_MODEL)
+test_ept_entry_SRCS := $(EPT_MODEL) $(EPT_BITS)
 test_ept_cases_SRCS := $(EPT_MODEL)
 test_ept_random_SRCS := $(EPT_MODEL)
 test_ept_formats_SRCS := $(EPT_MODEL) $(EPT_TWINS)
 test_ept_format_sequences_SRCS := $(EPT_MODEL) $(EPT_TWINS)
 test_ept_race_tsan_SRCS := $(EPT_MODEL) tests/host/model/crowd.c
+
+# Few CPUs in all orders: what is under test, hardware's walk included, is instrumented as for TSan
+# and linked with our own functions behind that.
+INTERLEAVED := $(sort $(wildcard ept/*.c)) tests/host/model/tlb.c
+INTERLEAVE_OBJS := $(patsubst %.c,$(HOST_BUILD)/interleave/%.o,$(INTERLEAVED) \
+	tests/host/interleave_ept.c \
+	$(addprefix tests/host/model/,toy.c crowd.c interleave.c interleave_hooks.c))
+
+$(INTERLEAVED:%.c=$(HOST_BUILD)/interleave/%.o): INTERLEAVE_CFLAGS := -fsanitize=thread
+$(HOST_BUILD)/interleave/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(HOST_CFLAGS) -O2 $(INTERLEAVE_CFLAGS) -MMD -MP -c $< -o $@
+
+$(HOST_BUILD)/bin/interleave_ept: $(INTERLEAVE_OBJS)
+	@mkdir -p $(@D)
+	$(CC) -pthread $^ -o $@ -lcmocka
+
+HOST_TESTS += test_ept_interleave
+host-test: host-run-test_ept_interleave
+host-run-test_ept_interleave: $(HOST_BUILD)/bin/interleave_ept
+	@tests/host/run test_ept_interleave $(HOST_BUILD)/test_ept_interleave.tap $(HOST_TIMEOUT) $<
+host-test-ept_interleave: host-run-test_ept_interleave
+	@cat $(HOST_BUILD)/test_ept_interleave.tap
+	@! grep -q '^not ok' $(HOST_BUILD)/test_ept_interleave.tap
+
+.PHONY: host-run-test_ept_interleave host-test-ept_interleave
 
 # The figures: no sanitizer, and the second stage compiled as the hypervisor compiles it, without
 # vector registers.

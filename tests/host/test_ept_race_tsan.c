@@ -37,7 +37,7 @@ static uint32_t content_of(gfn_t gfn)
 static int begin(void **state)
 {
 	(void)state;
-	crowd_init(&crowd, &ept_format_intel, 7);
+	crowd_init(&crowd, &ept_format_intel, CROWD_TABLES, 7);
 	memset(contents, 0, sizeof(contents));
 	memset(known, 0, sizeof(known));
 	memset(written, 0, sizeof(written));
@@ -279,7 +279,7 @@ static void split_and_collapse(struct crowd_cpu *cpu)
 static int begin_toy(void **state)
 {
 	(void)state;
-	crowd_init(&crowd, &ept_format_toy, 7);
+	crowd_init(&crowd, &ept_format_toy, CROWD_TABLES, 7);
 	memset(known, 1, sizeof(known));
 	memset(written, 0, sizeof(written));
 	for (gfn_t gfn = 0; gfn < TOY_PAGES; gfn++)

@@ -73,7 +73,7 @@ static void flush(void *ctx, unsigned int id)
 	for (unsigned int i = 0; i < CROWD_CPUS; i++)
 		while (atomic_load_explicit(&c->cpu[i].seen, memory_order_acquire) < generation) {
 			crowd_pause(me);
-			sched_yield();
+			c->relax();
 		}
 }
 
@@ -86,7 +86,12 @@ static const struct ept_ops crowd_ops = {
 /* --- beginning and end ---------------------------------------------------------------------------
  */
 
-static void init_cpu(struct crowd *c, unsigned int id, uint64_t seed)
+static void yield(void)
+{
+	sched_yield();
+}
+
+static void init_cpu(struct crowd *c, unsigned int id, unsigned int tables, uint64_t seed)
 {
 	struct crowd_cpu *cpu = &c->cpu[id];
 
@@ -94,17 +99,19 @@ static void init_cpu(struct crowd *c, unsigned int id, uint64_t seed)
 	cpu->id = id;
 	cpu->me = ept_cpu(&c->ept, id);
 	cpu->random = seed * 1000 + id + 1;
-	for (unsigned int i = 0; i < CROWD_TABLES; i++)
-		cpu->free[cpu->nfree++] =
-			hpa(CROWD_BASE + (uint64_t)(id * CROWD_TABLES + i) * PAGE_SIZE);
+	for (unsigned int i = 0; i < tables; i++)
+		cpu->free[cpu->nfree++] = hpa(CROWD_BASE + (uint64_t)(id * tables + i) * PAGE_SIZE);
 }
 
-void crowd_init(struct crowd *c, const struct ept_format *fmt, uint64_t seed)
+void crowd_init(struct crowd *c, const struct ept_format *fmt, unsigned int tables_each,
+		uint64_t seed)
 {
-	const uint64_t n = CROWD_CPUS * CROWD_TABLES;
+	const uint64_t n = CROWD_CPUS * tables_each;
 	void *tables = aligned_alloc(PAGE_SIZE, n * PAGE_SIZE);
 
 	memset(c, 0, sizeof(*c));
+	c->ntables = (unsigned int)n;
+	c->relax = yield;
 	c->pool = (struct frame_pool){
 		.frames = calloc(n, sizeof(struct frame)),
 		.base_pfn = CROWD_BASE >> PAGE_SHIFT,
@@ -114,7 +121,7 @@ void crowd_init(struct crowd *c, const struct ept_format *fmt, uint64_t seed)
 	if (!tables || !c->pool.frames)
 		abort();
 	for (unsigned int i = 0; i < CROWD_CPUS; i++)
-		init_cpu(c, i, seed);
+		init_cpu(c, i, tables_each, seed);
 	if (ept_init(&c->ept, fmt, &crowd_ops, c, &c->pool, PG_LEVEL_1G))
 		abort();
 	for (unsigned int i = 0; i < CROWD_CPUS; i++)
@@ -130,23 +137,23 @@ void crowd_fini(struct crowd *c)
 	free(c->pool.frames);
 }
 
-/* A CPU that has left, or waits, walks nothing: all flushes are known to it beforehand. */
-static void leave(struct crowd_cpu *cpu)
+void crowd_leave(struct crowd_cpu *cpu)
 {
 	tlb_flush(&cpu->tlb);
+	/* All flushes that will ever be asked for are known to it. */
 	atomic_store_explicit(&cpu->seen, UINT64_MAX, memory_order_release);
 }
 
-static void join(struct crowd_cpu *cpu)
+void crowd_join(struct crowd_cpu *cpu)
 {
 	atomic_store(&cpu->seen, atomic_load(&cpu->crowd->generation));
 }
 
 void crowd_meet(struct crowd_cpu *cpu)
 {
-	leave(cpu);
+	crowd_leave(cpu);
 	pthread_barrier_wait(&cpu->crowd->barrier);
-	join(cpu);
+	crowd_join(cpu);
 	/* Nobody asks for a flush before all have joined. */
 	pthread_barrier_wait(&cpu->crowd->barrier);
 }
@@ -158,7 +165,7 @@ static void *run_cpu(void *arg)
 	crowd_meet(cpu);
 	cpu->crowd->work(cpu);
 	ept_sync(&cpu->gather);
-	leave(cpu);
+	crowd_leave(cpu);
 	return NULL;
 }
 

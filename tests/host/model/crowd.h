@@ -42,11 +42,18 @@ struct crowd {
 	_Atomic uint64_t generation; /* flushes that were ever asked for */
 	pthread_barrier_t barrier;
 	struct crowd_cpu cpu[CROWD_CPUS];
+	unsigned int ntables; /* table pages, of all CPUs */
 	void (*work)(struct crowd_cpu *cpu);
+	void (*relax)(void); /* lets others run, where a CPU waits for them */
 };
 
-void crowd_init(struct crowd *c, const struct ept_format *fmt, uint64_t seed);
+/* @tables: table pages that each CPU has */
+void crowd_init(struct crowd *c, const struct ept_format *fmt, unsigned int tables, uint64_t seed);
 void crowd_fini(struct crowd *c);
+
+/* A CPU begins to take part; it stops, and walks nothing any more, so that nobody waits for it. */
+void crowd_join(struct crowd_cpu *cpu);
+void crowd_leave(struct crowd_cpu *cpu);
 
 /* Runs work() on all CPUs at once; they sync at the end. NULL, or the first fault. */
 const char *crowd_run(struct crowd *c, void (*work)(struct crowd_cpu *cpu));
