@@ -6,11 +6,11 @@
 #include "ept/slot.h"
 
 /* What is there is not an absent entry of the wanted level. 0: now it may be, look again. */
-static __attribute__((noinline)) int not_absent(struct ept_cpu *me, gfn_t gfn, struct ept_slot *s)
+static __attribute__((noinline)) int not_absent(struct ept_cpu *me, gfn_t gfn, struct ept_slot s)
 {
-	switch (entry_kind(me->ept->fmt, s->entry, s->level)) {
+	switch (entry_kind(me->ept->fmt, s.entry, s.level)) {
 	case EPT_ABSENT:
-		return split_absent(me, s, gfn, EPT_WHY_ARRIVAL);
+		return split_absent(me, &s, gfn, EPT_WHY_ARRIVAL);
 	case EPT_PRESENT:
 		return -EEXIST;
 	case EPT_FILLING:
@@ -27,6 +27,11 @@ static __attribute__((noinline)) int not_absent(struct ept_cpu *me, gfn_t gfn, s
 	}
 }
 
+static inline bool is_absent(const struct ept_walk *w, uint64_t e)
+{
+	return (e & w->absent_mask) == (uint64_t)EPT_ABSENT << ENTRY_KIND_SHIFT;
+}
+
 /* The absent entry of this level; larger ones are split. 0: *s is that slot, as it was found. */
 static inline int find_absent(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
 			      struct ept_slot *s)
@@ -35,9 +40,9 @@ static inline int find_absent(struct ept_cpu *me, gfn_t gfn, enum pg_level level
 		int err;
 
 		*s = slot_find(me->ept, gfn, level);
-		if (s->level == level && entry_is_hidden(me->ept->fmt, s->entry, EPT_ABSENT))
+		if (s->level == level && is_absent(&me->ept->walk, s->entry))
 			return 0;
-		err = not_absent(me, gfn, s);
+		err = not_absent(me, gfn, *s);
 		if (err)
 			return err;
 	}
@@ -61,16 +66,29 @@ int ept_request(struct ept_cpu *me, gfn_t gfn)
 	return 0;
 }
 
-int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_claim *claim)
+static inline bool try_claim(struct ept_slot *s, gfn_t gfn, struct ept_claim *claim)
 {
-	const struct ept_format *fmt = me->ept->fmt;
-	struct ept_slot s;
-	uint64_t filling;
+	uint64_t filling = entry_with_kind(s->entry, EPT_FILLING);
 
-	if (!fmt_may_be_leaf(fmt, level) || !IS_ALIGNED(gfn, fmt_frames(fmt, level)))
-		return -EINVAL;
-	if (!gfn_range_ok(me->ept, gfn, fmt_frames(fmt, level)))
-		return -ENOENT;
+	if (!slot_swap(s, filling))
+		return false;
+	*claim = (struct ept_claim){
+		.slot = s->at,
+		.entry = filling,
+		.table = s->table,
+		.gfn = gfn,
+		.level = s->level,
+		.frame = hpa(entry_hidden_frame(filling)),
+	};
+	return true;
+}
+
+/* Somebody was faster, or there is something to split. */
+static __attribute__((noinline)) int fill_slowly(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
+						 struct ept_claim *claim)
+{
+	struct ept_slot s;
+
 	do {
 		int err = find_absent(me, gfn, level, &s);
 
@@ -79,17 +97,26 @@ int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_clai
 				ept_stat_add(&me->stats.duplicates, 1);
 			return err;
 		}
-		filling = entry_with_kind(s.entry, EPT_FILLING);
-	} while (!slot_swap(&s, filling));
-	*claim = (struct ept_claim){
-		.slot = s.at,
-		.entry = filling,
-		.table = s.table,
-		.gfn = gfn,
-		.level = level,
-		.frame = hpa(entry_hidden_frame(filling)),
-	};
+	} while (!try_claim(&s, gfn, claim));
 	return 0;
+}
+
+int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_claim *claim)
+{
+	const struct ept *ept = me->ept;
+	struct ept_slot s;
+
+	if (!fmt_may_be_leaf(ept->fmt, level) || gfn & ept->walk.inside[level])
+		return -EINVAL;
+	/* Aligned, so if it begins in the address space it ends there. */
+	if (gfn >= ept->walk.space)
+		return -ENOENT;
+	s = slot_find(ept, gfn, level);
+	if (__builtin_expect(s.level == level && is_absent(&ept->walk, s.entry) &&
+				     try_claim(&s, gfn, claim),
+			     1))
+		return 0;
+	return fill_slowly(me, gfn, level, claim);
 }
 
 /* As entry_encode() would; a page that is to be tracked is rare. */
@@ -111,8 +138,7 @@ bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim)
 	atomic_store_explicit(claim->slot, leaf_of(ept, claim), memory_order_release);
 	ept_stat_add(ept_stat_pages(&me->stats, claim->level), 1);
 	ept_stat_add(&me->stats.arrivals, 1);
-	return table_count(claim->table, 1) == fmt_entries(ept->fmt) &&
-	       claim->level < ept->leaf_max;
+	return table_count(claim->table, 1) > ept->walk.index_mask && claim->level < ept->leaf_max;
 }
 
 void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim)

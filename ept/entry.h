@@ -70,12 +70,6 @@ static inline enum ept_kind entry_kind(const struct ept_format *fmt, uint64_t e,
 	return level == PG_LEVEL_4K || (e & fmt->large) ? EPT_PRESENT : EPT_TABLE;
 }
 
-/* Is it a hidden entry of this kind? */
-static inline bool entry_is_hidden(const struct ept_format *fmt, uint64_t e, enum ept_kind kind)
-{
-	return (e & (fmt->seen | ENTRY_KIND_MASK)) == (uint64_t)kind << ENTRY_KIND_SHIFT;
-}
-
 /* What a hidden entry says besides kind and frame, as an index: permissions and memory type. */
 #define ENTRY_RIGHTS 64
 

@@ -136,14 +136,30 @@ struct ept_cpu {
 	struct ept_stats stats; /* written by this CPU, read by all */
 } __attribute__((aligned(CACHE_LINE)));
 
+/* What a walk needs of format and pool, side by side. */
+struct ept_walk {
+	uintptr_t virt_offset;
+	uint64_t addr;        /* of a table entry */
+	uint64_t table_mask;  /* an entry above 4 KiB is a table if these bits of it */
+	uint64_t table_bits;  /* are these */
+	uint64_t absent_mask; /* likewise an absent entry */
+	uint64_t space;       /* frames in the address space */
+	uint64_t index_mask;
+	unsigned int index_bits;
+	unsigned int top_shift;        /* of a gfn, to its index in the root */
+	uint64_t inside[PG_LEVEL_MAX]; /* bits of a gfn that lie inside a page of the level */
+};
+
 struct ept {
+	struct ept_walk walk;
 	const struct ept_format *fmt;
 	const struct ept_ops *ops;
 	void *ctx;
 	struct frame_pool *pool; /* where table pages live: their pointers and owner words */
 	hpa_t root;
 	enum pg_level leaf_max; /* no leaf above this level is made, by map or by collapse */
-	/* What fmt->leaf() says for each level and each entry_rights(): an arrival only looks it up. */
+	/* What fmt->leaf() says for each level and each entry_rights(): an arrival only looks it
+	 * up. */
 	uint64_t leaf[PG_LEVEL_512G][ENTRY_RIGHTS];
 	struct ept_cpu cpu[MAX_CPUS];
 };
@@ -172,7 +188,7 @@ static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
  * the format and leaf_max allow.
  * @backing: address of the first frame, 4 KiB aligned
  * @kind: EPT_ABSENT or EPT_PRESENT
- * @perms: not none, no EPT_W without EPT_R; none without EPT_R where the format cannot forbid reading
+ * @perms: not none, no EPT_W without EPT_R, no EPT_X alone where the format always lets read
  * Return: 0; -EEXIST if anything is mapped there, -EINVAL for a range outside the address space or
  * empty, or for such permissions, -ENOMEM: in each case what was mapped before stays and nothing of
  * this call is mapped. Flush: none. (After -ENOMEM it has flushed by itself.)

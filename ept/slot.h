@@ -32,26 +32,40 @@ static inline hpa_t entry_child(const struct ept_format *fmt, uint64_t entry)
 	return hpa(entry & fmt->addr);
 }
 
-/* Walks down to the slot of `target` that covers gfn, or to the first that is not a table. Above
- * `target`, and so above 4 KiB, a table is what the hardware sees and what is not large. */
+/* The level whose index begins at bit `shift` of a gfn. */
+static inline enum pg_level level_at(const struct ept_walk *w, unsigned int shift)
+{
+	enum pg_level level = PG_LEVEL_4K;
+
+	for (unsigned int at = 0; at != shift; at += w->index_bits)
+		level++;
+	return level;
+}
+
+/* Walks down to the slot of `target` that covers gfn, or to the first that is not a table. */
 static inline struct ept_slot slot_find(const struct ept *ept, gfn_t gfn, enum pg_level target)
 {
-	const struct ept_format *fmt = ept->fmt;
-	const unsigned int bits = fmt->index_bits;
-	const uint64_t mask = fmt_entries(fmt) - 1;
-	unsigned int shift = bits * (fmt->top - 1);
-	struct ept_slot s = { .level = fmt->top };
-	hpa_t table = ept->root;
+	const struct ept_walk *w = &ept->walk;
+	unsigned int stop = w->index_bits * (target - 1u);
+	uint64_t table = ept->root.v;
+	struct ept_slot s;
 
-	for (;; s.level--, shift -= bits) {
-		s.at = &table_entries(ept, table)[gfn >> shift & mask];
+	for (unsigned int shift = w->top_shift;; shift -= w->index_bits) {
+		_Atomic uint64_t *entries = (_Atomic uint64_t *)(table + w->virt_offset);
+
+		s.at = &entries[gfn >> shift & w->index_mask];
 		/* Acquire: pairs with the release that linked the table below. */
 		s.entry = atomic_load_explicit(s.at, memory_order_acquire);
-		if (s.level == target || !(s.entry & fmt->seen) || s.entry & fmt->large)
+		s.level = target;
+		if (shift == stop)
 			break;
-		table = entry_child(fmt, s.entry);
+		if ((s.entry & w->table_mask) != w->table_bits) {
+			s.level = level_at(w, shift);
+			break;
+		}
+		table = s.entry & w->addr;
 	}
-	s.table = table_meta(ept, table);
+	s.table = table_meta(ept, hpa(table));
 	return s;
 }
 
@@ -118,7 +132,7 @@ static inline bool slot_lock(const struct ept *ept, struct ept_slot *s, enum ept
 
 static inline bool gfn_range_ok(const struct ept *ept, gfn_t gfn, uint64_t frames)
 {
-	uint64_t space = fmt_space(ept->fmt);
+	uint64_t space = ept->walk.space;
 
 	return frames && frames <= space && gfn <= space - frames;
 }

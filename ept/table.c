@@ -27,6 +27,27 @@ void table_discard(struct ept_cpu *me, hpa_t table)
 	me->ept->ops->table_free(me->ept->ctx, me->cpu, table);
 }
 
+/* A table entry has all its bits set, and a leaf above 4 KiB the large bit; a hidden entry has none
+ * of the bits that the hardware looks at. */
+static void make_walk(struct ept *ept)
+{
+	const struct ept_format *fmt = ept->fmt;
+
+	ept->walk = (struct ept_walk){
+		.virt_offset = ept->pool->virt_offset,
+		.addr = fmt->addr,
+		.table_mask = fmt->large | fmt->table,
+		.table_bits = fmt->table,
+		.absent_mask = fmt->seen | ENTRY_KIND_MASK,
+		.space = fmt_space(fmt),
+		.index_mask = fmt_entries(fmt) - 1,
+		.index_bits = fmt->index_bits,
+		.top_shift = fmt->index_bits * (fmt->top - 1),
+	};
+	for (enum pg_level level = PG_LEVEL_4K; level <= fmt->top; level++)
+		ept->walk.inside[level] = fmt_frames(fmt, level) - 1;
+}
+
 static void make_leaves(struct ept *ept)
 {
 	for (enum pg_level level = PG_LEVEL_4K; level < PG_LEVEL_512G; level++)
@@ -43,6 +64,7 @@ int ept_init(struct ept *ept, const struct ept_format *fmt, const struct ept_ops
 	while (!fmt_may_be_leaf(fmt, ept->leaf_max))
 		ept->leaf_max--;
 	make_leaves(ept);
+	make_walk(ept);
 	for (unsigned int i = 0; i < MAX_CPUS; i++) {
 		ept->cpu[i].ept = ept;
 		ept->cpu[i].cpu = i;

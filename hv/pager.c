@@ -123,15 +123,16 @@ static void write_contents(hpa_t frame, const struct page_reply *reply, enum pg_
 		__builtin_memset(direct(frame), 0, level_frames(level) << PAGE_SHIFT);
 }
 
-/* One piece, with the contents that the reply says. Returns what ept_fill() says. */
+/* One piece that was not faulted for, with the contents that the reply says. Returns what
+ * ept_fill() says. */
 static int place_piece(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_level level,
 		       const struct page_reply *reply)
 {
 	bool has_data = reply->data || reply->in_place;
 	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
 	struct pager_stats *stats = &p->stats[cpu];
+	uint64_t begin = clock_now(), end;
 	struct ept_claim claim;
-	uint64_t begin = clock_now();
 	int err = ept_fill(me, gfn, level, &claim);
 	bool full;
 
@@ -139,11 +140,12 @@ static int place_piece(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_lev
 		return err;
 	write_contents(claim.frame, reply, level);
 	full = ept_publish(me, &claim);
+	end = clock_now();
 	count(has_data ? &stats->data_frames : &stats->zero_frames, level_frames(level));
 	count(claim.entry & ENTRY_REQUESTED ? &stats->demand : &stats->background, 1);
-	count(&stats->place_cycles, clock_now() - begin);
-	trace(has_data ? TRACE_ARRIVE : TRACE_ZERO, gfn, level);
-	if (full)
+	count(&stats->place_cycles, end - begin);
+	trace_at(end, has_data ? TRACE_ARRIVE : TRACE_ZERO, gfn, level);
+	if (__builtin_expect(full, 0))
 		complete(p, cpu, gfn, level);
 	return 0;
 }
@@ -227,17 +229,49 @@ static enum pager_answer fault_refused(struct pager *p, struct vcpu *vcpu, gfn_t
 	}
 }
 
-/* The page's content is at hand: place it now, in pieces of the size that the VM grows by. */
-static enum pager_answer fault_at_hand(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
-				       const struct page_reply *reply, unsigned int access)
+/* Placed within the fault: it was remote, and it is over. */
+static inline enum pager_answer fault_over(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
+					   uint64_t begin)
 {
-	enum pg_level piece = reply->data || reply->in_place ? PG_LEVEL_4K : p->piece;
-	uint64_t begin = clock_now();
-	int err = place_piece(p, vcpu->cpu, ALIGN_DOWN(gfn, level_frames(piece)), piece, reply);
+	struct pager_stats *stats = &p->stats[vcpu->cpu];
+	uint64_t end = clock_now();
+
+	count(&stats->at_hand, 1);
+	count(&stats->place_cycles, end - begin);
+	vcpu->stats.faults_remote++;
+	vcpu_note_latency(vcpu, end - begin);
+	trace_at(end, TRACE_ARRIVE, gfn, PG_LEVEL_4K);
+	return PAGER_RESUME;
+}
+
+/* A page with contents, at hand: the path that everything else is measured against. */
+static inline enum pager_answer fault_data(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
+					   const struct page_reply *reply, unsigned int access,
+					   uint64_t begin)
+{
+	struct ept_cpu *me = ept_cpu(&p->vm->ept, vcpu->cpu);
+	struct ept_claim claim;
+	int err = ept_fill(me, gfn, PG_LEVEL_4K, &claim);
+
+	if (__builtin_expect(err, 0))
+		return fault_refused(p, vcpu, gfn, access, err);
+	if (reply->data)
+		__builtin_memcpy(direct(claim.frame), reply->data, PAGE_SIZE);
+	if (__builtin_expect(ept_publish(me, &claim), 0))
+		complete(p, vcpu->cpu, gfn, PG_LEVEL_4K);
+	return fault_over(p, vcpu, gfn, begin);
+}
+
+/* Zeros, at hand: in pieces of the size that the VM grows by. */
+static enum pager_answer fault_zeros(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
+				     unsigned int access, uint64_t begin)
+{
+	gfn_t at = ALIGN_DOWN(gfn, level_frames(p->piece));
+	int err = place_piece(p, vcpu->cpu, at, p->piece, &zeros);
 
 	if (err == -E2BIG)
-		err = place_piece(p, vcpu->cpu, gfn, PG_LEVEL_4K, reply);
-	if (__builtin_expect(err, 0))
+		err = place_piece(p, vcpu->cpu, gfn, PG_LEVEL_4K, &zeros);
+	if (err)
 		return fault_refused(p, vcpu, gfn, access, err);
 	vcpu->stats.faults_remote++;
 	vcpu_note_latency(vcpu, clock_now() - begin);
@@ -262,14 +296,17 @@ static enum pager_answer fault_ask(struct pager *p, struct vcpu *vcpu, gfn_t gfn
 enum pager_answer pager_fault(struct pager *p, struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	gfn_t gfn = gpa_to_gfn(exit->gpa);
+	uint64_t begin = clock_now();
 	struct page_reply reply;
 
 	if (gfn >= p->frames)
 		return PAGER_WILD;
 	vcpu->stats.faults++;
-	if (p->source->ops->now(p->source, gfn, &reply))
-		return fault_at_hand(p, vcpu, gfn, &reply, exit->access);
-	return fault_ask(p, vcpu, gfn, exit->access);
+	if (!p->source->ops->now(p->source, gfn, &reply))
+		return fault_ask(p, vcpu, gfn, exit->access);
+	if (reply.data || reply.in_place)
+		return fault_data(p, vcpu, gfn, &reply, exit->access, begin);
+	return fault_zeros(p, vcpu, gfn, exit->access, begin);
 }
 
 /* --- sums --------------------------------------------------------------------------------- */
@@ -283,14 +320,21 @@ void pager_sum(const struct pager *p, struct pager_stats *sum)
 		PAGER_STATS(X)
 #undef X
 	}
+	/* That path counts once for all three. */
+	count(&sum->data_frames, sum->at_hand);
+	count(&sum->demand, sum->at_hand);
 }
 
 uint64_t pager_placed(const struct pager *p)
 {
 	uint64_t n = 0;
 
-	for (unsigned int i = 0; i < ncpus; i++)
-		n += atomic_load_explicit(&p->stats[i].data_frames, memory_order_relaxed) +
-		     atomic_load_explicit(&p->stats[i].zero_frames, memory_order_relaxed);
+	for (unsigned int i = 0; i < ncpus; i++) {
+		const struct pager_stats *s = &p->stats[i];
+
+		n += atomic_load_explicit(&s->data_frames, memory_order_relaxed) +
+		     atomic_load_explicit(&s->zero_frames, memory_order_relaxed) +
+		     atomic_load_explicit(&s->at_hand, memory_order_relaxed);
+	}
 	return n;
 }

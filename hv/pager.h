@@ -18,6 +18,7 @@
 #define PAGER_STATS(X)                                                                             \
 	X(data_frames, "pages placed with contents")                                               \
 	X(zero_frames, "pages placed as zeros")                                                    \
+	X(at_hand, "pages with contents, placed within the fault itself")                          \
 	X(demand, "placements that a vCPU had asked for")                                          \
 	X(background, "placements that nobody had asked for yet")                                  \
 	X(duplicates, "copies that came too late and were dropped")                                \

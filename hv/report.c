@@ -130,11 +130,13 @@ static void print_latency(const struct faults *f)
 {
 	if (!f->remote)
 		return;
-	con_printf("cleave:   request latency (from the fault to the page):\n");
+	con_printf(
+		"cleave:   request latency (from the fault to the page, powers of two in cycles):\n");
 	for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
 		if (f->latency[b])
-			con_printf("cleave:     %10llu .. %10llu ns %8llu\n", b ? 1ull << b : 0,
-				   (2ull << b) - 1, (ull)f->latency[b]);
+			con_printf("cleave:     %10llu .. %10llu ns %8llu\n",
+				   (ull)cycles_to_ns(1ull << b), (ull)cycles_to_ns(2ull << b),
+				   (ull)f->latency[b]);
 }
 
 static void print_table(const struct migration *m, const struct faults *f)
@@ -236,7 +238,7 @@ static void json_vcpus(struct json *j, const struct vm *vm)
 
 static void json_latency(struct json *j, const struct faults *f)
 {
-	json_put(j, ",\"latency_log2_ns\":[");
+	json_put(j, ",\"latency_log2_cycles\":[");
 	for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
 		json_put(j, "%s%llu", b ? "," : "", (ull)f->latency[b]);
 	json_put(j, "]");

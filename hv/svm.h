@@ -163,7 +163,11 @@ extern struct svm_features svm;
 struct svm_cpu {
 	struct vmcb *current;
 	hpa_t host;
-	const struct ept *flush; /* forget what is cached of this one at the next entry */
+	enum {
+		FLUSH_NOT,
+		FLUSH_DONE,
+		FLUSH_ASKED
+	} flush; /* at the next entry; DONE: at the last */
 } __attribute__((aligned(CACHE_LINE)));
 
 extern struct svm_cpu svm_cpus[MAX_CPUS];

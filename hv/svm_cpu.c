@@ -83,5 +83,6 @@ bool svm_has_dirty(void)
 /* There is no instruction for it: the next entry does it (APM vol. 2, "TLB Control"). */
 void svm_flush(const struct ept *ept)
 {
-	svm_cpus[cpu_id()].flush = ept;
+	(void)ept;
+	svm_cpus[cpu_id()].flush = FLUSH_ASKED;
 }

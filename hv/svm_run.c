@@ -140,29 +140,28 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
 	apic_timer(!deadline ? 0 : deadline > now ? deadline - now : 1);
 }
 
-static void forget_if_asked(struct vmcb *b)
+/* All of it, where ASIDs could be flushed alone, too: other vCPUs of the same second stage on this
+ * CPU have ASIDs of their own. */
+static void flush_or_not(struct svm_cpu *c, struct vmcb *b)
 {
-	struct svm_cpu *c = &svm_cpus[cpu_id()];
+	bool asked = c->flush == FLUSH_ASKED;
 
-	b->tlb_control = TLB_NOTHING;
-	if (__builtin_expect(c->flush != NULL, 0)) {
-		/* All of it, where ASIDs cannot be flushed alone; other vCPUs of the same second
-		 * stage on this CPU have ASIDs of their own, so all of it there as well. */
-		b->tlb_control = TLB_ALL;
-		c->flush = NULL;
-	}
+	b->tlb_control = asked ? TLB_ALL : TLB_NOTHING;
+	c->flush = asked ? FLUSH_DONE : FLUSH_NOT;
 }
 
 void svm_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit)
 {
-	struct vmcb *b = direct(vcpu->hw_page);
+	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
+	struct vmcb *b = c->current;
 	uint64_t *gpr = vcpu->state.gpr;
 
-	if (deadline != vcpu->hw_deadline)
+	if (__builtin_expect(deadline != vcpu->hw_deadline, 0))
 		set_timer(vcpu, deadline);
-	forget_if_asked(b);
+	if (__builtin_expect(c->flush != FLUSH_NOT, 0))
+		flush_or_not(c, b);
 	b->rax = gpr[RAX];
-	svm_enter(gpr, vcpu->hw_page, svm_cpus[cpu_id()].host);
+	svm_enter(gpr, vcpu->hw_page, c->host);
 	gpr[RAX] = b->rax;
 	exit->code = b->exit_code;
 	b->event_inject = 0;

@@ -161,7 +161,10 @@ void svm_load(struct vcpu *vcpu)
 
 void svm_activate(struct vcpu *vcpu)
 {
-	svm_cpus[cpu_id()].current = direct(vcpu->hw_page);
+	struct vmcb *b = direct(vcpu->hw_page);
+
+	b->tlb_control = TLB_NOTHING; /* svm_run() knows when not */
+	svm_cpus[cpu_id()].current = b;
 }
 
 /* VMLOAD and VMSAVE switch the rest at each exit. */

@@ -4,7 +4,8 @@
 
 #include "hv/console.h"
 
-struct trace_ring trace_rings[MAX_CPUS];
+struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
+uint64_t trace_next[MAX_CPUS];
 
 static const char *event_name(unsigned int event)
 {
@@ -19,13 +20,13 @@ static const char *event_name(unsigned int event)
 
 void trace_print(unsigned int cpu, unsigned int n)
 {
-	const struct trace_ring *ring = &trace_rings[cpu];
-	uint64_t have = MIN(ring->next, (uint64_t)MIN(n, (unsigned int)TRACE_RECORDS));
+	uint64_t end = trace_next[cpu];
+	uint64_t have = MIN(end, (uint64_t)MIN(n, (unsigned int)TRACE_RECORDS));
 
-	for (uint64_t i = ring->next - have; i < ring->next; i++) {
-		const struct trace_record *r = &ring->record[i & (TRACE_RECORDS - 1)];
+	for (uint64_t i = end - have; i < end; i++) {
+		const struct trace_record *r = &trace_records[cpu][i & (TRACE_RECORDS - 1)];
 
-		con_printf("cleave:   cpu%u %16llu %-9s %llx %llx\n", cpu,
-			   (unsigned long long)r->tsc, event_name(r->event), r->a, r->b);
+		con_printf("cleave:   cpu%u %16llu %-9s %llx %llx\n", cpu, r->tsc,
+			   event_name(r->event), r->a, r->b);
 	}
 }

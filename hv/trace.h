@@ -10,22 +10,21 @@
 
 #define TRACE_RECORDS 512 /* per CPU, a power of two */
 
-struct trace_ring {
-	uint64_t next;
-	struct trace_record record[TRACE_RECORDS];
-};
+extern struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
+extern uint64_t trace_next[MAX_CPUS]; /* records that the CPU ever wrote */
 
-extern struct trace_ring trace_rings[MAX_CPUS];
+static inline void trace_at(uint64_t tsc, enum trace_event event, uint64_t a, uint64_t b)
+{
+	unsigned int cpu = cpu_id();
+	uint64_t n = trace_next[cpu]++;
+
+	trace_records[cpu][n & (TRACE_RECORDS - 1)] =
+		(struct trace_record){ .tsc = tsc, .event = event, .cpu = cpu, .a = a, .b = b };
+}
 
 static inline void trace(enum trace_event event, uint64_t a, uint64_t b)
 {
-	unsigned int cpu = cpu_id();
-	struct trace_ring *ring = &trace_rings[cpu];
-	struct trace_record *r = &ring->record[ring->next++ & (TRACE_RECORDS - 1)];
-
-	*r = (struct trace_record){
-		.tsc = x86_rdtsc(), .event = event, .cpu = cpu, .a = a, .b = b
-	};
+	trace_at(x86_rdtsc(), event, a, b);
 }
 
 /* Prints the last n events of a CPU, oldest first. */

@@ -42,14 +42,6 @@ void vcpu_done(struct vcpu *vcpu)
 
 /* --- waiting ------------------------------------------------------------------------------ */
 
-void vcpu_note_latency(struct vcpu *vcpu, uint64_t cycles)
-{
-	uint64_t ns = cycles_to_ns(cycles);
-	unsigned int bucket = ns ? 63u - (unsigned int)__builtin_clzll(ns) : 0;
-
-	vcpu->stats.latency[MIN(bucket, LATENCY_BUCKETS - 1u)]++;
-}
-
 static void begin_wait(struct vcpu *vcpu, gpa_t at)
 {
 	vcpu->run = VCPU_WAITING;
@@ -81,14 +73,14 @@ bool vcpu_wait_over(struct vcpu *vcpu)
 
 /* --- exits -------------------------------------------------------------------------------- */
 
-/* Returns true to enter again. */
-static bool stage2_fault(struct vcpu *vcpu, const struct vcpu_exit *exit)
+/* The page does not come, or not now. Returns true to enter again. */
+static bool fault_left(struct vcpu *vcpu, gpa_t at, enum pager_answer answer)
 {
-	switch (pager_fault(&vcpu->vm->pager, vcpu, exit)) {
+	switch (answer) {
 	case PAGER_RESUME:
 		return true;
 	case PAGER_WAIT:
-		begin_wait(vcpu, exit->gpa);
+		begin_wait(vcpu, at);
 		return false;
 	case PAGER_WILD:
 		vcpu_kill(vcpu, "it accessed an address outside of its memory");
@@ -100,6 +92,13 @@ static bool stage2_fault(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		vcpu_kill(vcpu, "it touched memory that is lost");
 		return false;
 	}
+}
+
+static inline bool stage2_fault(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	enum pager_answer answer = pager_fault(&vcpu->vm->pager, vcpu, exit);
+
+	return __builtin_expect(answer == PAGER_RESUME, 1) || fault_left(vcpu, exit->gpa, answer);
 }
 
 static bool raise(struct vcpu *vcpu, unsigned int vector, int64_t error)
@@ -161,12 +160,12 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	}
 }
 
-static bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
+static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	vcpu->stats.exits++;
-	switch (exit->reason) {
-	case EXIT_STAGE2:
+	if (__builtin_expect(exit->reason == EXIT_STAGE2, 1))
 		return stage2_fault(vcpu, exit);
+	switch (exit->reason) {
 	case EXIT_RETRY:
 		return true;
 	case EXIT_SLICE:
@@ -189,14 +188,16 @@ static void note_first_entry(struct vm *vm)
 
 void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 {
+	void (*run)(struct vcpu *, uint64_t, struct vcpu_exit *) = vendor->run;
 	struct tlb *tlb = &vcpu->vm->tlb;
-	uint64_t deadline = cycles ? clock_now() + cycles : 0;
 	struct vcpu_exit *exit = &vcpu->last_exit;
+	const unsigned int cpu = vcpu->cpu;
+	uint64_t deadline = cycles ? clock_now() + cycles : 0;
 
 	vcpu_switch_to(vcpu);
 	note_first_entry(vcpu->vm);
 	do {
-		tlb_quiesce(tlb, vcpu->cpu);
-		vendor->run(vcpu, deadline, exit);
+		tlb_quiesce(tlb, cpu);
+		run(vcpu, deadline, exit);
 	} while (handle(vcpu, exit));
 }

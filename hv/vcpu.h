@@ -89,7 +89,7 @@ enum vcpu_run_state {
 	VCPU_DEAD,    /* stopped by a fault that is not the guest's to handle */
 };
 
-#define LATENCY_BUCKETS 32 /* bucket n: [2^n, 2^(n+1)) ns; the last one all that is longer */
+#define LATENCY_BUCKETS 40 /* bucket n: [2^n, 2^(n+1)) cycles; the last one all that is longer */
 
 struct vcpu_stats {
 	uint64_t exits;
@@ -157,7 +157,12 @@ void vcpu_done(struct vcpu *vcpu);
 void vcpu_kill(struct vcpu *vcpu, const char *why);
 
 /* Notes one wait of this many cycles in the latency histogram. */
-void vcpu_note_latency(struct vcpu *vcpu, uint64_t cycles);
+static inline void vcpu_note_latency(struct vcpu *vcpu, uint64_t cycles)
+{
+	unsigned int bucket = 63u - (unsigned int)__builtin_clzll(cycles | 1);
+
+	vcpu->stats.latency[MIN(bucket, LATENCY_BUCKETS - 1u)]++;
+}
 
 /* --- emulate.c: what a guest asks the platform for ----------------------------------------- */
 
