@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Single entries. What hardware accepts is written down here once more, from the SDM (vol. 3C,
- * "EPT Translation Mechanism", tables of the formats of EPT paging-structure entries, and "EPT
- * Misconfigurations"), not taken from ept/.
+ * Single entries, and small trees of them. What hardware makes of an entry is written down in
+ * tests/host/model/bits_*.c, from the manuals, not taken from ept/.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +11,7 @@
 
 #include "ept/entry.h"
 #include "mm/err.h"
+#include "tests/host/model/bits.h"
 #include "tests/host/model/toy.h"
 #include "tests/host/model/world.h"
 
@@ -101,158 +101,203 @@ what_is_not_present_is_hidden_from_all_hardware_and_holds_its_frame_inverted(voi
 	each_state(&ept_format_amd, toy_perms, ARRAY_LEN(toy_perms), check_hidden);
 }
 
-static bool is_clear(uint64_t e, unsigned int high, unsigned int low)
+static const struct hardware *hardware_of(const struct ept_format *fmt)
 {
-	return (e >> low & ((UINT64_C(1) << (high - low + 1)) - 1)) == 0;
+	return fmt == &ept_format_amd ? &hardware_amd : &hardware_intel;
 }
 
-/* Whether hardware takes an entry with any of bits 2:0 set without a misconfiguration. Execute-only
- * is allowed, bits 63:52 are ignored while no feature that uses them is on. */
-static bool intel_accepts(uint64_t e, unsigned int level)
+static void check_read(const struct ept_format *fmt, const struct ept_state *s)
 {
-	bool large = e >> 7 & 1;
-	unsigned int type = e >> 3 & 7;
-
-	if ((e & 3) == 2)
-		return false; /* writable, not readable */
-	if (level == 4)
-		return is_clear(e, 7, 3);
-	if (level > 1 && !large)
-		return is_clear(e, 6, 3);
-	if (type == 2 || type == 3 || type == 7)
-		return false;
-	return level == 1 || is_clear(e, level == 2 ? 20 : 29, 12);
-}
-
-static void check_accepted(const struct ept_format *fmt, const struct ept_state *s)
-{
+	const struct hardware *hw = hardware_of(fmt);
 	uint64_t e = entry_encode(fmt, s);
+	struct bits b = hw->read(e, s->level);
 
-	if (s->kind != EPT_PRESENT)
+	if (s->kind != EPT_PRESENT) {
+		assert_int_equal(b.sort, BITS_HIDDEN);
 		return;
-	assert_true(intel_accepts(e, s->level));
-	assert_int_equal(e >> 7 & 1, s->level > 1);
-	assert_int_equal(e >> 8 & 1, s->accessed);
-	assert_int_equal(e >> 9 & 1, s->dirty);
-	assert_int_equal(e & 7, s->tracked ? s->perms & ~2u : s->perms);
-	assert_int_equal(e >> 3 & 7, s->memtype);
-	/* Verify guest paging, paging-write, supervisor shadow stack, sub-page, suppress #VE. */
-	assert_true(is_clear(e, 63, 54));
+	}
+	assert_ptr_equal(hw->wrong(e, s->level, 52), NULL);
+	assert_int_equal(b.sort, BITS_LEAF);
+	assert_int_equal(b.frame, s->frame.v);
+	assert_int_equal(b.perms, s->tracked ? s->perms & ~(unsigned int)EPT_W : s->perms);
+	assert_int_equal(b.memtype, s->memtype);
+	assert_int_equal(b.accessed, s->accessed);
+	assert_int_equal(b.dirty, s->dirty);
 }
 
-static void intel_accepts_every_leaf(void **state)
+static void intel_reads_in_every_leaf_what_was_encoded(void **state)
 {
 	(void)state;
-	each_state(&ept_format_intel, intel_perms, ARRAY_LEN(intel_perms), check_accepted);
+	each_state(&ept_format_intel, intel_perms, ARRAY_LEN(intel_perms), check_read);
 }
 
-/* APM vol. 2, "Nested Paging" and "Long-Mode Page Translation": present, user (a guest's accesses
- * count as a user's), no reserved bit; PAT holds the types by three index bits. */
-static void check_amd(const struct ept_format *fmt, const struct ept_state *s)
+static void amd_reads_in_every_leaf_what_was_encoded(void **state)
 {
-	/* Encodings of the PAT's bytes, APM vol. 2, "PAT Register". */
-	static const enum ept_memtype types[8] = {
-		[0] = EPT_UC, [1] = EPT_WC, [4] = EPT_WT, [5] = EPT_WP, [6] = EPT_WB, [7] = EPT_UC,
-	};
-	uint64_t e = entry_encode(fmt, s);
-	unsigned int index = (e >> 3 & 3) | (e >> (s->level > 1 ? 12 : 7) & 1) << 2;
-
-	if (s->kind != EPT_PRESENT)
-		return;
-	assert_int_equal(e & 5, 5);
-	assert_int_equal(e >> 1 & 1, (s->perms & EPT_W) && !s->tracked);
-	assert_int_equal(e >> 63, !(s->perms & EPT_X));
-	assert_int_equal(e >> 5 & 1, s->accessed);
-	assert_int_equal(e >> 6 & 1, s->dirty);
-	assert_true(s->level == 1 || (e >> 7 & 1));
-	assert_true(s->level == 1 || is_clear(e, s->level == 2 ? 20 : 29, 13));
-	assert_int_equal(types[EPT_AMD_PAT >> (8 * index) & 7], s->memtype);
-	assert_true(is_clear(e, 62, 59)); /* the protection key */
+	(void)state;
+	each_state(&ept_format_amd, toy_perms, ARRAY_LEN(toy_perms), check_read);
 }
 
-static void amd_accepts_every_leaf(void **state)
+static void amds_pat_bit_is_bit_7_of_a_small_leaf_and_bit_12_of_a_large_one(void **state)
 {
-	uint64_t table = entry_table(&ept_format_amd, hpa(0x123456789000));
+	const struct ept_format *fmt = &ept_format_amd;
 
 	(void)state;
-	each_state(&ept_format_amd, toy_perms, ARRAY_LEN(toy_perms), check_amd);
-	assert_int_equal(table, 0x123456789000 | 7);
+	for (size_t i = 0; i < ARRAY_LEN(memtypes); i++) {
+		bool high = memtypes[i] == EPT_WC || memtypes[i] == EPT_WP;
+
+		assert_int_equal(field(fmt->leaf(PG_LEVEL_4K, EPT_RWX, memtypes[i]), 7, 7), high);
+		assert_int_equal(field(fmt->leaf(PG_LEVEL_4K, EPT_RWX, memtypes[i]), 12, 12), 0);
+		for (unsigned int level = PG_LEVEL_2M; level <= PG_LEVEL_1G; level++) {
+			uint64_t e = fmt->leaf((enum pg_level)level, EPT_RWX, memtypes[i]);
+
+			assert_int_equal(field(e, 7, 7), 1);
+			assert_int_equal(field(e, 12, 12), high);
+		}
+	}
 }
 
-static void intel_accepts_every_entry_of_a_tree_with_all_sizes(void **state)
+/* --- trees ---------------------------------------------------------------------------------- */
+
+static const struct ept_format *const formats[] = { &ept_format_intel, &ept_format_amd };
+
+/* What is visible on the way to gfn: legal, of this memory type in the leaf. Returns how many. */
+static unsigned int check_path(const struct world *w, gfn_t gfn, enum ept_memtype memtype)
+{
+	const struct hardware *hw = hardware_of(w->ept.fmt);
+	uint64_t path[PG_LEVEL_MAX];
+	unsigned int seen = 0;
+
+	ept_path(&w->ept, gfn, path);
+	for (unsigned int level = 1; level <= 4; level++) {
+		struct bits b = hw->read(path[level], level);
+
+		assert_ptr_equal(hw->wrong(path[level], level, 52), NULL);
+		if (b.sort == BITS_LEAF)
+			assert_int_equal(b.memtype, memtype);
+		seen += b.sort != BITS_HIDDEN;
+	}
+	return seen;
+}
+
+/* Leaves of all sizes, by splits; then one again, by collapse. */
+static void grow_and_cut_a_tree(const struct ept_format *fmt, unsigned int perms,
+				enum ept_memtype memtype)
 {
 	const struct step steps[] = {
 		{ .code = STEP_MAP,
 		  .frames = 1 << 19,
 		  .kind = EPT_PRESENT,
-		  .perms = EPT_RWX,
-		  .memtype = EPT_WB },
+		  .perms = (uint8_t)perms,
+		  .memtype = (uint8_t)memtype },
 		{ .code = STEP_SPLIT, .gfn = 1 << 18, .level = PG_LEVEL_4K },
 		{ .code = STEP_TOUCH, .gfn = 1 << 18, .write = true },
 		{ .code = STEP_TOUCH, .gfn = 5, .write = true },
 		{ .code = STEP_SYNC },
 	};
-	const gfn_t look_at[] = { 0, 1 << 18, (1 << 18) + 511, (1 << 18) + 512 };
-	unsigned int seen = 0;
+	const struct step collapse = { .code = STEP_COLLAPSE,
+				       .gfn = 1 << 18,
+				       .level = PG_LEVEL_1G };
 	struct world w;
 
-	(void)state;
-	world_init(&w, &ept_format_intel, PG_LEVEL_1G, 1 << 19, 1 << 19, 16);
+	world_init(&w, fmt, PG_LEVEL_1G, 1 << 19, 1 << 19, 16);
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
 		assert_true(world_step(&w, &steps[i]));
-	for (size_t i = 0; i < ARRAY_LEN(look_at); i++) {
-		uint64_t path[PG_LEVEL_MAX];
-
-		ept_path(&w.ept, look_at[i], path);
-		for (unsigned int level = 1; level <= 4; level++) {
-			assert_true(!(path[level] & 7) || intel_accepts(path[level], level));
-			seen += (path[level] & 7) != 0;
-		}
-	}
-	assert_int_equal(seen, 2 + 4 + 4 + 3);
+	assert_int_equal(check_path(&w, 0, memtype), 2);
+	assert_int_equal(check_path(&w, 1 << 18, memtype), 4);
+	assert_int_equal(check_path(&w, (1 << 18) + 511, memtype), 4);
+	assert_int_equal(check_path(&w, (1 << 18) + 512, memtype), 3);
+	assert_true(world_verify_range(&w, (1 << 18) - 8, 1100));
+	assert_true(world_step(&w, &collapse));
+	assert_int_equal(check_path(&w, 1 << 18, memtype), 2);
+	assert_true(world_verify_range(&w, (1 << 18) - 8, 1100) && world_verify_tables(&w));
 	world_fini(&w);
 	assert_string_equal(w.fault, "");
+}
+
+static void splits_and_collapses_keep_rights_and_memory_type_in_both_formats(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(memtypes); i++)
+		for (size_t j = 0; j < ARRAY_LEN(toy_perms); j++) {
+			grow_and_cut_a_tree(&ept_format_intel, toy_perms[j], memtypes[i]);
+			grow_and_cut_a_tree(&ept_format_amd, toy_perms[j], memtypes[i]);
+		}
 }
 
 static void zero_maps_nothing(void **state)
 {
 	(void)state;
-	for (unsigned int level = PG_LEVEL_4K; level <= PG_LEVEL_512G; level++)
-		assert_int_equal(entry_kind(&ept_format_intel, 0, (enum pg_level)level), EPT_NONE);
-	assert_int_equal(entry_encode(&ept_format_intel, &(struct ept_state){ .kind = EPT_NONE }),
-			 0);
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		const struct ept_format *fmt = formats[i];
+
+		for (unsigned int level = PG_LEVEL_4K; level <= PG_LEVEL_512G; level++)
+			assert_int_equal(entry_kind(fmt, 0, (enum pg_level)level), EPT_NONE);
+		assert_int_equal(entry_encode(fmt, &(struct ept_state){ .kind = EPT_NONE }), 0);
+	}
 }
 
 static void a_table_is_a_table_at_every_level_but_the_lowest(void **state)
 {
-	uint64_t e = entry_table(&ept_format_intel, hpa(0x123456789000));
+	const uint64_t at = 0x123456789000;
 
 	(void)state;
-	for (unsigned int level = PG_LEVEL_2M; level <= PG_LEVEL_512G; level++) {
-		assert_int_equal(entry_kind(&ept_format_intel, e, (enum pg_level)level), EPT_TABLE);
-		assert_true(intel_accepts(e, level));
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		const struct ept_format *fmt = formats[i];
+		uint64_t e = entry_table(fmt, hpa(at));
+
+		for (unsigned int level = PG_LEVEL_2M; level <= PG_LEVEL_512G; level++) {
+			struct bits b = hardware_of(fmt)->read(e, level);
+
+			assert_int_equal(entry_kind(fmt, e, (enum pg_level)level), EPT_TABLE);
+			assert_ptr_equal(hardware_of(fmt)->wrong(e, level, 52), NULL);
+			assert_int_equal(b.sort, BITS_TABLE);
+			assert_int_equal(b.frame, at);
+			assert_int_equal(b.perms, EPT_RWX);
+		}
+		assert_int_equal(entry_decode(fmt, e, PG_LEVEL_2M).frame.v, at);
 	}
-	assert_int_equal(e & 7, 7);
-	assert_int_equal(entry_decode(&ept_format_intel, e, PG_LEVEL_2M).frame.v, 0x123456789000);
+}
+
+static void check_refused(const struct ept_format *fmt, unsigned int perms)
+{
+	const enum ept_kind either[] = { EPT_PRESENT, EPT_ABSENT };
+	struct world w;
+
+	world_init(&w, fmt, PG_LEVEL_1G, 512, 512, 16);
+	for (size_t i = 0; i < ARRAY_LEN(either); i++)
+		assert_int_equal(ept_map(ept_cpu(&w.ept, 0), 0, 512, hpa(WORLD_BACKING), perms,
+					 EPT_WB, either[i]),
+				 -EINVAL);
+	assert_int_equal(w.in_use, 1);
+	world_fini(&w);
+	assert_string_equal(w.fault, "");
 }
 
 static void map_refuses_rights_that_no_entry_can_give(void **state)
 {
 	const unsigned int never[] = { 0, EPT_W, EPT_W | EPT_X, EPT_RWX + 1 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+		for (size_t j = 0; j < ARRAY_LEN(never); j++)
+			check_refused(formats[i], never[j]);
+}
+
+static void map_gives_execute_only_where_the_format_has_it_and_refuses_it_elsewhere(void **state)
+{
 	struct world w;
 
 	(void)state;
-	world_init(&w, &ept_format_intel, PG_LEVEL_1G, 1 << 18, 1 << 18, 16);
-	for (size_t i = 0; i < ARRAY_LEN(never); i++) {
-		assert_int_equal(ept_map(ept_cpu(&w.ept, 0), 0, 512, hpa(WORLD_BACKING), never[i],
-					 EPT_WB, EPT_PRESENT),
-				 -EINVAL);
-		assert_int_equal(ept_map(ept_cpu(&w.ept, 0), 0, 512, hpa(WORLD_BACKING), never[i],
-					 EPT_WB, EPT_ABSENT),
-				 -EINVAL);
-	}
-	assert_true(world_verify(&w));
+	check_refused(&ept_format_amd, EPT_X);
+	world_init(&w, &ept_format_intel, PG_LEVEL_1G, 512, 512, 16);
+	assert_true(world_step(&w, &(struct step){ .code = STEP_MAP,
+						   .frames = 512,
+						   .kind = EPT_PRESENT,
+						   .perms = EPT_X,
+						   .memtype = EPT_WB }));
+	assert_int_equal(ept_lookup(&w.ept, 5).perms, EPT_X);
 	world_fini(&w);
+	assert_string_equal(w.fault, "");
 }
 
 int main(void)
@@ -261,12 +306,15 @@ int main(void)
 		cmocka_unit_test(every_entry_decodes_to_what_was_encoded),
 		cmocka_unit_test(
 			what_is_not_present_is_hidden_from_all_hardware_and_holds_its_frame_inverted),
-		cmocka_unit_test(intel_accepts_every_leaf),
-		cmocka_unit_test(amd_accepts_every_leaf),
-		cmocka_unit_test(intel_accepts_every_entry_of_a_tree_with_all_sizes),
+		cmocka_unit_test(intel_reads_in_every_leaf_what_was_encoded),
+		cmocka_unit_test(amd_reads_in_every_leaf_what_was_encoded),
+		cmocka_unit_test(amds_pat_bit_is_bit_7_of_a_small_leaf_and_bit_12_of_a_large_one),
+		cmocka_unit_test(splits_and_collapses_keep_rights_and_memory_type_in_both_formats),
 		cmocka_unit_test(zero_maps_nothing),
 		cmocka_unit_test(a_table_is_a_table_at_every_level_but_the_lowest),
 		cmocka_unit_test(map_refuses_rights_that_no_entry_can_give),
+		cmocka_unit_test(
+			map_gives_execute_only_where_the_format_has_it_and_refuses_it_elsewhere),
 	};
 
 	return cmocka_run_group_tests_name("entries", tests, NULL, NULL);

@@ -186,9 +186,9 @@ static void stream(uint64_t seed, uint64_t steps)
 		twins_tell(&t, "a stream");
 	printf("# seed %lu: %lu steps, %lu starved; arrivals %ld, splits %ld absent, %ld present, "
 	       "collapses %ld, late bits %ld\n",
-	       (long)seed, (long)t.done, (long)t.starved, (long)sum.arrivals,
-	       (long)sum.splits_absent, (long)sum.splits_present, (long)sum.collapses,
-	       (long)sum.late_bits);
+	       (unsigned long)seed, (unsigned long)t.done, (unsigned long)t.starved,
+	       (long)sum.arrivals, (long)sum.splits_absent, (long)sum.splits_present,
+	       (long)sum.collapses, (long)sum.late_bits);
 	assert_true(fine);
 	assert_string_equal(t.fault, "");
 	/* A stream in which nothing happened would prove nothing. */
@@ -267,7 +267,7 @@ static void must_be_found_out(const struct ept_format *wrong, const char *what)
 	state_of_random = 99;
 	twins_init(&t, wrong, PG_LEVEL_1G, 700);
 	(void)run(3000);
-	printf("# %s: after %lu steps: %s\n", what, (long)t.done, t.fault);
+	printf("# %s: after %lu steps: %s\n", what, (unsigned long)t.done, t.fault);
 	twins_fini(&t);
 	assert_string_not_equal(t.fault, "");
 }

@@ -22,7 +22,7 @@ void twins_tell(const struct twins *t, const char *what)
 	uint64_t n = MIN(t->done, (uint64_t)TWIN_KEPT);
 	char buf[160];
 
-	printf("# %s, step %lu: %s\n", what, (long)t->done, t->fault);
+	printf("# %s, step %lu: %s\n", what, (unsigned long)t->done, t->fault);
 	for (uint64_t i = t->done - n; i < t->done; i++) {
 		const struct step *s = &t->last[i % TWIN_KEPT];
 
@@ -107,8 +107,8 @@ static void compare_entries(struct twins *t, uint64_t intel, uint64_t amd, unsig
 	wrong = wrong ? wrong : wrong_alone(&t->amd, amd, level);
 	wrong = wrong ? wrong : wrong_pair(t, intel, amd, level);
 	if (wrong)
-		twins_fail(t, "level %u, Intel %016lx, AMD %016lx: %s", level, (long)intel,
-			   (long)amd, wrong);
+		twins_fail(t, "level %u, Intel %016lx, AMD %016lx: %s", level, (unsigned long)intel,
+			   (unsigned long)amd, wrong);
 }
 
 /* --- everything --------------------------------------------------------------------------------
@@ -177,8 +177,8 @@ bool twins_compare_range(struct twins *t, gfn_t gfn, uint64_t frames)
 	ept_census(&t->intel.ept, gfn, frames, &intel);
 	ept_census(&t->amd.ept, gfn, frames, &amd);
 	if (memcmp(&intel, &amd, sizeof(amd)))
-		twins_fail(t, "the censuses of %lu frames from %lu differ", (long)frames,
-			   (long)gfn);
+		twins_fail(t, "the censuses of %lu frames from %lu differ", (unsigned long)frames,
+			   (unsigned long)gfn);
 	for (gfn_t i = gfn; i < gfn + frames; i += 1 + frames / 64) {
 		struct ept_state si = ept_lookup(&t->intel.ept, i);
 		struct ept_state sa = ept_lookup(&t->amd.ept, i);
@@ -186,7 +186,7 @@ bool twins_compare_range(struct twins *t, gfn_t gfn, uint64_t frames)
 
 		if (!same_state(&si, &sa) || sa.frame.v != frame)
 			twins_fail(t, "the lookups of %lu differ: %s at level %d, %s at level %d",
-				   (long)i, entry_kind_name(si.kind), si.level,
+				   (unsigned long)i, entry_kind_name(si.kind), si.level,
 				   entry_kind_name(sa.kind), sa.level);
 	}
 	return !t->fault[0];
@@ -202,7 +202,8 @@ bool twins_check(struct twins *t)
 	intel = ept_check(&t->intel.ept, &where_intel);
 	amd = ept_check(&t->amd.ept, &where_amd);
 	if (intel || amd)
-		twins_fail(t, "ept_check: Intel at %lu: %s; AMD at %lu: %s", (long)where_intel,
-			   intel ? intel : "fine", (long)where_amd, amd ? amd : "fine");
+		twins_fail(t, "ept_check: Intel at %lu: %s; AMD at %lu: %s",
+			   (unsigned long)where_intel, intel ? intel : "fine",
+			   (unsigned long)where_amd, amd ? amd : "fine");
 	return !t->fault[0];
 }
