@@ -4,13 +4,15 @@
 
 #include "hv/migrate.h"
 #include "tests/machine/bench.h"
+#include "tests/machine/cases.h"
 #include "tests/machine/space.h"
 
-const struct job jobs[] = {
-	{ "migrate", migrate_job },
-	{ "space", space_job },
-	{ "bench_arrival", bench_arrival_job },
-	{ "bench_copy", bench_copy_job },
-	{ "bench_collapse", bench_collapse_job },
-};
+#define CASE(name) { #name, name##_job },
+
+const struct job jobs[] = { { "migrate", migrate_job },
+			    { "space", space_job },
+			    { "bench_arrival", bench_arrival_job },
+			    { "bench_copy", bench_copy_job },
+			    { "bench_collapse", bench_collapse_job },
+			    CASES_LEVELS(CASE) CASES_RACES(CASE) CASES_LIMITS(CASE) };
 const size_t njobs = ARRAY_LEN(jobs);

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+# The tests that run in the machine. A batch is one boot: a configuration, a number of CPUs, an
+# emulator. Set by the includer: BUILD, GUESTS.
+#
+#   make machine-test		the quick batches, TAP on standard output; -j2 runs two at once
+#   make machine-test-NAME	one batch
+#   make machine-test-long	every migration on 1, 2 and 4 CPUs, in both emulators
+#   make machine-bench		instructions per arrival and per collapse
+
+MACHINE_BUILD := $(BUILD)/machine
+MACHINE_IMAGE := $(BUILD)/cleave-test.efi
+MACHINE_TIMEOUT ?= 1500
+MATRIX := tests/machine/matrix
+MATRIX_SMALL := $(MATRIX) --backing 4K --backing 2M
+MATRIX_LARGE := $(MATRIX) --backing 1G
+
+# NAME_RUN: emulator, CPUs, image. NAME_CFG: what prints the configuration. The large migrations use
+# the product's image, which does not fill each GiB with junk when it is freed.
+MACHINE_QUICK := vmx1 vmx2 vmx4 vmx1-large-a vmx1-large-b svm2 svm4
+MACHINE_LONG := $(foreach v,vmx svm,$(foreach n,1 2 4,$(v)$(n)-all))
+
+vmx1_RUN := bochs 1 $(MACHINE_IMAGE)
+vmx2_RUN := bochs 2 $(MACHINE_IMAGE)
+vmx4_RUN := bochs 4 $(MACHINE_IMAGE)
+svm2_RUN := qemu 2 $(BUILD)/cleave.efi
+svm4_RUN := qemu 4 $(MACHINE_IMAGE)
+vmx1-large-a_RUN := bochs 1 $(BUILD)/cleave.efi
+vmx1-large-b_RUN := bochs 1 $(BUILD)/cleave.efi
+vmx1_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 0/3 --no-head; }
+vmx2_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 1/3 --no-head; }
+vmx4_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 2/3 --no-head; }
+svm2_CFG := $(MATRIX)
+svm4_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --no-head; }
+vmx1-large-a_CFG := $(MATRIX_LARGE) --share 0/2
+vmx1-large-b_CFG := $(MATRIX_LARGE) --share 1/2
+
+$(foreach n,1 2 4,$(eval vmx$(n)-all_RUN := bochs $(n) $(BUILD)/cleave.efi))
+$(foreach n,1 2 4,$(eval svm$(n)-all_RUN := qemu $(n) $(BUILD)/cleave.efi))
+$(foreach b,$(MACHINE_LONG),$(eval $(b)_CFG := $(MATRIX)))
+
+machine_emulator = $(word 1,$($(1)_RUN))
+machine_cpus = $(word 2,$($(1)_RUN))
+machine_image = $(word 3,$($(1)_RUN))
+
+MACHINE_TARGETS := $(addprefix machine-run-,$(MACHINE_QUICK) $(MACHINE_LONG))
+
+# A batch's lines go to a file, so that two batches don't mix them.
+$(MACHINE_TARGETS): machine-run-%: $(BUILD)/cleave.efi $(MACHINE_IMAGE) $(GUESTS)
+	@mkdir -p $(MACHINE_BUILD)
+	@$($*_CFG) > $(MACHINE_BUILD)/$*.cfg
+	@tests/machine/run --machine $(call machine_emulator,$*) --cpus $(call machine_cpus,$*) \
+		--efi $(call machine_image,$*) --config $(MACHINE_BUILD)/$*.cfg \
+		--timeout $(MACHINE_TIMEOUT) --prefix $*/ $(GUESTS) \
+		> $(MACHINE_BUILD)/$*.tap 2> $(MACHINE_BUILD)/$*.log || true
+
+machine-test-%: machine-run-%
+	@cat $(MACHINE_BUILD)/$*.tap
+	@! grep -q '^not ok' $(MACHINE_BUILD)/$*.tap
+
+machine-test: $(addprefix machine-run-,$(MACHINE_QUICK))
+	@cat $(MACHINE_QUICK:%=$(MACHINE_BUILD)/%.tap)
+	@! grep -q '^not ok' $(MACHINE_QUICK:%=$(MACHINE_BUILD)/%.tap)
+
+machine-test-long: $(addprefix machine-run-,$(MACHINE_LONG))
+	@cat $(MACHINE_LONG:%=$(MACHINE_BUILD)/%.tap)
+	@! grep -q '^not ok' $(MACHINE_LONG:%=$(MACHINE_BUILD)/%.tap)
+
+.PHONY: machine-test machine-test-long $(MACHINE_TARGETS)

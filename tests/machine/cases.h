@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* The in-machine cases: each is a job of its own name; see tests/machine/cases.cfg. */
+#ifndef TESTS_MACHINE_CASES_H
+#define TESTS_MACHINE_CASES_H
+
+#include "hv/jobs.h"
+
+#define CASES_LEVELS(X)                                                                            \
+	X(ladder)                                                                                  \
+	X(hole_is_asked_for_exactly)                                                               \
+	X(collapse_with_hole_is_refused)                                                           \
+	X(collapse_twice)                                                                          \
+	X(collapse_changes_leaf_counters)                                                          \
+	X(statistics_equal_walk)                                                                   \
+	X(one_arrival_exposes_no_neighbour)
+
+#define CASES_RACES(X)                                                                             \
+	X(split_under_readers)                                                                     \
+	X(freed_tables_are_junk)                                                                   \
+	X(same_page_by_all_vcpus)                                                                  \
+	X(one_table_for_one_range)                                                                 \
+	X(duplicate_arrival)                                                                       \
+	X(latency_histogram_adds_up)
+
+#define CASES_LIMITS(X)                                                                            \
+	X(table_allocation_fails_everywhere)                                                       \
+	X(memory_runs_out_everywhere)                                                              \
+	X(no_gib_frame)                                                                            \
+	X(region_too_large)                                                                        \
+	X(hostile_guest)                                                                           \
+	X(wrong_payloads_are_refused)                                                              \
+	X(failures_are_told)
+
+#define CASE_JOB(name)                                                                             \
+	const char *name##_job(const struct run_config *config, const struct boot_info *info);
+CASES_LEVELS(CASE_JOB)
+CASES_RACES(CASE_JOB)
+CASES_LIMITS(CASE_JOB)
+
+#endif
