@@ -6,9 +6,11 @@
 #	make bench	the figures: on the host, and instructions in the machine
 #	make check	layers, formatting, static analysis
 #	make		build/cleave.efi and the payloads build/guest/*.bin
+#	make gdb	the same as run, under GDB (docs/debugging.md)
+#	make bench-kvm	Linux KVM's figures in the same emulator
 #
-#	MACHINE=kvm|bochs	where to boot; default: what the host can do
-#	CPUS=N CONFIG=FILE	for make run
+#	MACHINE=kvm|qemu|bochs	where to boot; default: what the host can do
+#	CPUS=N CONFIG=FILE	for make run and make gdb
 
 BUILD ?= build
 CC := gcc
@@ -23,7 +25,7 @@ include tests/host/host.mk
 include tests/host/ept.mk
 include tests/machine/machine.mk
 
-.PHONY: all run test test-long bench check test-image setup setup-test clean
+.PHONY: all run gdb test test-long bench bench-kvm check test-image setup setup-test clean
 
 all: efi guests
 test-image: $(BUILD)/cleave-test.efi
@@ -31,6 +33,12 @@ test-image: $(BUILD)/cleave-test.efi
 run: setup
 	@$(MAKE) --no-print-directory -s -j2 all
 	@tools/launch --cpus $(CPUS) --efi $(BUILD)/cleave.efi --config "$(CONFIG)" $(GUESTS)
+
+gdb: setup
+	@tools/setup debug
+	@$(MAKE) --no-print-directory -s -j2 all
+	@tools/gdb --cpus $(CPUS) --efi $(BUILD)/cleave.efi --symbols $(BUILD)/cleave.so \
+		--config "$(CONFIG)" $(GUESTS)
 
 # Both compilers build everything; the tests run what gcc built.
 test: setup-test
@@ -42,6 +50,7 @@ test: setup-test
 		launcher="tests/launch_test.py" \
 		clang="$(MAKE) --no-print-directory -s clang-build" \
 		host="$(MAKE) --no-print-directory -s -j2 host-test" \
+		gdb="tests/gdb_test.py" \
 		wrong-machine="tests/machine/wrong_machine --efi $(BUILD)/cleave.efi" \
 		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
 
@@ -56,6 +65,9 @@ bench: setup-test
 	@$(MAKE) --no-print-directory -s host-bench
 	@$(MAKE) --no-print-directory -s machine-bench
 
+bench-kvm: setup
+	@tools/bench-kvm --cleave $(BUILD)/bench/machine.json
+
 check:
 	@tools/check-layers
 	@tools/check
@@ -69,7 +81,7 @@ setup:
 	@tools/setup build run
 
 setup-test:
-	@tools/setup build run test
+	@tools/setup build run test debug
 
 clean:
 	rm -rf $(BUILD)

@@ -66,18 +66,20 @@ int ept_request(struct ept_cpu *me, gfn_t gfn)
 	return 0;
 }
 
-static inline bool try_claim(struct ept_slot *s, gfn_t gfn, struct ept_claim *claim)
+static inline bool try_claim(struct ept_slot s, gfn_t gfn, struct ept_claim *claim)
 {
-	uint64_t filling = entry_with_kind(s->entry, EPT_FILLING);
+	uint64_t filling = entry_with_kind(s.entry, EPT_FILLING);
+	uint64_t expected = s.entry; /* of its own: what is found instead does not matter */
 
-	if (!slot_swap(s, filling))
+	if (!atomic_compare_exchange_strong_explicit(s.at, &expected, filling, memory_order_acq_rel,
+						     memory_order_relaxed))
 		return false;
 	*claim = (struct ept_claim){
-		.slot = s->at,
+		.slot = s.at,
 		.entry = filling,
-		.table = s->table,
+		.table = s.table,
 		.gfn = gfn,
-		.level = s->level,
+		.level = s.level,
 		.frame = hpa(entry_hidden_frame(filling)),
 	};
 	return true;
@@ -97,7 +99,7 @@ static __attribute__((noinline)) int fill_slowly(struct ept_cpu *me, gfn_t gfn, 
 				ept_stat_add(&me->stats.duplicates, 1);
 			return err;
 		}
-	} while (!try_claim(&s, gfn, claim));
+	} while (!try_claim(s, gfn, claim));
 	return 0;
 }
 
@@ -106,14 +108,14 @@ int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_clai
 	const struct ept *ept = me->ept;
 	struct ept_slot s;
 
-	if (!fmt_may_be_leaf(ept->fmt, level) || gfn & ept->walk.inside[level])
+	if (!(ept->walk.leaf_levels >> level & 1) || gfn & ept->walk.inside[level])
 		return -EINVAL;
 	/* Aligned, so if it begins in the address space it ends there. */
 	if (gfn >= ept->walk.space)
 		return -ENOENT;
 	s = slot_find(ept, gfn, level);
 	if (__builtin_expect(s.level == level && is_absent(&ept->walk, s.entry) &&
-				     try_claim(&s, gfn, claim),
+				     try_claim(s, gfn, claim),
 			     1))
 		return 0;
 	return fill_slowly(me, gfn, level, claim);

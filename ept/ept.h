@@ -147,6 +147,7 @@ struct ept_walk {
 	uint64_t index_mask;
 	unsigned int index_bits;
 	unsigned int top_shift;        /* of a gfn, to its index in the root */
+	unsigned int leaf_levels;      /* as the format's */
 	uint64_t inside[PG_LEVEL_MAX]; /* bits of a gfn that lie inside a page of the level */
 };
 

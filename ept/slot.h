@@ -108,9 +108,9 @@ static inline bool table_dead(const struct ept_table *t)
  * the full number sees all the entries that were counted. */
 static inline unsigned int table_count(struct ept_table *t, int n)
 {
-	return (uint16_t)(atomic_fetch_add_explicit(&t->present, (uint16_t)n,
-						    memory_order_acq_rel) +
-			  n);
+	uint16_t before = atomic_fetch_add_explicit(&t->present, (uint16_t)n, memory_order_acq_rel);
+
+	return (uint16_t)(before + n);
 }
 
 static inline void slot_unlock(struct ept_slot *s)

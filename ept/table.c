@@ -42,6 +42,7 @@ static void make_walk(struct ept *ept)
 		.space = fmt_space(fmt),
 		.index_mask = fmt_entries(fmt) - 1,
 		.index_bits = fmt->index_bits,
+		.leaf_levels = fmt->leaf_levels,
 		.top_shift = fmt->index_bits * (fmt->top - 1),
 	};
 	for (enum pg_level level = PG_LEVEL_4K; level <= fmt->top; level++)

@@ -8,6 +8,7 @@
 #include "hv/jobs.h"
 #include "hv/panic.h"
 #include "hv/smp.h"
+#include "hv/trace.h"
 #include "hv/vendor.h"
 #include "mm/apic.h"
 #include "mm/lock.h"
@@ -122,6 +123,7 @@ _Noreturn void hv_main(struct boot_info *info)
 {
 	bool pass = true;
 
+	trace_init();
 	clock_khz = info->tsc_khz;
 	panic_image_base = info->image_base;
 	if (info->config.debugger)

@@ -144,7 +144,7 @@ static int place_piece(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_lev
 	count(has_data ? &stats->data_frames : &stats->zero_frames, level_frames(level));
 	count(claim.entry & ENTRY_REQUESTED ? &stats->demand : &stats->background, 1);
 	count(&stats->place_cycles, end - begin);
-	trace_at(end, has_data ? TRACE_ARRIVE : TRACE_ZERO, gfn, level);
+	trace_at(cpu, end, has_data ? TRACE_ARRIVE : TRACE_ZERO, gfn, level);
 	if (__builtin_expect(full, 0))
 		complete(p, cpu, gfn, level);
 	return 0;
@@ -240,7 +240,7 @@ static inline enum pager_answer fault_over(struct pager *p, struct vcpu *vcpu, g
 	count(&stats->place_cycles, end - begin);
 	vcpu->stats.faults_remote++;
 	vcpu_note_latency(vcpu, end - begin);
-	trace_at(end, TRACE_ARRIVE, gfn, PG_LEVEL_4K);
+	trace_at(vcpu->cpu, end, TRACE_ARRIVE, gfn, PG_LEVEL_4K);
 	return PAGER_RESUME;
 }
 

@@ -140,42 +140,50 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
 	apic_timer(!deadline ? 0 : deadline > now ? deadline - now : 1);
 }
 
-/* All of it, where ASIDs could be flushed alone, too: other vCPUs of the same second stage on this
- * CPU have ASIDs of their own. */
-static void flush_or_not(struct svm_cpu *c, struct vmcb *b)
+/*
+ * What an entry rarely needs: another deadline; a flush, or none after one. All is flushed, also
+ * where ASIDs could be flushed alone: other vCPUs of the same second stage on this CPU have ASIDs
+ * of their own.
+ */
+static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu, uint64_t deadline)
 {
+	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
 	bool asked = c->flush == FLUSH_ASKED;
 
-	b->tlb_control = asked ? TLB_ALL : TLB_NOTHING;
+	if (deadline != vcpu->hw_deadline)
+		set_timer(vcpu, deadline);
+	c->current->tlb_control = asked ? TLB_ALL : TLB_NOTHING;
 	c->flush = asked ? FLUSH_DONE : FLUSH_NOT;
+}
+
+static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *b,
+						struct vcpu_exit *exit)
+{
+	exit->reason = decode(vcpu, b, exit);
+	if (exit->reason == EXIT_KICK && vcpu->hw_deadline && clock_now() >= vcpu->hw_deadline) {
+		x86_take_interrupts();
+		exit->reason = EXIT_SLICE;
+	}
 }
 
 void svm_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit)
 {
-	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
+	const struct svm_cpu *c = &svm_cpus[vcpu->cpu];
 	struct vmcb *b = c->current;
-	uint64_t *gpr = vcpu->state.gpr;
 
-	if (__builtin_expect(deadline != vcpu->hw_deadline, 0))
-		set_timer(vcpu, deadline);
-	if (__builtin_expect(c->flush != FLUSH_NOT, 0))
-		flush_or_not(c, b);
-	b->rax = gpr[RAX];
-	svm_enter(gpr, vcpu->hw_page, c->host);
-	gpr[RAX] = b->rax;
+	if (__builtin_expect(c->flush != FLUSH_NOT || deadline != vcpu->hw_deadline, 0))
+		prepare_entry(vcpu, deadline);
+	b->rax = vcpu->state.gpr[RAX];
+	svm_enter(vcpu->state.gpr, vcpu->hw_page, c->host);
+	vcpu->state.gpr[RAX] = b->rax;
 	exit->code = b->exit_code;
 	b->event_inject = 0;
 	if (__builtin_expect(b->exit_int_info & EVENT_VALID, 0))
 		keep_event(b);
-	if (__builtin_expect(b->exit_code == SVM_NPF, 1)) {
+	if (__builtin_expect(b->exit_code == SVM_NPF, 1))
 		exit->reason = npf_exit(b, exit);
-		return;
-	}
-	exit->reason = decode(vcpu, b, exit);
-	if (exit->reason == EXIT_KICK && deadline && clock_now() >= deadline) {
-		x86_take_interrupts();
-		exit->reason = EXIT_SLICE;
-	}
+	else
+		rare_exit(vcpu, b, exit);
 }
 
 void svm_dump(void)

@@ -18,6 +18,14 @@ static const char *event_name(unsigned int event)
 	return event < TRACE_EVENT_COUNT ? names[event] : "?";
 }
 
+void trace_init(void)
+{
+	/* A record's CPU never changes, so writing one leaves it alone. */
+	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++)
+		for (unsigned int i = 0; i < TRACE_RECORDS; i++)
+			trace_records[cpu][i].cpu = cpu;
+}
+
 void trace_print(unsigned int cpu, unsigned int n)
 {
 	uint64_t end = trace_next[cpu];
