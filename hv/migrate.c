@@ -100,6 +100,9 @@ static const char *run_source(struct migration *m)
 	}
 	m->stopped = clock_now();
 	vm_stop(m->from);
+	/* The last moment counts: a vCPU that is over with cannot be moved. */
+	if (!why && atomic_load_explicit(&m->from->over, memory_order_acquire))
+		why = "the guest ended before the migration began";
 	if (why && over_too_soon(m->from))
 		why = over_too_soon(m->from);
 	return why;

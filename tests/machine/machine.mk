@@ -65,4 +65,8 @@ machine-test-long: $(addprefix machine-run-,$(MACHINE_LONG))
 	@cat $(MACHINE_LONG:%=$(MACHINE_BUILD)/%.tap)
 	@! grep -q '^not ok' $(MACHINE_LONG:%=$(MACHINE_BUILD)/%.tap)
 
-.PHONY: machine-test machine-test-long $(MACHINE_TARGETS)
+machine-bench: $(MACHINE_IMAGE) $(GUESTS)
+	@tests/machine/bench_figures --efi $(MACHINE_IMAGE) --out $(BUILD)/bench \
+		$(filter %/touch.bin,$(GUESTS))
+
+.PHONY: machine-test machine-test-long machine-bench $(MACHINE_TARGETS)
