@@ -1,104 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What must hold on the real geometry: the ladder, holes, collapse and its counters, late bits,
- * duplicates, shortage of table pages. Each test's name is the claim.
+ * What must hold on the real geometry of what arrives: the ladder, holes, duplicates; of maps and
+ * unmaps; and of a shortage of table pages. Each test's name is the claim.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "tests/host/model/world.h"
-
-#define F_2M   512u
-#define F_1G   (512u * 512u)
-#define TABLES 2100
-
-#define assert_fine(w)                                                                             \
-	do {                                                                                       \
-		if ((w)->fault[0])                                                                 \
-			print_error("%s\n", (w)->fault);                                           \
-		assert_string_equal((w)->fault, "");                                               \
-	} while (0)
-
-static struct world w;
-
-static int begin(void **state)
-{
-	(void)state;
-	world_init(&w, &ept_format_intel, PG_LEVEL_1G, 2 * F_1G, 4 * F_1G, TABLES);
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	if (w.fault[0]) {
-		world_free(&w);
-		return 0;
-	}
-	world_fini(&w);
-	return w.fault[0] ? -1 : 0;
-}
-
-static void step(struct step s)
-{
-	(void)world_step(&w, &s);
-	assert_fine(&w);
-}
-
-static void map(unsigned int gfn, unsigned int frames, enum ept_kind kind)
-{
-	step((struct step){ .code = STEP_MAP,
-			    .gfn = gfn,
-			    .frames = frames,
-			    .backing = gfn,
-			    .kind = (uint8_t)kind,
-			    .perms = EPT_RWX,
-			    .memtype = EPT_WB });
-}
-
-static void at(enum step_code code, unsigned int gfn, enum pg_level level)
-{
-	step((struct step){ .code = (uint8_t)code, .gfn = gfn, .level = (uint8_t)level });
-}
-
-static void range(enum step_code code, unsigned int gfn, unsigned int frames)
-{
-	step((struct step){ .code = (uint8_t)code, .gfn = gfn, .frames = frames });
-}
-
-static void touch(unsigned int gfn, bool write, unsigned int way)
-{
-	step((struct step){ .code = STEP_TOUCH, .gfn = gfn, .write = write, .way = (uint8_t)way });
-}
-
-static void verify(void)
-{
-	(void)world_verify(&w);
-	assert_fine(&w);
-}
-
-static struct ept_stats stats(void)
-{
-	struct ept_stats s;
-
-	ept_stats_sum(&w.ept, &s);
-	return s;
-}
-
-static void assert_leaves(int64_t g, int64_t m, int64_t k, int64_t tables)
-{
-	struct ept_stats s = stats();
-
-	assert_int_equal(s.pages_1g, g);
-	assert_int_equal(s.pages_2m, m);
-	assert_int_equal(s.pages_4k, k);
-	assert_int_equal(s.tables, tables);
-}
+#include "tests/host/ept_case.h"
 
 /* --- the ladder ----------------------------------------------------------------------------- */
 
@@ -168,7 +73,7 @@ static void the_hole_asks_for_exactly_its_4k_page_once(void **state)
 	assert_int_equal(tlb_use(&w.tlb, &w.ept, hole, false, 0, &a), TLB_VIOLATION);
 	assert_int_equal(ept_request(ept_cpu(&w.ept, 0), hole), 0);
 	assert_int_equal(ept_request(ept_cpu(&w.ept, 1), hole), -EALREADY);
-	assert_int_equal(stats().requests, 1);
+	assert_int_equal(stats()->requests, 1);
 	s = ept_lookup(&w.ept, hole);
 	assert_int_equal(s.kind, EPT_ABSENT);
 	assert_int_equal(s.level, PG_LEVEL_4K);
@@ -185,11 +90,11 @@ static void collapse_refuses_a_hole_and_counts_it(void **state)
 	(void)state;
 	climb();
 	assert_int_equal(ept_collapse(ept_cpu(&w.ept, 0), F_1G, PG_LEVEL_1G, &w.gather), -ENOENT);
-	assert_int_equal(stats().refused_hole, 1);
+	assert_int_equal(stats()->refused_hole, 1);
 	ept_collapse_range(ept_cpu(&w.ept, 0), 0, 2 * F_1G, &w.gather, &r);
 	assert_int_equal(r.hole, 1);
 	assert_int_equal(r.collapsed + r.poison + r.mixed + r.scattered + r.busy, 0);
-	assert_int_equal(stats().refused_hole, 2);
+	assert_int_equal(stats()->refused_hole, 2);
 	assert_false(w.gather.owed);
 	assert_leaves(1, 511, 511, 4);
 	verify();
@@ -207,7 +112,7 @@ static void filling_the_hole_collapses_all_and_doing_so_again_owes_no_flush(void
 	at(STEP_COLLAPSE, 2 * F_1G - 1, PG_LEVEL_2M);
 	at(STEP_SYNC, 0, PG_LEVEL_NONE);
 	assert_leaves(2, 0, 0, 2);
-	assert_int_equal(stats().tables_freed, 2);
+	assert_int_equal(stats()->tables_freed, 2);
 	flushes = w.flushes;
 	assert_int_equal(ept_collapse(ept_cpu(&w.ept, 0), F_1G, PG_LEVEL_1G, &w.gather), 0);
 	range(STEP_COLLAPSE_RANGE, 0, 2 * F_1G);
@@ -234,7 +139,7 @@ static void one_arrival_shows_none_of_its_neighbours(void **state)
 		assert_int_equal(tlb_peek(&w.ept, gfn, &leaf),
 				 gfn == here ? TLB_HIT : TLB_VIOLATION);
 	assert_leaves(0, 0, 1, 4);
-	assert_int_equal(stats().splits_absent, 2);
+	assert_int_equal(stats()->splits_absent, 2);
 	assert_int_equal(w.flushes, 0);
 	verify();
 }
@@ -255,7 +160,7 @@ static void a_gib_of_4k_pages_needs_2_mib_and_8_kib_of_tables(void **state)
 	/* Beside the root: 512 tables of 4 KiB entries, one of 2 MiB, one of 1 GiB. */
 	assert_leaves(0, 0, F_1G, 1 + 514);
 	assert_int_equal(w.in_use, 1 + 514);
-	assert_int_equal(stats().arrivals, F_1G);
+	assert_int_equal(stats()->arrivals, F_1G);
 }
 
 static void a_gib_of_4k_pages_collapses_to_one_leaf_with_few_flushes(void **state)
@@ -272,8 +177,8 @@ static void a_gib_of_4k_pages_collapses_to_one_leaf_with_few_flushes(void **stat
 	range(STEP_COLLAPSE_RANGE, 0, F_1G);
 	at(STEP_SYNC, 0, PG_LEVEL_NONE);
 	assert_leaves(1, 0, 0, 2);
-	assert_int_equal(stats().collapses, 513);
-	assert_int_equal(stats().tables_freed, 513);
+	assert_int_equal(stats()->collapses, 513);
+	assert_int_equal(stats()->tables_freed, 513);
 	assert_int_equal(w.flushes, (513 + EPT_GATHER_MAX - 1) / EPT_GATHER_MAX);
 	verify();
 }
@@ -288,19 +193,19 @@ static void a_duplicate_is_dropped_and_counted_and_the_guests_data_stands(void *
 	touch(9, true, 0);
 	assert_int_equal(w.memory[9], CONTENT_GUEST);
 	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), 9, PG_LEVEL_4K, &claim), -EEXIST);
-	assert_int_equal(stats().duplicates, 1);
+	assert_int_equal(stats()->duplicates, 1);
 	assert_int_equal(w.memory[9], CONTENT_GUEST);
 	/* Under way: also a duplicate. Larger than what is there: the caller takes smaller pieces.
 	 */
 	at(STEP_FILL, 10, PG_LEVEL_4K);
 	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), 10, PG_LEVEL_4K, &claim), -EBUSY);
 	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), 0, PG_LEVEL_2M, &claim), -E2BIG);
-	assert_int_equal(stats().duplicates, 2);
+	assert_int_equal(stats()->duplicates, 2);
 	at(STEP_PUBLISH, 0, PG_LEVEL_NONE);
-	assert_int_equal(stats().arrivals, 2);
+	assert_int_equal(stats()->arrivals, 2);
 	at(STEP_ARRIVE, F_2M, PG_LEVEL_2M);
 	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), F_2M + 3, PG_LEVEL_4K, &claim), -EEXIST);
-	assert_int_equal(stats().duplicates, 3);
+	assert_int_equal(stats()->duplicates, 3);
 	verify();
 }
 
@@ -332,231 +237,6 @@ static void fill_refuses_levels_and_addresses_that_make_no_sense(void **state)
 	assert_int_equal(ept_fill(me, UINT64_C(1) << 36, PG_LEVEL_4K, &claim), -ENOENT);
 	assert_int_equal(ept_request(me, UINT64_C(1) << 36), -ENOENT);
 	assert_int_equal(ept_request(me, UINT64_MAX), -ENOENT);
-	verify();
-}
-
-/* --- present leaves -------------------------------------------------------------------------- */
-
-static void a_split_keeps_translation_rights_and_bits_and_a_collapse_gives_them_back(void **state)
-{
-	(void)state;
-	map(0, F_1G, EPT_PRESENT);
-	touch(5, true, 0);
-	at(STEP_SPLIT, 7 * F_2M + 3, PG_LEVEL_4K);
-	assert_leaves(0, 511, 512, 4);
-	assert_true(w.gather.owed);
-	assert_true(ept_lookup(&w.ept, F_1G - 1).dirty);
-	assert_true(ept_lookup(&w.ept, 7 * F_2M).accessed);
-	verify();
-	at(STEP_SYNC, 0, PG_LEVEL_NONE);
-	at(STEP_COLLAPSE, 7 * F_2M, PG_LEVEL_1G);
-	at(STEP_SYNC, 0, PG_LEVEL_NONE);
-	assert_leaves(1, 0, 0, 2);
-	assert_true(ept_lookup(&w.ept, 0).dirty);
-	verify();
-}
-
-static void a_write_in_the_middle_of_a_split_is_not_lost(void **state)
-{
-	(void)state;
-	map(0, F_1G, EPT_PRESENT);
-	step((struct step){ .code = STEP_SPLIT, .level = PG_LEVEL_4K, .also = 99, .write = true });
-	assert_true(ept_lookup(&w.ept, 99).dirty);
-	assert_true(ept_lookup(&w.ept, F_1G - 1).dirty);
-	verify();
-}
-
-static void late_bits_of_a_stale_walk_survive_the_collapse(void **state)
-{
-	(void)state;
-	map(0, F_2M, EPT_ABSENT);
-	at(STEP_SPLIT, 0, PG_LEVEL_4K);
-	range(STEP_ARRIVE_ALL, 0, F_2M);
-	touch(3, false, 0);
-	at(STEP_COLLAPSE, 0, PG_LEVEL_2M);
-	assert_false(ept_lookup(&w.ept, 0).dirty);
-	/* The CPU still knows a pointer to the old table: root, 1 GiB, 2 MiB, then this one. */
-	touch(3, true, 3);
-	assert_false(ept_lookup(&w.ept, 0).dirty);
-	at(STEP_SYNC, 0, PG_LEVEL_NONE);
-	assert_true(ept_lookup(&w.ept, 0).dirty);
-	assert_int_equal(stats().late_bits, 1);
-	verify();
-}
-
-static void late_bits_find_the_page_also_where_it_was_split_again(void **state)
-{
-	(void)state;
-	map(0, F_2M, EPT_ABSENT);
-	at(STEP_SPLIT, 0, PG_LEVEL_4K);
-	range(STEP_ARRIVE_ALL, 0, F_2M);
-	touch(3, false, 0);
-	at(STEP_COLLAPSE, 0, PG_LEVEL_2M);
-	at(STEP_SPLIT, 0, PG_LEVEL_4K);
-	touch(3, true, 3);
-	at(STEP_SYNC, 0, PG_LEVEL_NONE);
-	assert_true(ept_lookup(&w.ept, 3).dirty);
-	verify();
-}
-
-static void a_table_is_freed_after_the_flush_and_junk_filled(void **state)
-{
-	uint64_t path[PG_LEVEL_MAX], old;
-
-	(void)state;
-	map(0, F_2M, EPT_ABSENT);
-	at(STEP_SPLIT, 0, PG_LEVEL_4K);
-	range(STEP_ARRIVE_ALL, 0, F_2M);
-	touch(3, false, 0);
-	ept_path(&w.ept, 0, path);
-	old = (path[PG_LEVEL_2M] & ept_format_intel.addr) - WORLD_TABLES;
-	at(STEP_COLLAPSE, 0, PG_LEVEL_2M);
-	assert_int_equal(w.frames[old >> PAGE_SHIFT].state, FRAME_USED);
-	assert_int_equal(w.flushes, 0);
-	assert_true(w.tables[old] != FRAME_JUNK);
-	at(STEP_SYNC, 0, PG_LEVEL_NONE);
-	assert_int_equal(w.flushes, 1);
-	assert_int_equal(w.frames[old >> PAGE_SHIFT].state, FRAME_FREE);
-	assert_int_equal(w.tables[old], FRAME_JUNK);
-	verify();
-}
-
-/* --- collapse and its counters -----------------------------------------------------------------
- */
-
-static void arrive_and_collapse_2m(unsigned int gfn)
-{
-	range(STEP_ARRIVE_ALL, gfn, F_2M);
-	at(STEP_COLLAPSE, gfn, PG_LEVEL_2M);
-	at(STEP_SYNC, 0, PG_LEVEL_NONE);
-}
-
-static void leaf_counters_are_right_after_collapse_unmap_and_filling_again(void **state)
-{
-	(void)state;
-	for (int round = 0; round < 3; round++) {
-		map(0, F_2M, EPT_ABSENT);
-		at(STEP_ARRIVE, 17, PG_LEVEL_4K);
-		assert_leaves(0, 0, 1, 4);
-		arrive_and_collapse_2m(0);
-		assert_leaves(0, 1, 0, 3);
-		range(STEP_UNMAP, 0, F_2M);
-		at(STEP_SYNC, 0, PG_LEVEL_NONE);
-		assert_leaves(0, 0, 0, 3);
-		verify();
-	}
-}
-
-static void collapse_undoes_whatever_made_a_table_small(void **state)
-{
-	const enum ept_why why[] = { EPT_WHY_MAP,   EPT_WHY_ARRIVAL, EPT_WHY_ASKED,
-				     EPT_WHY_DIRTY, EPT_WHY_POISON,  EPT_WHY_NX };
-
-	(void)state;
-	map(0, F_1G, EPT_PRESENT);
-	for (size_t i = 0; i < ARRAY_LEN(why); i++) {
-		assert_int_equal(ept_split(ept_cpu(&w.ept, 0), 5, PG_LEVEL_4K, why[i], &w.gather),
-				 0);
-		assert_leaves(0, 511, 512, 4);
-		assert_int_equal(ept_collapse(ept_cpu(&w.ept, 0), 5, PG_LEVEL_2M, &w.gather), 2);
-		assert_leaves(1, 0, 0, 2);
-		ept_sync(&w.gather);
-	}
-	verify();
-}
-
-static void scattered_mixed_poisoned_and_busy_tables_are_refused_each_by_its_name(void **state)
-{
-	struct ept_collapse_result r;
-	struct ept_claim claim;
-	struct ept_cpu *me = ept_cpu(&w.ept, 0);
-	const uint64_t mib = WORLD_BACKING + MIB;
-
-	(void)state;
-	/* 0: backing not aligned. 1: two backings. 2: rights differ. 3: types differ. */
-	assert_int_equal(ept_map(me, 0, F_2M, hpa(mib), EPT_RWX, EPT_WB, EPT_PRESENT), 0);
-	assert_int_equal(ept_map(me, F_2M, 1, hpa(mib + GIB), EPT_RWX, EPT_WB, EPT_PRESENT), 0);
-	assert_int_equal(ept_map(me, F_2M + 1, 511, hpa(WORLD_BACKING + 2 * GIB + PAGE_SIZE),
-				 EPT_RWX, EPT_WB, EPT_PRESENT),
-			 0);
-	assert_int_equal(ept_map(me, 2 * F_2M, 1, hpa(WORLD_BACKING), EPT_R, EPT_WB, EPT_PRESENT),
-			 0);
-	assert_int_equal(ept_map(me, 2 * F_2M + 1, 511, hpa(WORLD_BACKING + PAGE_SIZE), EPT_RWX,
-				 EPT_WB, EPT_PRESENT),
-			 0);
-	assert_int_equal(
-		ept_map(me, 3 * F_2M, 511, hpa(WORLD_BACKING), EPT_RWX, EPT_WB, EPT_PRESENT), 0);
-	assert_int_equal(ept_map(me, 4 * F_2M - 1, 1, hpa(WORLD_BACKING + 511 * PAGE_SIZE), EPT_RWX,
-				 EPT_UC, EPT_PRESENT),
-			 0);
-	assert_int_equal(
-		ept_map(me, 4 * F_2M, 2 * F_2M, hpa(WORLD_BACKING), EPT_RWX, EPT_WB, EPT_ABSENT),
-		0);
-	assert_int_equal(ept_poison(me, 4 * F_2M + 128, &w.gather), 0);
-	for (unsigned int i = 0; i < F_2M; i++)
-		if (i != 128) {
-			assert_int_equal(ept_fill(me, 4 * F_2M + i, PG_LEVEL_4K, &claim), 0);
-			assert_false(ept_publish(me, &claim));
-		}
-	assert_int_equal(ept_fill(me, 5 * F_2M, PG_LEVEL_4K, &claim), 0);
-	assert_int_equal(ept_collapse(me, 0, PG_LEVEL_2M, &w.gather), -EINVAL);
-	assert_int_equal(ept_collapse(me, F_2M, PG_LEVEL_2M, &w.gather), -EINVAL);
-	assert_int_equal(ept_collapse(me, 2 * F_2M, PG_LEVEL_2M, &w.gather), -EFAULT);
-	assert_int_equal(ept_collapse(me, 3 * F_2M, PG_LEVEL_2M, &w.gather), -EFAULT);
-	assert_int_equal(ept_collapse(me, 4 * F_2M, PG_LEVEL_2M, &w.gather), -EHWPOISON);
-	assert_int_equal(ept_collapse(me, 5 * F_2M, PG_LEVEL_2M, &w.gather), -EBUSY);
-	ept_collapse_range(me, 0, 6 * F_2M, &w.gather, &r);
-	assert_int_equal(r.scattered, 2);
-	assert_int_equal(r.mixed, 2);
-	assert_int_equal(r.poison, 1);
-	assert_int_equal(r.busy, 1);
-	assert_int_equal(r.collapsed + r.hole, 0);
-	assert_int_equal(stats().refused_scattered, 4);
-	assert_int_equal(stats().refused_mixed, 4);
-	assert_int_equal(stats().refused_poison, 2);
-	assert_int_equal(stats().refused_busy, 2);
-	assert_int_equal(stats().collapses, 0);
-	ept_give_up(me, &claim);
-	ept_sync(&w.gather);
-}
-
-static void nothing_grows_beyond_the_largest_leaf_that_is_allowed(void **state)
-{
-	struct ept_claim claim;
-
-	(void)state;
-	world_fini(&w);
-	world_init(&w, &ept_format_intel, PG_LEVEL_2M, 2 * F_1G, 4 * F_1G, TABLES);
-	map(0, F_1G, EPT_ABSENT);
-	assert_int_equal(ept_lookup(&w.ept, 0).level, PG_LEVEL_2M);
-	for (unsigned int gfn = 0; gfn < F_1G; gfn += F_2M) {
-		assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), gfn, PG_LEVEL_2M, &claim), 0);
-		assert_false(ept_publish(ept_cpu(&w.ept, 0), &claim));
-	}
-	assert_int_equal(ept_collapse(ept_cpu(&w.ept, 0), 0, PG_LEVEL_1G, &w.gather), -EINVAL);
-	assert_leaves(0, 512, 0, 3);
-}
-
-/* --- poison ---------------------------------------------------------------------------------- */
-
-static void poison_takes_single_pages_and_leaves_their_neighbours(void **state)
-{
-	const unsigned int lost[] = { 0, 128, 256 };
-
-	(void)state;
-	map(0, F_1G, EPT_PRESENT);
-	for (size_t i = 0; i < ARRAY_LEN(lost); i++) {
-		at(STEP_POISON, lost[i], PG_LEVEL_NONE);
-		assert_int_equal(ept_poison(ept_cpu(&w.ept, 0), lost[i], &w.gather), -EALREADY);
-	}
-	at(STEP_SYNC, 0, PG_LEVEL_NONE);
-	assert_int_equal(stats().poisoned, 3);
-	at(STEP_COLLAPSE, 0, PG_LEVEL_2M);
-	range(STEP_COLLAPSE_RANGE, 0, F_1G);
-	for (unsigned int gfn = 0; gfn < F_2M; gfn++)
-		assert_int_equal(ept_lookup(&w.ept, gfn).kind,
-				 gfn % 128 || gfn > 256 ? EPT_PRESENT : EPT_POISON);
-	assert_int_equal(ept_request(ept_cpu(&w.ept, 0), 128), -EHWPOISON);
 	verify();
 }
 
@@ -614,7 +294,7 @@ static void unmap_of_a_page_keeps_all_others_of_its_leaf(void **state)
 static void begin_again(void)
 {
 	world_fini(&w);
-	(void)begin(NULL);
+	world_init(&w, format, PG_LEVEL_1G, 2 * F_1G, 4 * F_1G, TABLES);
 	map(0, F_1G, EPT_ABSENT);
 	map(F_1G, F_2M * 4, EPT_PRESENT);
 	touch(F_1G + 5, true, 0);
@@ -669,7 +349,6 @@ static void a_map_or_unmap_without_a_table_changes_no_page_and_succeeds_later(vo
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
 		CASE(ladder_leaves_one_leaf_of_1g_511_of_2m_511_of_4k_and_one_hole),
 		CASE(ladder_shows_each_byte_of_each_rung),
@@ -682,16 +361,6 @@ int main(void)
 		CASE(a_duplicate_is_dropped_and_counted_and_the_guests_data_stands),
 		CASE(a_claim_given_up_is_absent_and_still_requested),
 		CASE(fill_refuses_levels_and_addresses_that_make_no_sense),
-		CASE(a_split_keeps_translation_rights_and_bits_and_a_collapse_gives_them_back),
-		CASE(a_write_in_the_middle_of_a_split_is_not_lost),
-		CASE(late_bits_of_a_stale_walk_survive_the_collapse),
-		CASE(late_bits_find_the_page_also_where_it_was_split_again),
-		CASE(a_table_is_freed_after_the_flush_and_junk_filled),
-		CASE(leaf_counters_are_right_after_collapse_unmap_and_filling_again),
-		CASE(collapse_undoes_whatever_made_a_table_small),
-		CASE(scattered_mixed_poisoned_and_busy_tables_are_refused_each_by_its_name),
-		CASE(nothing_grows_beyond_the_largest_leaf_that_is_allowed),
-		CASE(poison_takes_single_pages_and_leaves_their_neighbours),
 		CASE(map_uses_the_largest_leaves_that_fit),
 		CASE(map_refuses_what_is_taken_or_outside_and_changes_nothing),
 		CASE(unmap_of_a_page_keeps_all_others_of_its_leaf),
@@ -700,5 +369,5 @@ int main(void)
 		CASE(a_map_or_unmap_without_a_table_changes_no_page_and_succeeds_later),
 	};
 
-	return cmocka_run_group_tests_name("the second stage", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("the second stage: arrivals", tests, NULL, NULL);
 }
