@@ -48,6 +48,7 @@ test: setup-test
 		check="tools/check" \
 		tools="tests/tools_test.py" \
 		launcher="tests/launch_test.py" \
+		bench-kvm="tests/bench_kvm_test.py" \
 		clang="$(MAKE) --no-print-directory -s clang-build" \
 		host="$(MAKE) --no-print-directory -s -j2 host-test" \
 		gdb="tests/gdb_test.py" \

@@ -52,9 +52,17 @@ $(BUILD)/obj-test/%.c.o: %.c
 	$(CC) $(ROOT_CFLAGS) $(if $(filter boot/%,$<),$(BOOT_CFLAGS)) -DCLEAVE_DEBUG=1 -MMD -MP \
 		-c -o $@ $<
 
-$(BUILD)/obj/%.asm.o $(BUILD)/obj-test/%.asm.o: %.asm
-	@mkdir -p $(@D)
-	$(NASM) -f elf64 -g -F dwarf -I./ -MD $(@:.o=.d) -o $@ $<
+# Two rules: one pattern with two targets would mean that one run makes both.
+define assemble
+@mkdir -p $(@D)
+$(NASM) -f elf64 -g -F dwarf -I./ -MD $(@:.o=.d) -o $@ $<
+endef
+
+$(BUILD)/obj/%.asm.o: %.asm
+	$(assemble)
+
+$(BUILD)/obj-test/%.asm.o: %.asm
+	$(assemble)
 
 $(BUILD)/cleave.so: $(EFI_OBJS) linker.ld
 $(BUILD)/cleave-test.so: $(TEST_OBJS) linker.ld
