@@ -357,7 +357,7 @@ static const char *failures_are_told(struct lab *lab)
 	static struct migration m;
 	struct run_config config = lab->config;
 
-	config.timeout_ms = 1000;
+	config.timeout_ms = 3000;
 	config.latency_us = 0;
 	for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
 		const char *why;
