@@ -160,9 +160,14 @@ static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *
 						struct vcpu_exit *exit)
 {
 	exit->reason = decode(vcpu, b, exit);
-	if (exit->reason == EXIT_KICK && vcpu->hw_deadline && clock_now() >= vcpu->hw_deadline) {
+	if (exit->reason != EXIT_KICK || !vcpu->hw_deadline)
+		return;
+	if (clock_now() >= vcpu->hw_deadline) {
 		x86_take_interrupts();
 		exit->reason = EXIT_SLICE;
+	} else {
+		/* Perhaps the timer, a little early: it will not come again by itself. */
+		vcpu->hw_deadline = 0;
 	}
 }
 
