@@ -2,6 +2,7 @@
 /* In-machine cases in which vCPUs run while tables change under them, or race for a page. */
 #include "tests/machine/cases.h"
 
+#include "hv/clock.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
@@ -73,6 +74,57 @@ static const char *split_under_readers(struct lab *lab)
 		     leaf.memtype == EPT_WB,
 	     "the leaf's attributes were not kept");
 	return NULL;
+}
+
+/* --- shootdown ---------------------------------------------------------------------------- */
+
+#define SEEN_PAGES 4
+
+static const char *run_for(struct lab *lab, uint64_t us)
+{
+	uint64_t until;
+
+	while (!vm_all_ready(lab->vm))
+		MUST(lab_turn(lab), "the guest was not ready in time");
+	for (until = clock_now() + us_to_cycles(us); clock_now() < until;)
+		MUST(lab_turn(lab), "the case's time is over");
+	return NULL;
+}
+
+/* Every vCPU faults on the page that is gone. Who still saw its frame would find a wrong word. */
+static const char *all_fault(struct lab *lab)
+{
+	while (!vm_over(lab->vm))
+		MUST(lab_turn(lab), "a vCPU still reads the page");
+	vm_stop(lab->vm);
+	for (unsigned int i = 0; i < lab->vm->nvcpus; i++) {
+		MUST(!lab->vm->vcpu[i].wrong_count, "a vCPU saw the frame after the flush");
+		MUST(lab->vm->vcpu[i].run == VCPU_DEAD, "a vCPU did not fault");
+	}
+	return NULL;
+}
+
+static const char *take_away(struct lab *lab, gfn_t gfn)
+{
+	hpa_t frame = ept_lookup(&lab->vm->ept, gfn).frame;
+
+	TRY(lab_start(lab, "poke", POKE_ALL | POKE_AGAIN | POKE_OFTEN, WORK, SEEN_PAGES * PAGE_SIZE,
+		      PAGE_SIZE));
+	TRY(run_for(lab, 2000));
+	MUST(!ept_unmap(me(lab), gfn, 1, gather(lab)), "it could not be unmapped");
+	ept_sync(gather(lab));
+	lab_write(gfn, frame, true);
+	TRY(all_fault(lab));
+	MUST(!ept_map(me(lab), gfn, 1, frame, EPT_RWX, EPT_WB, EPT_ABSENT), "no way back");
+	return lab_fill(lab, gfn, PG_LEVEL_4K);
+}
+
+static const char *unmapped_page_is_not_seen(struct lab *lab)
+{
+	TRY(lab_fill_all(lab, RANGE, RANGE + SEEN_PAGES, PG_LEVEL_4K));
+	for (gfn_t i = 0; i < SEEN_PAGES; i++)
+		TRY(take_away(lab, RANGE + i));
+	return lab_poke(lab, POKE_SHARE, WORK, SEEN_PAGES * PAGE_SIZE, PAGE_SIZE);
 }
 
 /* --- freed tables ------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 
 #define CASES_RACES(X)                                                                             \
 	X(split_under_readers)                                                                     \
+	X(unmapped_page_is_not_seen)                                                               \
 	X(freed_tables_are_junk)                                                                   \
 	X(same_page_by_all_vcpus)                                                                  \
 	X(one_table_for_one_range)                                                                 \

@@ -117,6 +117,13 @@ const char *lab_fill_all(struct lab *lab, gfn_t gfn, gfn_t end, enum pg_level le
 	return NULL;
 }
 
+void lab_write(gfn_t gfn, hpa_t frame, bool wrong)
+{
+	volatile uint64_t *page = direct(frame);
+
+	page[LAST_WORD] = wrong ? WRONG : word_of(gfn);
+}
+
 void lab_place(struct lab *lab, gfn_t gfn)
 {
 	struct page_reply reply;

@@ -20,6 +20,7 @@ enum {
 	POKE_ALL = 1,
 	POKE_AGAIN = 2,
 	POKE_WRITE = 4,
+	POKE_OFTEN = 8,
 };
 
 struct lab {
@@ -45,6 +46,9 @@ const char *lab_run(const struct run_config *config, const struct boot_info *inf
 const char *lab_fill(struct lab *lab, gfn_t gfn, enum pg_level level);
 /* [gfn, end) in pieces of this level. */
 const char *lab_fill_all(struct lab *lab, gfn_t gfn, gfn_t end, enum pg_level level);
+
+/* Overwrites the word of a frame: right or wrong. */
+void lab_write(gfn_t gfn, hpa_t frame, bool wrong);
 
 /* Sends one page through the pager, as a source's answer. */
 void lab_place(struct lab *lab, gfn_t gfn);
