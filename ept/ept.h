@@ -133,7 +133,7 @@ struct ept_gather {
 struct ept_cpu {
 	struct ept *ept;
 	unsigned int cpu;
-	struct ept_stats stats; /* written by this CPU, read by all */
+	struct ept_counters stats; /* written by this CPU, read by all */
 } __attribute__((aligned(CACHE_LINE)));
 
 /* What a walk needs of format and pool, side by side. */

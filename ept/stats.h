@@ -34,8 +34,16 @@
 	X(syncs, "flushes asked for")                                                              \
 	X(tables_freed, "table pages freed after a flush")
 
-struct ept_stats {
+/* Of one CPU. */
+struct ept_counters {
 #define X(name, what) _Atomic int64_t name;
+	EPT_STATS(X)
+#undef X
+};
+
+/* Sums over all CPUs, at one moment. */
+struct ept_stats {
+#define X(name, what) int64_t name;
 	EPT_STATS(X)
 #undef X
 };
@@ -48,12 +56,12 @@ static inline void ept_stat_add(_Atomic int64_t *counter, int64_t n)
 	atomic_store_explicit(counter, v + n, memory_order_relaxed);
 }
 
-_Static_assert(offsetof(struct ept_stats, pages_1g) ==
-		       offsetof(struct ept_stats, pages_4k) + 2 * sizeof(int64_t),
+_Static_assert(offsetof(struct ept_counters, pages_1g) ==
+		       offsetof(struct ept_counters, pages_4k) + 2 * sizeof(int64_t),
 	       "the counters of leaves stand in the order of the levels");
 
 /* The counter of present leaves of a level; the toy geometries of tests use the same three. */
-static inline _Atomic int64_t *ept_stat_pages(struct ept_stats *s, enum pg_level level)
+static inline _Atomic int64_t *ept_stat_pages(struct ept_counters *s, enum pg_level level)
 {
 	return (_Atomic int64_t *)s + (level - PG_LEVEL_4K);
 }

@@ -40,10 +40,9 @@ void ept_stats_sum(const struct ept *ept, struct ept_stats *sum)
 {
 	*sum = (struct ept_stats){ 0 };
 	for (unsigned int i = 0; i < MAX_CPUS; i++) {
-		const struct ept_stats *s = &ept->cpu[i].stats;
+		const struct ept_counters *s = &ept->cpu[i].stats;
 
-#define X(name, what)                                                                              \
-	ept_stat_add(&sum->name, atomic_load_explicit(&s->name, memory_order_relaxed));
+#define X(name, what) sum->name += atomic_load_explicit(&s->name, memory_order_relaxed);
 		EPT_STATS(X)
 #undef X
 	}

@@ -130,7 +130,7 @@ static int place_piece(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_lev
 {
 	bool has_data = reply->data || reply->in_place;
 	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
-	struct pager_stats *stats = &p->stats[cpu];
+	struct pager_counters *stats = &p->stats[cpu];
 	uint64_t begin = clock_now(), end;
 	struct ept_claim claim;
 	int err = ept_fill(me, gfn, level, &claim);
@@ -233,7 +233,7 @@ static enum pager_answer fault_refused(struct pager *p, struct vcpu *vcpu, gfn_t
 static inline enum pager_answer fault_over(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
 					   uint64_t begin)
 {
-	struct pager_stats *stats = &p->stats[vcpu->cpu];
+	struct pager_counters *stats = &p->stats[vcpu->cpu];
 	uint64_t end = clock_now();
 
 	count(&stats->at_hand, 1);
@@ -315,14 +315,15 @@ void pager_sum(const struct pager *p, struct pager_stats *sum)
 {
 	*sum = (struct pager_stats){ 0 };
 	for (unsigned int i = 0; i < MAX_CPUS; i++) {
-#define X(name, what)                                                                              \
-	count(&sum->name, atomic_load_explicit(&p->stats[i].name, memory_order_relaxed));
+		const struct pager_counters *s = &p->stats[i];
+
+#define X(name, what) sum->name += atomic_load_explicit(&s->name, memory_order_relaxed);
 		PAGER_STATS(X)
 #undef X
 	}
 	/* That path counts once for all three. */
-	count(&sum->data_frames, sum->at_hand);
-	count(&sum->demand, sum->at_hand);
+	sum->data_frames += sum->at_hand;
+	sum->demand += sum->at_hand;
 }
 
 uint64_t pager_placed(const struct pager *p)
@@ -330,7 +331,7 @@ uint64_t pager_placed(const struct pager *p)
 	uint64_t n = 0;
 
 	for (unsigned int i = 0; i < ncpus; i++) {
-		const struct pager_stats *s = &p->stats[i];
+		const struct pager_counters *s = &p->stats[i];
 
 		n += atomic_load_explicit(&s->data_frames, memory_order_relaxed) +
 		     atomic_load_explicit(&s->zero_frames, memory_order_relaxed) +

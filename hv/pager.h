@@ -27,11 +27,18 @@
 	X(collapsed, "tables that collapsed")                                                      \
 	X(starved, "placements put off for want of a table page")
 
-struct pager_stats {
+struct pager_counters {
 #define X(name, what) _Atomic uint64_t name;
 	PAGER_STATS(X)
 #undef X
 } __attribute__((aligned(CACHE_LINE)));
+
+/* Sums over all CPUs. */
+struct pager_stats {
+#define X(name, what) uint64_t name;
+	PAGER_STATS(X)
+#undef X
+};
 
 /* Ranges that are complete: one writer, and the CPU that keeps house reads. */
 struct pager_queue {
@@ -48,7 +55,7 @@ struct pager {
 	enum config_policy policy;
 	uint64_t frames; /* of the VM's memory */
 	gfn_t last_fault;
-	struct pager_stats stats[MAX_CPUS];
+	struct pager_counters stats[MAX_CPUS];
 	struct pager_queue queue[MAX_CPUS];
 };
 

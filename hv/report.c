@@ -14,7 +14,7 @@ struct granularity granularity_of(const struct ept *ept)
 	struct granularity g = { 0 };
 
 	for (unsigned int i = 0; i < ncpus; i++) {
-		const struct ept_stats *s = &ept->cpu[i].stats;
+		const struct ept_counters *s = &ept->cpu[i].stats;
 
 		g.pages_4k += atomic_load_explicit(&s->pages_4k, memory_order_relaxed);
 		g.pages_2m += atomic_load_explicit(&s->pages_2m, memory_order_relaxed);

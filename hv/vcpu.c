@@ -107,6 +107,12 @@ static bool raise(struct vcpu *vcpu, unsigned int vector, int64_t error)
 	return true;
 }
 
+/* Looked at where there is time to: some CPUs have no timer that ends a slice. */
+static bool slice_over(const struct vcpu *vcpu)
+{
+	return vcpu->slice_end && clock_now() >= vcpu->slice_end;
+}
+
 /* The instruction is made again once the page is there, as any other that faults. */
 static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
@@ -115,7 +121,7 @@ static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	if (!hypercall(vcpu, &fault.gpa))
 		return stage2_fault(vcpu, &fault);
 	vendor->skip(vcpu, exit);
-	return !is_over(vcpu);
+	return !is_over(vcpu) && !slice_over(vcpu);
 }
 
 static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
@@ -194,6 +200,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 	const unsigned int cpu = vcpu->cpu;
 	uint64_t deadline = cycles ? clock_now() + cycles : 0;
 
+	vcpu->slice_end = deadline;
 	vcpu_switch_to(vcpu);
 	note_first_entry(vcpu->vm);
 	do {

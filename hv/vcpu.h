@@ -113,6 +113,7 @@ struct vcpu {
 
 	gfn_t wait_gfn;
 	uint64_t wait_since; /* TSC */
+	uint64_t slice_end;  /* TSC; 0: it has no slice */
 
 	/* What it told us through hypercalls. */
 	_Atomic bool ready;

@@ -228,7 +228,7 @@ struct before {
 
 static struct before remember(struct world *w)
 {
-	const struct ept_stats *s = &w->ept.cpu[0].stats;
+	const struct ept_counters *s = &w->ept.cpu[0].stats;
 
 	return (struct before){ w->gather.owed, w->flushes, s->splits_present + s->collapses,
 				s->poisoned };
