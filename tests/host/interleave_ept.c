@@ -395,21 +395,21 @@ SCENE(collapse_and_split_keep_all_pages, 2, 2, present_small, all_is_here, ALL, 
 SCENE(collapses_at_two_levels_become_one_leaf, 2, 2, present_small, all_is_here, ALL, collapse_1g,
       collapse_2m)
 SCENE(two_splits_make_one_table, 2, 2, present, all_is_here, ALL, split_0, split_0)
-SCENE(lookups_see_all_pages_during_a_collapse, 2, 2, present_small, all_is_one_leaf, ALL,
+SCENE(lookups_see_all_pages_during_a_collapse, 2, 3, present_small, all_is_one_leaf, ALL,
       collapse_1g, look_at_all)
-SCENE(lookups_see_all_pages_during_a_split, 2, 2, present, all_is_here, ALL, split_0, look_at_all)
+SCENE(lookups_see_all_pages_during_a_split, 2, 3, present, all_is_here, ALL, split_0, look_at_all)
 SCENE(a_write_during_a_split_is_not_lost, 2, 3, present, all_is_here, ALL, split_0, write_1)
 SCENE(a_write_during_a_collapse_is_not_lost, 2, 3, present_small, all_is_one_leaf, ALL, collapse_1g,
       write_1)
 SCENE(a_late_write_during_a_collapse_is_not_lost, 2, 3, present_small, all_is_one_leaf, ALL,
       collapse_1g, write_1_late)
-SCENE(a_late_write_during_collapse_and_split_is_not_lost, 3, 1, present_small, all_is_here, ALL,
+SCENE(a_late_write_during_collapse_and_split_is_not_lost, 3, 2, present_small, all_is_here, ALL,
       collapse_2m, write_1_late, split_0)
 SCENE(poison_stays_whatever_collapses, 2, 2, present_small, page_1_is_lost_alone, ALL & ~2u,
       collapse_1g, poison_1)
 SCENE(poison_stays_whatever_splits, 2, 2, present, page_1_is_lost_alone, ALL & ~2u, split_0,
       poison_1)
-SCENE(poison_and_an_arrival_agree, 2, 2, absent, page_1_is_lost_or_was_busy, 0, arrive_2m, poison_1)
+SCENE(poison_and_an_arrival_agree, 2, 3, absent, page_1_is_lost_or_was_busy, 0, arrive_2m, poison_1)
 SCENE(poison_and_an_arrival_of_its_page_agree, 2, 2, absent, page_1_is_lost_or_was_busy, 0,
       arrive_1, poison_1)
 SCENE(what_is_unmapped_stays_so_whatever_collapses, 2, 2, present_small,
@@ -418,11 +418,11 @@ SCENE(what_is_unmapped_stays_so_whatever_splits, 2, 2, present, pages_1_and_2_ar
       ALL & ~6u, split_0, unmap_1_2)
 SCENE(what_is_unmapped_does_not_arrive, 2, 2, absent, pages_1_and_2_are_gone_the_others_absent, 0,
       arrive_1, unmap_1_2)
-SCENE(unmapping_waits_for_who_fills, 2, 2, absent, all_is_gone, 0, claim_and_give_up, unmap_all)
+SCENE(unmapping_waits_for_who_fills, 2, 3, absent, all_is_gone, 0, claim_and_give_up, unmap_all)
 SCENE(unmapping_all_takes_arrivals_along, 2, 2, half, all_is_gone, 0, arrive_2, unmap_all)
-SCENE(unmapping_all_takes_collapses_along, 2, 1, present_small, all_is_gone, 0, collapse_1g,
+SCENE(unmapping_all_takes_collapses_along, 2, 2, present_small, all_is_gone, 0, collapse_1g,
       unmap_all)
-SCENE(two_maps_share_their_tables, 2, 2, nothing, both_are_mapped, 0, map_0, map_1)
+SCENE(two_maps_share_their_tables, 2, 3, nothing, both_are_mapped, 0, map_0, map_1)
 SCENE(a_full_gather_flushes_while_others_free, 3, 1, present_small_gather_full, all_is_here, ALL,
       collapse_2m, collapse_1g, split_0)
 

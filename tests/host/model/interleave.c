@@ -10,7 +10,8 @@
 
 #define STACK       (256 * KIB)
 #define TABLES      160   /* table pages of each CPU */
-#define PATIENCE    1000  /* accesses after which others get a turn: it may wait for them */
+#define PATIENCE    400   /* accesses after which others get a turn: it may wait for them */
+#define SPINS       16    /* accesses to one address in a row, likewise */
 #define TOO_LONG    50000 /* accesses of a run that goes nowhere */
 #define PREEMPTIONS 3
 
@@ -28,7 +29,10 @@ static struct {
 	const struct scene *scene;
 	struct crowd crowd;
 	struct plan plan;
-	bool running; /* CPUs are at work: accesses are watched */
+	bool running;       /* CPUs are at work: accesses are watched */
+	const void *last;   /* access was to this address */
+	unsigned int spins; /* and so many before it in a row */
+	bool changed;       /* the access before this one wrote something */
 	unsigned int current;
 	unsigned int point; /* accesses so far */
 	unsigned int turn;  /* of them, since the last switch */
@@ -48,7 +52,7 @@ static void switch_to(unsigned int cpu)
 	if (cpu == from)
 		return;
 	run.current = cpu;
-	run.turn = 0;
+	run.turn = run.spins = 0;
 	swapcontext(&run.context[from], &run.context[cpu]);
 }
 
@@ -71,6 +75,7 @@ static void relax(void)
 
 static void watch_pages(struct crowd_cpu *cpu)
 {
+	run.running = false; /* looking is no access of theirs */
 	for (gfn_t gfn = 0; gfn < INTERLEAVE_PAGES; gfn++) {
 		struct ept_state leaf;
 
@@ -80,6 +85,7 @@ static void watch_pages(struct crowd_cpu *cpu)
 		    leaf.frame.v != CROWD_BACKING + (gfn << PAGE_SHIFT))
 			crowd_fail(cpu, "page %lu was not mapped for a moment", (long)gfn);
 	}
+	run.running = true;
 }
 
 /* The table page that an address lies in, or whose descriptor it lies in; or none. */
@@ -107,33 +113,38 @@ static void note_others(void)
 	run.trace[run.point] = others;
 }
 
-void interleave_access(const void *at, size_t bytes, bool may_switch)
+/* A place where another CPU may run. */
+static void take_turns(struct crowd_cpu *cpu)
+{
+	run.turn++;
+	if (++run.point == TOO_LONG) {
+		printf("# %s: CPU %u does not get on\n", run.scene->name, cpu->id);
+		exit(1);
+	}
+	note_others();
+	if (run.next < run.plan.n && run.point == run.plan.preempt[run.next].at)
+		switch_to(run.plan.preempt[run.next++].cpu);
+	else if (run.turn > PATIENCE || run.spins > SPINS)
+		relax();
+}
+
+void interleave_access(const void *at, enum interleave_kind kind)
 {
 	struct crowd_cpu *cpu = &run.crowd.cpu[run.current];
 	unsigned int table;
 
-	(void)bytes;
 	if (!run.running)
 		return;
 	table = table_of(at);
 	if (table == UINT32_MAX)
 		return;
-	if (may_switch) {
-		run.running = false; /* looking is no access of theirs */
-		watch_pages(cpu);
-		run.running = true;
-		run.point++;
-		run.turn++;
-		if (run.point == TOO_LONG) {
-			crowd_fail(cpu, "nobody gets on");
-			printf("# %s: nobody gets on\n", run.scene->name);
-			exit(1);
-		}
-		note_others();
-		if (run.next < run.plan.n && run.point == run.plan.preempt[run.next].at)
-			switch_to(run.plan.preempt[run.next++].cpu);
-		else if (run.turn > PATIENCE)
-			relax();
+	if (kind != INTERLEAVE_PLAIN) {
+		run.spins = at == run.last ? run.spins + 1 : 0;
+		run.last = at;
+		if (run.changed)
+			watch_pages(cpu);
+		take_turns(cpu);
+		run.changed = kind == INTERLEAVE_CHANGE;
 	}
 	if (run.crowd.pool.frames[table].state != FRAME_USED)
 		crowd_fail(cpu, "touched a table page that was freed");
@@ -196,6 +207,7 @@ static unsigned int one_run(const struct plan *plan)
 	run.scene->setup(&c->cpu[0]);
 	run.plan = *plan;
 	run.point = run.turn = run.next = 0;
+	run.changed = false;
 	for (unsigned int i = 0; i < run.scene->ncpus; i++)
 		start_cpu(i);
 	run.current = plan->first;

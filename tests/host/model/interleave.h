@@ -32,6 +32,13 @@ bool interleave(const struct scene *scene);
 
 /* --- for interleave_hooks.c --- */
 
-void interleave_access(const void *at, size_t bytes, bool may_switch);
+enum interleave_kind {
+	INTERLEAVE_PLAIN,
+	INTERLEAVE_LOAD,
+	INTERLEAVE_CHANGE
+};
+
+/* Is called before each access. */
+void interleave_access(const void *at, enum interleave_kind kind);
 
 #endif

@@ -28,11 +28,11 @@ HOOK(void, __tsan_func_exit, void)
 #define PLAIN(bytes)                                                                               \
 	HOOK(void, __tsan_read##bytes, void *at)                                                   \
 	{                                                                                          \
-		interleave_access(at, bytes, false);                                               \
+		interleave_access(at, INTERLEAVE_PLAIN);                                           \
 	}                                                                                          \
 	HOOK(void, __tsan_write##bytes, void *at)                                                  \
 	{                                                                                          \
-		interleave_access(at, bytes, false);                                               \
+		interleave_access(at, INTERLEAVE_PLAIN);                                           \
 	}
 
 PLAIN(1)
@@ -43,12 +43,14 @@ PLAIN(16)
 
 HOOK(void, __tsan_read_range, void *at, unsigned long bytes)
 {
-	interleave_access(at, bytes, false);
+	(void)bytes;
+	interleave_access(at, INTERLEAVE_PLAIN);
 }
 
 HOOK(void, __tsan_write_range, void *at, unsigned long bytes)
 {
-	interleave_access(at, bytes, false);
+	(void)bytes;
+	interleave_access(at, INTERLEAVE_PLAIN);
 }
 
 #define ATOMIC(bits)                                                                               \
@@ -56,14 +58,14 @@ HOOK(void, __tsan_write_range, void *at, unsigned long bytes)
 	     int order)                                                                            \
 	{                                                                                          \
 		(void)order;                                                                       \
-		interleave_access((const void *)at, bits / 8, true);                               \
+		interleave_access((const void *)at, INTERLEAVE_LOAD);                              \
 		return *at;                                                                        \
 	}                                                                                          \
 	HOOK(void, __tsan_atomic##bits##_store, volatile uint##bits##_t *at, uint##bits##_t v,     \
 	     int order)                                                                            \
 	{                                                                                          \
 		(void)order;                                                                       \
-		interleave_access((const void *)at, bits / 8, true);                               \
+		interleave_access((const void *)at, INTERLEAVE_CHANGE);                            \
 		*at = v;                                                                           \
 	}                                                                                          \
 	HOOK(uint##bits##_t, __tsan_atomic##bits##_exchange, volatile uint##bits##_t *at,          \
@@ -72,7 +74,7 @@ HOOK(void, __tsan_write_range, void *at, unsigned long bytes)
 		uint##bits##_t old;                                                                \
                                                                                                    \
 		(void)order;                                                                       \
-		interleave_access((const void *)at, bits / 8, true);                               \
+		interleave_access((const void *)at, INTERLEAVE_CHANGE);                            \
 		old = *at;                                                                         \
 		*at = v;                                                                           \
 		return old;                                                                        \
@@ -83,7 +85,7 @@ HOOK(void, __tsan_write_range, void *at, unsigned long bytes)
 		uint##bits##_t old;                                                                \
                                                                                                    \
 		(void)order;                                                                       \
-		interleave_access((const void *)at, bits / 8, true);                               \
+		interleave_access((const void *)at, INTERLEAVE_CHANGE);                            \
 		old = *at;                                                                         \
 		*at = (uint##bits##_t)(old + v);                                                   \
 		return old;                                                                        \
@@ -96,7 +98,7 @@ HOOK(void, __tsan_write_range, void *at, unsigned long bytes)
                                                                                                    \
 		(void)order;                                                                       \
 		(void)failed;                                                                      \
-		interleave_access((const void *)at, bits / 8, true);                               \
+		interleave_access((const void *)at, INTERLEAVE_CHANGE);                            \
 		old = *at;                                                                         \
 		if (old == expected)                                                               \
 			*at = v;                                                                   \
