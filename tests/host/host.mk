@@ -10,7 +10,7 @@
 BUILD ?= build
 CC ?= gcc
 HOST_BUILD := $(BUILD)/host
-HOST_TIMEOUT ?= 300
+HOST_TIMEOUT ?= 900
 
 HOST_TESTS := $(sort $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c)))
 HOST_PURE := mm/frame.c mm/table_cache.c $(sort $(wildcard ept/*.c boot/config*.c))
