@@ -13,7 +13,7 @@ enum {
 	POKE_OFTEN = 8, /* many times over, without leaving the guest */
 };
 
-#define OFTEN 500
+#define OFTEN 100000
 
 #define GIB_MASK UINT64_C(0x3fffffff)
 

@@ -86,9 +86,9 @@ static const char *table_allocation_fails_everywhere(struct lab *lab)
 	TRY(fails_at(lab, 1));
 	/* vCPUs fault meanwhile: they wait, and go on. */
 	lab->at_hand = true;
-	TRY(lab_start(lab, "poke", POKE_SHARE, WORK, 64 * MIB, 2 * MIB + PAGE_SIZE));
+	TRY(lab_warm_up(lab));
 	fail_tables(lab, UINT64_MAX, 2);
-	TRY(lab_finish(lab));
+	TRY(lab_poke(lab, POKE_SHARE, WORK, 64 * MIB, 2 * MIB + PAGE_SIZE));
 	pager_sum(&lab->vm->pager, &stats);
 	MUST(stats.starved, "no arrival met the failure");
 	return NULL;

@@ -193,8 +193,9 @@ static const char *same_page_by_all_vcpus(struct lab *lab)
 {
 	struct ept_stats before, after;
 
-	TRY(lab_start(lab, "poke", POKE_ALL, WORK, SAME_PAGES * PAGE_SIZE, PAGE_SIZE));
+	TRY(lab_warm_up(lab));
 	before = lab_stats(lab);
+	TRY(lab_start(lab, "poke", POKE_ALL, WORK, SAME_PAGES * PAGE_SIZE, PAGE_SIZE));
 	for (gfn_t gfn = RANGE; gfn < RANGE + SAME_PAGES; gfn++) {
 		while (!all_wait_for(lab, gfn))
 			MUST(lab_turn(lab), "the vCPUs do not all wait for the page");
@@ -216,9 +217,9 @@ static const char *one_table_for_one_range(struct lab *lab)
 	unsigned int n = lab->vm->nvcpus;
 	struct ept_stats before, after;
 
-	TRY(lab_start(lab, "poke", POKE_SHARE, WORK, 16 * n * PAGE_SIZE, PAGE_SIZE));
+	TRY(lab_warm_up(lab));
 	before = lab_stats(lab);
-	TRY(lab_finish(lab));
+	TRY(lab_poke(lab, POKE_SHARE, WORK, 16 * n * PAGE_SIZE, PAGE_SIZE));
 	after = lab_stats(lab);
 	MUST(after.requests == before.requests + 16 * n, "not each page was asked for once");
 	MUST(after.splits_absent == before.splits_absent + 1, "the range was split more than once");

@@ -256,6 +256,13 @@ const char *lab_poke(struct lab *lab, uint64_t seed, uint64_t start, uint64_t wo
 	return lab_finish(lab);
 }
 
+const char *lab_warm_up(struct lab *lab)
+{
+	TRY(lab_fill_all(lab, 1024, 1024 + lab->vm->nvcpus, PG_LEVEL_4K));
+	return lab_poke(lab, POKE_SHARE, 1024 << PAGE_SHIFT,
+			(uint64_t)lab->vm->nvcpus << PAGE_SHIFT, PAGE_SIZE);
+}
+
 uint64_t lab_faults(const struct lab *lab)
 {
 	uint64_t n = 0;

@@ -81,6 +81,9 @@ const char *lab_finish(struct lab *lab);
 const char *lab_poke(struct lab *lab, uint64_t seed, uint64_t start, uint64_t work,
 		     uint64_t stride);
 
+/* Loads poke and lets it end, so that the image is in place when something is to be counted. */
+const char *lab_warm_up(struct lab *lab);
+
 /* Faults of all vCPUs since the VM was made. */
 uint64_t lab_faults(const struct lab *lab);
 
