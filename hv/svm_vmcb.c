@@ -205,7 +205,7 @@ void svm_save(struct vcpu *vcpu)
 	s->rflags = b->rflags;
 	s->rip = b->rip;
 	s->gpr[RSP] = b->rsp;
-	s->gpr[RAX] = b->rax;
+	/* gpr[RAX] is newer than the VMCB's: a call may have answered since the exit. */
 	s->star = b->star;
 	s->lstar = b->lstar;
 	s->cstar = b->cstar;
