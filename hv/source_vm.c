@@ -19,11 +19,16 @@ static bool all_zero(const uint64_t *page)
 	return true;
 }
 
-/* Frames from gfn on that were never touched, not beyond the end of this GiB. */
+/*
+ * Frames from gfn on that were never touched, within the smallest page that could take them: the
+ * GiB where one begins at gfn, its 2 MiB elsewhere. A longer run would be no larger a piece, only
+ * looked through again for every request into it.
+ */
 static uint64_t untouched(const struct source_vm *s, gfn_t gfn, const struct ept_state *first)
 {
-	gfn_t end = MIN(ALIGN_DOWN(gfn, level_frames(PG_LEVEL_1G)) + level_frames(PG_LEVEL_1G),
-			s->frames);
+	uint64_t within = level_frames(IS_ALIGNED(gfn, level_frames(PG_LEVEL_1G)) ? PG_LEVEL_1G
+										  : PG_LEVEL_2M);
+	gfn_t end = MIN(ALIGN_DOWN(gfn, within) + within, s->frames);
 	gfn_t at = ALIGN_DOWN(gfn, level_frames(first->level)) + level_frames(first->level);
 
 	while (at < end) {
