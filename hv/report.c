@@ -162,9 +162,10 @@ static void print_table(const struct migration *m, const struct faults *f)
 		   "most %llu\n",
 		   (long long)(s->splits_absent + s->splits_present), (long long)s->collapses,
 		   vendor->flush_name, (ull)m->flushes, (long long)s->syncs, (ull)m->tables_peak);
-	con_printf("cleave:   cycles: %llu per arrival (contents included, of any size), %llu per collapse\n",
-		   (ull)per(m->pager.place_cycles, (uint64_t)s->arrivals),
-		   (ull)per(m->pager.collapse_cycles, (uint64_t)s->collapses));
+	con_printf(
+		"cleave:   cycles: %llu per arrival (contents included, of any size), %llu per collapse\n",
+		(ull)per(m->pager.place_cycles, (uint64_t)s->arrivals),
+		(ull)per(m->pager.collapse_cycles, (uint64_t)s->collapses));
 	print_vcpus(m);
 	print_latency(f);
 	con_printf(
