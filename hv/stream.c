@@ -186,6 +186,12 @@ static void pass_over(struct stream *s, gfn_t gfn, uint64_t n)
 		s->down = gfn;
 }
 
+static void begin_zeros(struct stream *s, const struct page_reply *reply)
+{
+	s->zeros = *reply;
+	s->zeros_came = false;
+}
+
 /* A source that has everything at hand is not asked: it is read. Returns how many pages. */
 static uint64_t take_now(struct stream *s, unsigned int cpu, gfn_t gfn)
 {
@@ -196,7 +202,7 @@ static uint64_t take_now(struct stream *s, unsigned int cpu, gfn_t gfn)
 	if (reply.data)
 		pager_place(s->pager, cpu, &reply);
 	else
-		s->zeros = reply;
+		begin_zeros(s, &reply);
 	return 1;
 }
 
@@ -235,8 +241,12 @@ static void completed(struct stream *s, gfn_t gfn)
 		}
 }
 
-/* A run of zeros can be long: a piece at a time, so that urgent pages get their turn. What is here
- * already is no piece: a run that was asked for from above lies upon what came before it. */
+/*
+ * A run of zeros can be long: a piece at a time, so that urgent pages get their turn. What is here
+ * already is no piece: a run that was asked for from above lies upon what came before it. Once it
+ * has brought something, a long stretch of what is here ends it; what it had beyond is asked for
+ * again.
+ */
 static void place_zeros(struct stream *s, unsigned int cpu)
 {
 	gfn_t end = s->zeros.gfn + s->zeros.frames, gfn = s->zeros.gfn;
@@ -245,13 +255,15 @@ static void place_zeros(struct stream *s, unsigned int cpu)
 		struct ept_state there = ept_lookup(&s->pager->vm->ept, gfn);
 
 		if (there.kind == EPT_ABSENT) {
-			gfn = pager_place_zeros(s->pager, cpu, gfn, end);
-			break;
+			s->zeros.gfn = pager_place_zeros(s->pager, cpu, gfn, end);
+			s->zeros.frames = end - MIN(s->zeros.gfn, end);
+			s->zeros_came = true;
+			return;
 		}
 		gfn = ALIGN_DOWN(gfn, level_frames(there.level)) + level_frames(there.level);
 	}
 	s->zeros.gfn = gfn;
-	s->zeros.frames = gfn < end ? end - gfn : 0;
+	s->zeros.frames = s->zeros_came ? 0 : end - MIN(gfn, end);
 }
 
 /* One page, or one piece of a run. */
@@ -266,7 +278,7 @@ static bool take(struct stream *s, unsigned int cpu)
 		if (reply.frames == 1)
 			pager_place(s->pager, cpu, &reply);
 		else
-			s->zeros = reply;
+			begin_zeros(s, &reply);
 		return true;
 	}
 	if (placing)

@@ -25,6 +25,7 @@ struct stream {
 	uint64_t period;         /* and its length */
 	bool sweeping;           /* the order is through: collect what is left */
 	struct page_reply zeros; /* a run that is being placed, piece by piece */
+	bool zeros_came;         /* and something of it was not here yet */
 	unsigned int under_way;  /* requests that are not answered: */
 	struct {
 		gfn_t gfn;
