@@ -43,7 +43,7 @@ gdb: setup
 # Both compilers build everything; the tests run what gcc built.
 test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image
-	@tests/run \
+	@tests/run --timeout 3600 \
 		layers="tools/check-layers" \
 		check="tools/check" \
 		tools="tests/tools_test.py" \
@@ -57,7 +57,7 @@ test: setup-test
 
 test-long: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image
-	@tests/run \
+	@tests/run --timeout 3600 \
 		mutations="$(MAKE) --no-print-directory -s mutation-test" \
 		machine-long="$(MAKE) --no-print-directory -s -j2 machine-test-long"
 
