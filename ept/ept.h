@@ -69,7 +69,7 @@
 #include "ept/stats.h"
 #include "mm/frame.h"
 
-#define EPT_GATHER_MAX 128 /* tables that wait for one flush; 4 flushes collapse a full GiB */
+#define EPT_GATHER_MAX 128 /* tables that wait for one flush; 5 flushes collapse a full GiB */
 
 /* Why a table is small: it must be remembered, and collapse must undo the reason. */
 enum ept_why {
@@ -220,7 +220,8 @@ struct ept_claim {
  * ept_request() - note that somebody waits for the 4 KiB page at gfn; splits down to it.
  * Return: 0: the caller is the first, and asks the source;
  * -EALREADY: asked for before; -EBUSY: it is being filled; -EEXIST: it is here, retry the access;
- * -EHWPOISON: it is lost; -ENOENT: nothing is mapped; -ENOMEM: nothing was changed.
+ * -EHWPOISON: it is lost; -ENOENT: nothing is mapped; -ENOMEM: no page means anything
+ * else, but an entry on the way may be split already.
  */
 int must_check ept_request(struct ept_cpu *me, gfn_t gfn);
 
@@ -231,7 +232,7 @@ int must_check ept_request(struct ept_cpu *me, gfn_t gfn);
  * @gfn: aligned to the level
  * Return: 0 and *claim; -EEXIST: here already (a duplicate); -EBUSY: somebody else fills it;
  * -E2BIG: part of it is here or smaller pieces are under way: use a lower level;
- * -EHWPOISON, -ENOENT, -EINVAL (level, alignment); -ENOMEM: nothing was changed.
+ * -EHWPOISON, -ENOENT, -EINVAL (level, alignment); -ENOMEM: as ept_request().
  */
 int must_check ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
 			struct ept_claim *claim);
