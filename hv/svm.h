@@ -13,10 +13,8 @@
 #define VM_CR_SVMDIS    (1u << 4)
 
 /* CPUID 0x8000000a EDX */
-#define SVM_NPT           (1u << 0)
-#define SVM_NRIP          (1u << 3)
-#define SVM_FLUSH_BY_ASID (1u << 6)
-#define SVM_DECODE_ASSIST (1u << 7)
+#define SVM_NPT  (1u << 0)
+#define SVM_NRIP (1u << 3)
 
 /* Intercepts: word 3 (offset 0x0c), word 4 (0x10) */
 #define I3_INTR     (1u << 0)
@@ -154,7 +152,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 /* What this CPU has; identical on all CPUs. */
 struct svm_features {
 	uint32_t asids;
-	bool nrip, decode_assist, flush_by_asid, gib_pages;
+	bool nrip, gib_pages;
 };
 
 extern struct svm_features svm;
