@@ -21,27 +21,34 @@ static __attribute__((noinline)) int not_absent(struct ept_cpu *me, gfn_t gfn, s
 		return -EHWPOISON;
 	case EPT_NONE:
 		return -ENOENT;
-	default:
-		cpu_relax();
-		return 0;
+	default: /* frozen: its owner needs us to stand outside */
+		return -EBUSY;
 	}
 }
 
+/* Absent, nothing special about it. */
 static inline bool is_absent(const struct ept_walk *w, uint64_t e)
 {
 	return (e & w->absent_mask) == (uint64_t)EPT_ABSENT << ENTRY_KIND_SHIFT;
 }
 
-/* The absent entry of this level; larger ones are split. 0: *s is that slot, as it was found. */
-static inline int find_absent(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
-			      struct ept_slot *s)
+/* The absent entry of this level; larger ones are split. 0: *s is that slot, as it was found.
+ * `special`: ENTRY_ZERO, ENTRY_COW: such entries will do, too. */
+static int find_absent(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uint64_t special,
+		       struct ept_slot *s)
 {
 	for (;;) {
 		int err;
 
 		*s = slot_find(me->ept, gfn, level);
-		if (s->level == level && is_absent(&me->ept->walk, s->entry))
-			return 0;
+		if (entry_kind(me->ept->fmt, s->entry, s->level) == EPT_ABSENT) {
+			if (s->entry & ENTRY_ZERO & ~special)
+				return -ENODATA;
+			if (s->entry & ENTRY_COW & ~special)
+				return -EXDEV;
+			if (s->level == level)
+				return 0;
+		}
 		err = not_absent(me, gfn, *s);
 		if (err)
 			return err;
@@ -55,7 +62,7 @@ int ept_request(struct ept_cpu *me, gfn_t gfn)
 	if (!gfn_range_ok(me->ept, gfn, 1))
 		return -ENOENT;
 	do {
-		int err = find_absent(me, gfn, PG_LEVEL_4K, &s);
+		int err = find_absent(me, gfn, PG_LEVEL_4K, ENTRY_COW, &s);
 
 		if (err)
 			return err;
@@ -85,14 +92,14 @@ static inline bool try_claim(struct ept_slot s, gfn_t gfn, struct ept_claim *cla
 	return true;
 }
 
-/* Somebody was faster, or there is something to split. */
+/* Somebody was faster, or there is something to split, or something special. */
 static __attribute__((noinline)) int fill_slowly(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
-						 struct ept_claim *claim)
+						 uint64_t special, struct ept_claim *claim)
 {
 	struct ept_slot s;
 
 	do {
-		int err = find_absent(me, gfn, level, &s);
+		int err = find_absent(me, gfn, level, special, &s);
 
 		if (err) {
 			if (err == -EEXIST || err == -EBUSY)
@@ -103,33 +110,74 @@ static __attribute__((noinline)) int fill_slowly(struct ept_cpu *me, gfn_t gfn, 
 	return 0;
 }
 
-int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_claim *claim)
+static inline int fill_refused(const struct ept *ept, gfn_t gfn, enum pg_level level)
 {
-	const struct ept *ept = me->ept;
-	struct ept_slot s;
-
 	if (!(ept->walk.leaf_levels >> level & 1) || gfn & ept->walk.inside[level])
 		return -EINVAL;
 	/* Aligned, so if it begins in the address space it ends there. */
-	if (gfn >= ept->walk.space)
-		return -ENOENT;
+	return gfn >= ept->walk.space ? -ENOENT : 0;
+}
+
+int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_claim *claim)
+{
+	const struct ept *ept = me->ept;
+	int err = fill_refused(ept, gfn, level);
+	struct ept_slot s;
+
+	if (err)
+		return err;
 	s = slot_find(ept, gfn, level);
 	if (__builtin_expect(s.level == level && is_absent(&ept->walk, s.entry) &&
 				     try_claim(s, gfn, claim),
 			     1))
 		return 0;
-	return fill_slowly(me, gfn, level, claim);
+	return fill_slowly(me, gfn, level, 0, claim);
 }
 
-/* As entry_encode() would; a page that is to be tracked is rare. */
+int ept_fill_zero(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_claim *claim)
+{
+	int err = fill_refused(me->ept, gfn, level);
+
+	return err ? err : fill_slowly(me, gfn, level, ENTRY_ZERO, claim);
+}
+
+int ept_fill_into(struct ept_cpu *me, gfn_t gfn, hpa_t frame, struct ept_claim *claim)
+{
+	int err = fill_refused(me->ept, gfn, PG_LEVEL_4K);
+
+	if (!err && !IS_ALIGNED(frame.v, PAGE_SIZE))
+		err = -EINVAL;
+	if (!err)
+		err = fill_slowly(me, gfn, PG_LEVEL_4K, ENTRY_ZERO | ENTRY_COW, claim);
+	if (err)
+		return err;
+	if (!(claim->entry & ENTRY_COW)) {
+		ept_give_up(me, claim);
+		return -EINVAL;
+	}
+	claim->frame = frame;
+	return 0;
+}
+
+/* Not just what its rights say: tracked, or in a frame that was brought. What was discarded has
+ * changed since it was last looked at. */
+static __attribute__((noinline)) uint64_t special_leaf(const struct ept *ept,
+						       const struct ept_claim *claim)
+{
+	struct ept_state s = entry_decode(ept->fmt, claim->entry, claim->level);
+
+	s.frame = claim->frame;
+	s.cow = false;
+	s.dirty = s.tracked && s.zero;
+	return leaf_encode(ept, s);
+}
+
+/* As leaf_encode() would. */
 static inline uint64_t leaf_of(const struct ept *ept, const struct ept_claim *claim)
 {
-	unsigned int rights = entry_rights(claim->entry);
-	uint64_t tracked = claim->entry & ENTRY_TRACKED;
-
-	if (__builtin_expect(tracked != 0, 0))
-		rights &= ~(unsigned int)EPT_W;
-	return ept->leaf[claim->level][rights] | claim->frame.v | tracked;
+	if (__builtin_expect(claim->entry & (ENTRY_TRACKED | ENTRY_COW), 0))
+		return special_leaf(ept, claim);
+	return ept->leaf[claim->level][entry_rights(claim->entry)] | claim->frame.v;
 }
 
 bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim)

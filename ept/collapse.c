@@ -53,18 +53,28 @@ static int count_refusal(struct ept_cpu *me, int err)
 	case -EINVAL:
 		ept_stat_add(&me->stats.refused_scattered, 1);
 		break;
+	case -EPERM:
+		ept_stat_add(&me->stats.refused_executed, 1);
+		break;
 	default:
 		break;
 	}
 	return err;
 }
 
+/* What comes of a table that collapses. */
+struct merged {
+	uint64_t leaf;
+	uint64_t ad;           /* accessed and dirty bits that were taken along */
+	struct ept_state what; /* the leaf, decoded */
+	bool freeze;           /* the guest may do less with it than with the pieces */
+};
+
 /*
- * The leaf that says what the table says, or why there is none. All entries are PRESENT and
- * nobody but hardware may change them. *ad: the accessed and dirty bits that were taken along.
+ * The leaf that says what the table says, or why there is none. All entries are PRESENT, and nobody
+ * but hardware may change them.
  */
-static int merge(const struct ept *ept, hpa_t table, enum pg_level level, uint64_t *leaf,
-		 uint64_t *ad)
+static int merge(const struct ept *ept, hpa_t table, enum pg_level level, struct merged *m)
 {
 	const struct ept_format *fmt = ept->fmt;
 	const uint64_t ad_mask = fmt->accessed | fmt->dirty;
@@ -87,57 +97,80 @@ static int merge(const struct ept *ept, hpa_t table, enum pg_level level, uint64
 		return -EINVAL;
 	if (differs || s.tracked)
 		return -EFAULT;
-	*ad = any & ad_mask;
+	m->ad = any & ad_mask;
 	s.level = level;
 	s.accessed = any & fmt->accessed;
 	s.dirty = any & fmt->dirty;
-	*leaf = entry_encode(fmt, &s);
+	m->freeze = withheld_of(ept, &s) & ~s.withheld;
+	m->leaf = leaf_encode(ept, s);
+	m->what = s;
 	return 0;
 }
 
-/* The slot's table becomes `leaf`. Hardware may set the slot's own accessed bit meanwhile. */
-static unsigned int replace(struct ept_cpu *me, struct ept_slot *s, struct ept_table *child,
-			    uint64_t leaf)
+/* The slot's table is no longer linked. Hardware may set the slot's own accessed bit meanwhile. */
+static void unlink_table(struct ept_cpu *me, struct ept_slot *s, struct ept_table *child,
+			 uint64_t entry)
 {
 	const struct ept_format *fmt = me->ept->fmt;
 
 	atomic_store_explicit(&child->dead, 1, memory_order_relaxed);
-	while (!slot_swap(s, leaf))
+	while (!slot_swap(s, entry))
 		cpu_relax();
-	ept_stat_add(ept_stat_pages(&me->stats, s->level), 1);
 	ept_stat_add(ept_stat_pages(&me->stats, (enum pg_level)(s->level - 1)),
 		     -(int64_t)fmt_entries(fmt));
 	ept_stat_add(&me->stats.tables, -1);
 	ept_stat_add(&me->stats.collapses, 1);
-	return table_count(s->table, 1);
 }
 
-/* With the slot's table locked: locks the child, verifies, replaces. */
-static int collapse_locked(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, struct ept_gather *g,
-			   bool *parent_full)
+/* The table becomes a leaf: at once, or after the flush, where size and rights change together. */
+static bool replace(struct ept_cpu *me, struct ept_slot *s, struct ept_table *child,
+		    struct merged *m)
+{
+	const struct ept_format *fmt = me->ept->fmt;
+
+	if (m->freeze) {
+		m->what.kind = EPT_FROZEN;
+		unlink_table(me, s, child, entry_encode(fmt, &m->what));
+		return false;
+	}
+	unlink_table(me, s, child, m->leaf);
+	ept_stat_add(ept_stat_pages(&me->stats, s->level), 1);
+	return table_count(s->table, 1) == fmt_entries(fmt);
+}
+
+/* With the slot's table locked: locks the child, verifies, replaces. `undo`: only what is small for
+ * this reason, which holds no longer; 0: whatever can be. */
+static int collapse_locked(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, unsigned int undo,
+			   struct ept_gather *g, bool *parent_full)
 {
 	const struct ept *ept = me->ept;
 	hpa_t table = entry_child(ept->fmt, s->entry);
 	struct ept_table *child = table_meta(ept, table);
-	uint64_t leaf = 0, ad = 0;
+	struct merged m;
 	int err;
 
 	table_lock(child);
-	if (atomic_load_explicit(&child->present, memory_order_acquire) == fmt_entries(ept->fmt))
-		err = merge(ept, table, s->level, &leaf, &ad);
-	else
+	if (atomic_load_explicit(&child->present, memory_order_acquire) != fmt_entries(ept->fmt))
 		err = refusal(ept, table, (enum pg_level)(s->level - 1));
+	else if (undo && !(table_why(child) & undo))
+		err = -EAGAIN;
+	else if (table_why(child) & EPT_WHY_NX & ~undo)
+		err = -EPERM;
+	else
+		err = merge(ept, table, s->level, &m);
 	if (!err) {
-		*parent_full = replace(me, s, child, leaf) == fmt_entries(ept->fmt);
-		gather_table(g, table, gfn, s->level, ad, true);
+		*parent_full = replace(me, s, child, &m);
+		gather_table(g, table, gfn, s->level, m.ad, true);
+		if (m.freeze)
+			gather_frozen(g, s, m.leaf);
 	}
 	table_unlock(child);
 	return err;
 }
 
 /* Returns 1 if the slot's table went away, 0 if there is none, or the refusal. */
-static int collapse_slot(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_gather *g,
-			 bool *parent_full)
+static int collapse_slot(struct ept_cpu *me, gfn_t gfn, enum pg_level level, unsigned int undo,
+			 struct ept_gather *g, bool *parent_full)
 {
 	struct ept *ept = me->ept;
 	struct ept_slot s;
@@ -151,12 +184,19 @@ static int collapse_slot(struct ept_cpu *me, gfn_t gfn, enum pg_level level, str
 		return 0;
 	if (!slot_lock(ept, &s, EPT_TABLE))
 		return count_refusal(me, -EBUSY);
-	err = collapse_locked(me, &s, gfn, g, parent_full);
+	err = collapse_locked(me, &s, gfn, undo, g, parent_full);
 	slot_unlock(&s);
 	if (err)
 		return count_refusal(me, err);
 	ept_trace(me, EPT_EV_COLLAPSE, gfn, level);
 	return 1;
+}
+
+/* Accesses wait for what is frozen: not longer than it takes to come here. */
+static void thaw_now(struct ept_gather *g)
+{
+	if (g->frozen)
+		ept_sync(g);
 }
 
 /* All tables below one slot, from the smallest up. Stops a level at the first refusal. */
@@ -171,11 +211,12 @@ static int collapse_below(struct ept_cpu *me, gfn_t gfn, enum pg_level level, st
 		int err = 0;
 
 		for (gfn_t at = gfn; at < end; at += fmt_frames(fmt, l)) {
-			int r = collapse_slot(me, at, l, g, parent_full);
+			int r = collapse_slot(me, at, l, 0, g, parent_full);
 
 			n += MAX(r, 0);
 			err = r < 0 && !err ? r : err;
 		}
+		thaw_now(g);
 		if (err)
 			return err;
 	}
@@ -197,7 +238,8 @@ int ept_collapse(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_
 		int r;
 
 		level++;
-		r = collapse_slot(me, fmt_base(ept->fmt, gfn, level), level, g, &full);
+		r = collapse_slot(me, fmt_base(ept->fmt, gfn, level), level, 0, g, &full);
+		thaw_now(g);
 		if (r <= 0)
 			break;
 		n += r;
@@ -223,6 +265,9 @@ static void tell(struct ept_collapse_result *result, int r)
 	case -EBUSY:
 		result->busy++;
 		break;
+	case -EPERM:
+		result->executed++;
+		break;
 	case -EAGAIN:
 		break;
 	default:
@@ -231,24 +276,51 @@ static void tell(struct ept_collapse_result *result, int r)
 	}
 }
 
+/* Collapses the tables of one level in [from, end), at most `budget`; returns where to go on. */
+static gfn_t collapse_level(struct ept_cpu *me, gfn_t from, gfn_t end, enum pg_level level,
+			    unsigned int undo, unsigned int budget, struct ept_gather *g,
+			    struct ept_collapse_result *result)
+{
+	struct ept *ept = me->ept;
+	uint64_t size = fmt_frames(ept->fmt, level);
+	uint64_t before = result->collapsed;
+	gfn_t at = ALIGN_UP(from, size);
+
+	while (at < end && end - at >= size && result->collapsed - before < budget) {
+		struct ept_slot s = slot_find(ept, at, level);
+		bool full;
+
+		if (s.level == level)
+			tell(result, collapse_slot(me, at, level, undo, g, &full));
+		/* Nothing smaller lies under a larger entry: step over it whole. */
+		at = fmt_base(ept->fmt, at, s.level) + fmt_frames(ept->fmt, s.level);
+	}
+	thaw_now(g);
+	return at < end && end - at >= size ? at : end;
+}
+
 void ept_collapse_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g,
 			struct ept_collapse_result *result)
 {
-	struct ept *ept = me->ept;
-
 	*result = (struct ept_collapse_result){ 0 };
-	for (enum pg_level level = PG_LEVEL_2M; level <= ept->leaf_max; level++) {
-		uint64_t size = fmt_frames(ept->fmt, level);
-		gfn_t at = ALIGN_UP(gfn, size);
+	if (!gfn_range_ok(me->ept, gfn, frames))
+		return;
+	for (enum pg_level level = PG_LEVEL_2M; level <= me->ept->leaf_max; level++)
+		(void)collapse_level(me, gfn, gfn + frames, level, 0, UINT32_MAX, g, result);
+}
 
-		while (at < gfn + frames && gfn + frames - at >= size) {
-			struct ept_slot s = slot_find(ept, at, level);
-			bool full;
+unsigned int ept_recover_nx(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
+			    struct ept_gather *g)
+{
+	struct ept_collapse_result result = { 0 };
+	gfn_t from = *next;
 
-			if (s.level == level)
-				tell(result, collapse_slot(me, at, level, g, &full));
-			/* Nothing smaller lies under a larger entry: step over it whole. */
-			at = fmt_base(ept->fmt, at, s.level) + fmt_frames(ept->fmt, s.level);
-		}
-	}
+	if (from >= end || !gfn_range_ok(me->ept, from, end - from))
+		return 0;
+	*next = collapse_level(me, from, end, PG_LEVEL_2M, EPT_WHY_NX, budget, g, &result);
+	/* Larger ones end where the small ones below them are through. */
+	for (enum pg_level level = PG_LEVEL_1G; level <= me->ept->leaf_max; level++)
+		(void)collapse_level(me, fmt_base(me->ept->fmt, from, level), *next, level,
+				     EPT_WHY_NX, UINT32_MAX, g, &result);
+	return (unsigned int)result.collapsed;
 }

@@ -6,16 +6,16 @@ static uint64_t encode_hidden(const struct ept_state *s)
 {
 	return (uint64_t)s->kind << ENTRY_KIND_SHIFT | (uint64_t)s->perms << ENTRY_PERMS_SHIFT |
 	       (uint64_t)s->memtype << ENTRY_MEMTYPE_SHIFT | (~s->frame.v & ENTRY_FRAME_MASK) |
-	       (s->requested ? ENTRY_REQUESTED : 0) | (s->tracked ? ENTRY_TRACKED : 0);
+	       (s->requested ? ENTRY_REQUESTED : 0) | (s->tracked ? ENTRY_TRACKED : 0) |
+	       (s->zero ? ENTRY_ZERO : 0) | (s->cow ? ENTRY_COW : 0);
 }
 
 static uint64_t encode_leaf(const struct ept_format *fmt, const struct ept_state *s)
 {
-	unsigned int perms = s->tracked ? s->perms & ~(unsigned int)EPT_W : s->perms;
-
-	return fmt->leaf(s->level, perms, s->memtype) | (s->frame.v & fmt->addr) |
+	return fmt->leaf(s->level, s->perms & ~s->withheld, s->memtype) | (s->frame.v & fmt->addr) |
 	       (s->accessed ? fmt->accessed : 0) | (s->dirty ? fmt->dirty : 0) |
-	       (s->tracked ? ENTRY_TRACKED : 0);
+	       (s->tracked ? ENTRY_TRACKED : 0) | (s->withheld & EPT_W ? ENTRY_NO_W : 0) |
+	       (s->withheld & EPT_X ? ENTRY_NO_X : 0) | (s->cow ? ENTRY_COW : 0);
 }
 
 uint64_t entry_encode(const struct ept_format *fmt, const struct ept_state *s)
@@ -32,14 +32,17 @@ static void decode_hidden(uint64_t e, struct ept_state *s)
 	s->memtype = (enum ept_memtype)(e >> ENTRY_MEMTYPE_SHIFT & 7);
 	s->requested = e & ENTRY_REQUESTED;
 	s->tracked = e & ENTRY_TRACKED;
+	s->zero = e & ENTRY_ZERO;
+	s->cow = e & ENTRY_COW;
 }
 
 static void decode_leaf(const struct ept_format *fmt, uint64_t e, struct ept_state *s)
 {
 	s->frame = hpa(e & fmt_leaf_addr(fmt, s->level));
 	s->tracked = e & ENTRY_TRACKED;
-	/* A tracked leaf lacks just the right that tracking took away. */
-	s->perms = fmt->perms_of(e) | (s->tracked ? EPT_W : 0);
+	s->cow = e & ENTRY_COW;
+	s->withheld = (e & ENTRY_NO_W ? EPT_W : 0) | (e & ENTRY_NO_X ? EPT_X : 0);
+	s->perms = fmt->perms_of(e) | s->withheld;
 	s->memtype = fmt->memtype_of(e, s->level);
 	s->accessed = e & fmt->accessed;
 	s->dirty = e & fmt->dirty;

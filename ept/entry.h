@@ -12,9 +12,20 @@
  *	 51:12 the frame's address, inverted: a CPU that looks ahead past the clear present bit
  *	       (L1TF) finds an address where no memory is
  *	 52    requested: somebody waits for this page
- *	 53    tracked: to be mapped write-protected, for dirty tracking
+ *	 53    tracked: under dirty tracking
+ *	 54    zero: its contents were given up, and are zeros; nobody is to be asked for them
+ *	 56    the frame is not its own, see below
  *
  * A slot that is all zero is NONE.
+ *
+ * In a leaf that the hardware sees, bits 56:52 are software's in both formats (SDM vol. 3C, formats
+ * of EPT entries; APM vol. 2, "Nested Paging"):
+ *
+ *	 53    tracked: under dirty tracking
+ *	 54    writing is granted, but withheld: the first write is to be noted, or needs a copy
+ *	 55    executing is granted, but withheld: the leaf is too large for it (iTLB multihit)
+ *	 56    the frame is not its own: another address space uses it, too, so a write needs a
+ *copy; in a hidden entry, what arrives needs a frame that the caller brings
  */
 #ifndef EPT_ENTRY_H
 #define EPT_ENTRY_H
@@ -26,7 +37,7 @@ enum ept_kind {
 	EPT_ABSENT,   /* memory that has not arrived; keeps its frame */
 	EPT_FILLING,  /* one owner is writing the page's contents */
 	EPT_POISON,   /* the memory is lost */
-	EPT_FROZEN,   /* an exclusive change is under way; look again */
+	EPT_FROZEN,   /* one owner is changing frame or rights of what was present; it comes back */
 	EPT_PRESENT,  /* a leaf that the hardware sees */
 	EPT_TABLE,    /* points to a table one level down */
 	EPT_KINDS,
@@ -41,23 +52,36 @@ enum ept_kind {
 #define ENTRY_FRAME_MASK    UINT64_C(0x000ffffffffff000)
 #define ENTRY_REQUESTED     (UINT64_C(1) << 52)
 #define ENTRY_TRACKED       (UINT64_C(1) << 53)
+#define ENTRY_ZERO          (UINT64_C(1) << 54) /* hidden entries */
+#define ENTRY_NO_W          (UINT64_C(1) << 54) /* leaves */
+#define ENTRY_NO_X          (UINT64_C(1) << 55)
+#define ENTRY_COW           (UINT64_C(1) << 56)
+#define ENTRY_SOFTWARE      (ENTRY_TRACKED | ENTRY_NO_W | ENTRY_NO_X | ENTRY_COW) /* of leaves */
 #define ENTRY_HIDDEN_BITS   UINT64_C(7) /* clear in whatever the hardware shall not see */
 
 _Static_assert((ENTRY_KIND_MASK & ENTRY_PERMS_MASK) == 0, "fields overlap");
 _Static_assert(((ENTRY_KIND_MASK | ENTRY_PERMS_MASK) & ENTRY_MEMTYPE_MASK) == 0, "fields overlap");
 _Static_assert(((ENTRY_KIND_MASK | ENTRY_PERMS_MASK | ENTRY_MEMTYPE_MASK) & ENTRY_FRAME_MASK) == 0,
 	       "fields overlap");
-_Static_assert(((ENTRY_REQUESTED | ENTRY_TRACKED) & ENTRY_FRAME_MASK) == 0, "fields overlap");
+_Static_assert(((ENTRY_REQUESTED | ENTRY_SOFTWARE | ENTRY_ZERO) & ENTRY_FRAME_MASK) == 0,
+	       "fields overlap");
+_Static_assert((ENTRY_REQUESTED & (ENTRY_SOFTWARE | ENTRY_ZERO)) == 0 &&
+		       (ENTRY_COW & (ENTRY_TRACKED | ENTRY_NO_W | ENTRY_NO_X)) == 0,
+	       "fields overlap");
 
-/* An entry, decoded. `frame` is the leaf's frame, or the table. */
+/* An entry, decoded. `frame` is the leaf's frame, or the table. `perms` is what the guest was
+ * granted; the hardware lets it do that but for `withheld`, which is none but in a leaf. */
 struct ept_state {
 	enum ept_kind kind;
 	enum pg_level level;
 	hpa_t frame;
 	unsigned int perms;
+	unsigned int withheld; /* of perms, EPT_W and EPT_X */
 	enum ept_memtype memtype;
 	bool requested;
 	bool tracked;
+	bool zero;
+	bool cow;
 	bool accessed;
 	bool dirty;
 };

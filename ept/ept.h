@@ -16,7 +16,9 @@
  *      '------------ (any)    <------------- collapse -----------------'
  *
  *    poison: ABSENT or PRESENT -> POISON; it blocks collapse and stays until it is unmapped.
- *    FROZEN: the slot's exclusive owner is changing frame and size at once; everybody looks again.
+ *    discard: ABSENT or PRESENT -> ABSENT, marked as zero: it is never asked for again.
+ *    freeze: PRESENT -> FROZEN, by one owner, who flushes and then thaws it with another frame or
+ *    other rights. Meanwhile accesses wait, and everybody else gets -EBUSY.
  *
  * WHO MAY CHANGE A SLOT
  *
@@ -24,10 +26,13 @@
  *    (ABSENT -> FILLING), split of an absent entry (ABSENT -> TABLE). A loser looks again.
  *  - A FILLING slot belongs to the one who filled it, alone: publish and give up are plain stores.
  *    So a page is filled once, and a late copy cannot overwrite what the guest has written since.
- *  - All else (split of a present leaf, collapse, poison, unmap) holds the lock of the table
- *    that contains the slot. Collapse and unmap also hold the lock of the child table that they
- *    take away, always parent before child, and mark it dead; whoever finds a table dead
- *    after locking it starts again from the root.
+ *  - A FROZEN slot belongs to the one who froze it, alone, across a flush: so nobody may wait for
+ *    it inside of the second stage, where the flush waits for them.
+ *  - All else (split of a present leaf, collapse, freeze, protect, poison, unmap) holds the lock of
+ *    the table that contains the slot. Only the dirty bit of a tracked leaf is cleared without it:
+ *    what is tracked never collapses. Collapse and unmap also hold the lock of the child table that
+ * they take away, always parent before child, and mark it dead; whoever finds a table dead after
+ * locking it starts again from the root.
  *  - Hardware sets accessed and dirty bits at any time. So a present entry is changed by
  *    compare-and-swap even under the lock.
  *
@@ -49,6 +54,7 @@
  *    present split, same translation            before relying on 4 KiB      -
  *    collapse, same translation                 one per batch                after it
  *    permission lost, unmap, poison, A/D clear  before reporting done        after it
+ *    frame or rights change with the size       freeze, flush, thaw          after it
  *
  *  Functions that may owe one take a `struct ept_gather`. ept_sync() flushes once, gathers the
  *  accessed and dirty bits that a stale walk set in a table that was taken away meanwhile, and
@@ -71,6 +77,8 @@
 
 #define EPT_GATHER_MAX 128 /* tables that wait for one flush; 5 flushes collapse a full GiB */
 
+#define EPT_FROZEN_MAX 16 /* slots that are frozen for one flush: accesses wait as long */
+
 /* Why a table is small: it must be remembered, and collapse must undo the reason. */
 enum ept_why {
 	EPT_WHY_MAP = 1,     /* the backing was never larger, or not aligned */
@@ -78,7 +86,8 @@ enum ept_why {
 	EPT_WHY_ASKED = 4,   /* somebody called ept_split() */
 	EPT_WHY_DIRTY = 8,   /* dirty tracking */
 	EPT_WHY_POISON = 16, /* part of it is lost */
-	EPT_WHY_NX = 32,     /* the iTLB multihit rule */
+	EPT_WHY_NX = 32,     /* somebody executes there, and large leaves may not be executed */
+	EPT_WHY_COW = 64,    /* single pages were copied */
 };
 
 /* Kept in the owner word of a table page's frame. */
@@ -96,6 +105,13 @@ enum ept_event {
 	EPT_EV_SPLIT,
 	EPT_EV_COLLAPSE,
 	EPT_EV_SYNC
+};
+
+/* How writes are noted: see ept/track.h. */
+enum ept_track_by {
+	EPT_TRACK_NOT,
+	EPT_TRACK_WRITES, /* the first write to each page faults */
+	EPT_TRACK_DIRTY,  /* hardware sets dirty bits */
 };
 
 /* What the second stage needs of whoever drives it. */
@@ -120,12 +136,22 @@ struct ept_gathered {
 	enum pg_level level; /* of the slot that pointed to it */
 	uint64_t seen_ad;    /* accessed/dirty bits that are accounted for already */
 	bool harvest;        /* late bits matter: the range is still mapped */
+	uint8_t frozen;      /* not 0: thaw[frozen - 1] takes its place after the flush */
+};
+
+/* A slot that is frozen until the flush. */
+struct ept_thaw {
+	_Atomic uint64_t *slot;
+	struct ept_table *table; /* that contains it */
+	uint64_t leaf;           /* what it becomes */
 };
 
 struct ept_gather {
 	struct ept_cpu *cpu;
 	unsigned int n;
-	bool owed; /* a flush is owed even if n is 0 */
+	unsigned int frozen; /* slots to be thawed */
+	bool owed;           /* a flush is owed even if n is 0 */
+	struct ept_thaw thaw[EPT_FROZEN_MAX];
 	struct ept_gathered table[EPT_GATHER_MAX];
 };
 
@@ -159,6 +185,8 @@ struct ept {
 	struct frame_pool *pool; /* where table pages live: their pointers and owner words */
 	hpa_t root;
 	enum pg_level leaf_max; /* no leaf above this level is made, by map or by collapse */
+	bool nx;                /* leaves above 4 KiB cannot be executed: ept_set_nx() */
+	_Atomic enum ept_track_by track;
 	/* What fmt->leaf() says for each level and each entry_rights(): an arrival only looks it
 	 * up. */
 	uint64_t leaf[PG_LEVEL_512G][ENTRY_RIGHTS];
@@ -172,6 +200,14 @@ struct ept {
  */
 int must_check ept_init(struct ept *ept, const struct ept_format *fmt, const struct ept_ops *ops,
 			void *ctx, struct frame_pool *pool, enum pg_level leaf_max);
+
+/**
+ * ept_set_nx() - from now on large leaves are mapped without the right to execute; the first fetch
+ * splits them down to 4 KiB (ept/access.h). For CPUs with the iTLB multihit erratum, where
+ * IA32_ARCH_CAPABILITIES.PSCHANGE_MC_NO is 0 (SDM vol. 4, table of the architectural MSRs).
+ * To be called before anything is mapped.
+ */
+void ept_set_nx(struct ept *ept);
 
 /* Frees all tables. No CPU may run or walk this address space any more. Backing frames are the
  * caller's. */
@@ -189,7 +225,8 @@ static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
  * the format and leaf_max allow.
  * @backing: address of the first frame, 4 KiB aligned
  * @kind: EPT_ABSENT or EPT_PRESENT
- * @perms: not none, no EPT_W without EPT_R, no EPT_X alone where the format always lets read
+ * @perms: not none, no EPT_W without EPT_R; EPT_X alone not where the format always lets read, or
+ * where large leaves cannot be executed
  * Return: 0; -EEXIST if anything is mapped there, -EINVAL for a range outside the address space or
  * empty, or for such permissions, -ENOMEM: in each case what was mapped before stays and nothing of
  * this call is mapped. Flush: none. (After -ENOMEM it has flushed by itself.)
@@ -200,7 +237,9 @@ int must_check ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t bac
 /**
  * ept_unmap() - unmap [gfn, gfn + frames). Present leaves that reach across an edge are split.
  * Waits for pages that are being filled. Holes are fine.
- * Return: 0, or -ENOMEM if a split at an edge found no table (then nothing is unmapped).
+ * Return: 0; -ENOMEM if a split at an edge found no table; -EBUSY: something there is frozen. In
+ * both cases nothing is unmapped, unless another CPU split, collapsed or froze meanwhile: then call
+ * again, from outside of the second stage.
  * Flush: owed, through @g.
  */
 int must_check ept_unmap(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g);
@@ -219,9 +258,10 @@ struct ept_claim {
 /**
  * ept_request() - note that somebody waits for the 4 KiB page at gfn; splits down to it.
  * Return: 0: the caller is the first, and asks the source;
- * -EALREADY: asked for before; -EBUSY: it is being filled; -EEXIST: it is here, retry the access;
- * -EHWPOISON: it is lost; -ENOENT: nothing is mapped; -ENOMEM: no page means anything
- * else, but an entry on the way may be split already.
+ * -EALREADY: asked for before; -EBUSY: it is being filled, or frozen; -EEXIST: it is here, retry
+ * the access; -EHWPOISON: it is lost; -ENODATA: it was discarded, fill it with zeros; -ENOENT:
+ * nothing is mapped; -ENOMEM: no page means anything else, but an entry on the way may be split
+ * already.
  */
 int must_check ept_request(struct ept_cpu *me, gfn_t gfn);
 
@@ -230,12 +270,28 @@ int must_check ept_request(struct ept_cpu *me, gfn_t gfn);
  * The caller writes to claim->frame, then calls ept_publish() or ept_give_up(), on the same CPU,
  * and calls nothing else of this address space in between.
  * @gfn: aligned to the level
- * Return: 0 and *claim; -EEXIST: here already (a duplicate); -EBUSY: somebody else fills it;
- * -E2BIG: part of it is here or smaller pieces are under way: use a lower level;
- * -EHWPOISON, -ENOENT, -EINVAL (level, alignment); -ENOMEM: as ept_request().
+ * Return: 0 and *claim; -EEXIST: here already (a duplicate); -EBUSY: somebody else fills it, or it
+ * is frozen; -E2BIG: part of it is here or smaller pieces are under way: use a lower level;
+ * -ENODATA: it was discarded, what arrives is void: see ept_fill_zero(); -EXDEV: its frame is not
+ * its own: see ept_fill_into(); -EHWPOISON, -ENOENT, -EINVAL (level, alignment); -ENOMEM: as
+ * ept_request().
  */
 int must_check ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
 			struct ept_claim *claim);
+
+/* As ept_fill(), for zeros: also what was discarded. */
+int must_check ept_fill_zero(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
+			     struct ept_claim *claim);
+
+/**
+ * ept_fill_into() - as ept_fill(), of one 4 KiB page whose frame is not its own (of a clone: see
+ * ept/range.h), into a frame that the caller brings, and that is the page's own from then on.
+ * After ept_give_up() it is still the caller's.
+ * @frame: 4 KiB aligned; the caller's
+ * Return: as ept_fill(), with claim->frame = frame (also for what was discarded: then zeros are to
+ * be written, see claim->entry & ENTRY_ZERO); -EINVAL: its frame is its own.
+ */
+int must_check ept_fill_into(struct ept_cpu *me, gfn_t gfn, hpa_t frame, struct ept_claim *claim);
 
 /**
  * ept_publish() - the claimed page is complete: the guest may see it.
@@ -255,11 +311,25 @@ void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim);
  * and dirty bits are copied to every piece.
  * @why: remembered in the new tables
  * Return: 0 (also if it is that small already); -ENOENT; -EHWPOISON; -EBUSY: a larger piece is
- * being filled; -ENOMEM: what could be split is, the translation is unchanged. Flush: owed before
- * the caller relies on the smaller pieces, through @g. None for absent entries.
+ * being filled, or it is frozen; -ENOMEM: what could be split is, the translation is unchanged.
+ * Flush: owed before the caller relies on the smaller pieces, through @g. None for absent entries.
  */
 int must_check ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 			 struct ept_gather *g);
+
+/* What became of a range, by reason. In entries of the size that was found or made. */
+struct ept_split_result {
+	uint64_t split;  /* entries that became tables */
+	uint64_t hole;   /* left alone: nothing is mapped */
+	uint64_t poison; /* lost */
+	uint64_t busy;   /* being filled, or frozen: try again */
+	uint64_t nomem;  /* no table page was to be had: try again */
+};
+
+/* Makes what maps [gfn, gfn + frames) as small as `level`, as far as it can be: what cannot is
+ * counted, and the rest goes on. Idempotent. Flush: as ept_split(). */
+void ept_split_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, enum pg_level level,
+		     enum ept_why why, struct ept_gather *g, struct ept_split_result *result);
 
 /* --- collapse.c ---------------------------------------------------------------------------- */
 
@@ -268,9 +338,11 @@ int must_check ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enu
  * without unmapping it for a moment, and go on upwards while tables become complete by it.
  * @level: PG_LEVEL_2M or above
  * Return: the number of tables that went away; 0: there is no table; or, counted each under its
- * name: -ENOENT (a hole), -EBUSY (being filled or changed), -EHWPOISON, -EFAULT (mixed permissions
- * or dirty tracking), -EINVAL (frames not contiguous or aligned, or above leaf_max).
- * Flush: owed, through @g (full gathers sync themselves).
+ * name: -ENOENT (a hole), -EBUSY (being filled, frozen or changed), -EHWPOISON, -EFAULT (mixed
+ * permissions or dirty tracking), -EINVAL (frames not contiguous or aligned, or above leaf_max),
+ * -EPERM (it is small because it is executed: see ept_recover_nx()).
+ * Flush: owed, through @g. Full gathers sync themselves, and so does a collapse by which the guest
+ * loses the right to execute.
  */
 int must_check ept_collapse(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
 			    struct ept_gather *g);
@@ -282,6 +354,7 @@ struct ept_collapse_result {
 	uint64_t mixed;     /* refused: permissions or types differ, or dirty tracking */
 	uint64_t scattered; /* refused: frames not contiguous or not aligned */
 	uint64_t busy;      /* refused: somebody is at work there; try again */
+	uint64_t executed;  /* refused: small because it is executed */
 };
 
 /* Collapses whatever can be in [gfn, gfn + frames), to the largest leaves. Idempotent. Tables that
@@ -289,12 +362,22 @@ struct ept_collapse_result {
 void ept_collapse_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g,
 			struct ept_collapse_result *result);
 
+/**
+ * ept_recover_nx() - undo the splits that fetches from large leaves have made, in bounded steps.
+ * What is executed again is split again.
+ * @next: where to go on; advanced
+ * @budget: tables to collapse in this step at the most
+ * Return: how many collapsed. *next == end: done. Flush: made, at most 16 tables frozen for one.
+ */
+unsigned int ept_recover_nx(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
+			    struct ept_gather *g);
+
 /* --- poison.c ------------------------------------------------------------------------------ */
 
 /**
  * ept_poison() - the 4 KiB page at gfn is lost: splits down to it.
- * Return: 0; -EALREADY; -ENOENT; -EBUSY (a larger piece is being filled); -ENOMEM (nothing lost,
- * nothing changed in what is mapped).
+ * Return: 0; -EALREADY; -ENOENT; -EBUSY (a larger piece is being filled, or it is frozen); -ENOMEM
+ * (nothing lost, nothing changed in what is mapped).
  * Flush: owed, through @g.
  */
 int must_check ept_poison(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g);
@@ -321,6 +404,11 @@ struct ept_census {
 };
 
 void ept_census(const struct ept *ept, gfn_t gfn, uint64_t frames, struct ept_census *census);
+
+/* The same in bounded steps, without the tables: adds at most `max` entries to *census (the caller
+ * clears it first). Returns where to go on; `end`: done. */
+gfn_t ept_census_some(const struct ept *ept, gfn_t gfn, gfn_t end, unsigned int max,
+		      struct ept_census *census);
 
 /* Sums the CPUs' counters. */
 void ept_stats_sum(const struct ept *ept, struct ept_stats *sum);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Mapping and unmapping of ranges. */
+#include "ept/each.h"
 #include "ept/iter.h"
 
 /* The largest leaf that can begin here. */
@@ -15,49 +16,26 @@ static enum pg_level fitting_level(const struct ept *ept, gfn_t gfn, uint64_t fr
 	return level;
 }
 
-/* Links an empty table into a slot that maps nothing. 0: look again. */
-static int link_empty(struct ept_cpu *me, struct ept_slot *s)
-{
-	hpa_t table;
-	int err = table_make(me, (enum pg_level)(s->level - 1), EPT_WHY_MAP, &table);
-
-	if (err)
-		return err;
-	if (!slot_swap(s, entry_table(me->ept->fmt, table)))
-		table_discard(me, table);
-	return 0;
-}
-
 /* One leaf, as large as it can be; *level says how large it became. */
 static int map_one(struct ept_cpu *me, gfn_t gfn, struct ept_state *s)
 {
-	const struct ept_format *fmt = me->ept->fmt;
+	const struct ept *ept = me->ept;
+	struct ept_slot slot;
+	int err;
 
 	for (;;) {
-		struct ept_slot slot = slot_find(me->ept, gfn, s->level);
-		enum ept_kind kind = entry_kind(fmt, slot.entry, slot.level);
-		int err;
-
-		if (kind == EPT_TABLE) {
+		err = slot_make(me, gfn, s->level, &slot);
+		if (err == -E2BIG)
 			s->level--; /* smaller pieces were mapped in this table before */
-			continue;
-		}
-		if (kind != EPT_NONE)
-			return -EEXIST;
-		if (slot.level > s->level) {
-			err = link_empty(me, &slot);
-			if (err)
-				return err;
-			continue;
-		}
-		if (!slot_swap(&slot, entry_encode(fmt, s)))
-			continue;
-		if (s->kind == EPT_PRESENT) {
-			ept_stat_add(ept_stat_pages(&me->stats, s->level), 1);
-			table_count(slot.table, 1);
-		}
-		return 0;
+		else if (err)
+			return err;
+		else if (slot_swap(&slot, s->kind == EPT_PRESENT ? leaf_encode(ept, *s)
+								 : entry_encode(ept->fmt, s)))
+			break;
 	}
+	if (s->kind == EPT_PRESENT)
+		leaf_counted(me, slot.table, s->level, 1);
+	return 0;
 }
 
 static void roll_back(struct ept_cpu *me, gfn_t gfn, uint64_t frames)
@@ -70,7 +48,7 @@ static void roll_back(struct ept_cpu *me, gfn_t gfn, uint64_t frames)
 		ept_sync(&g);
 }
 
-static bool anything_mapped(const struct ept *ept, gfn_t gfn, uint64_t frames)
+bool anything_mapped(const struct ept *ept, gfn_t gfn, uint64_t frames)
 {
 	struct ept_iter it = ept_iter(ept, gfn, frames, PG_LEVEL_4K);
 
@@ -83,15 +61,6 @@ static bool anything_mapped(const struct ept *ept, gfn_t gfn, uint64_t frames)
 	return false;
 }
 
-/* Rights that a leaf can give: one without any would look hidden, hardware refuses "write, but not
- * read" as a misconfiguration, and not every format can keep a guest from reading what it runs. */
-static bool perms_ok(const struct ept_format *fmt, unsigned int perms)
-{
-	if (!perms || (perms & ~(unsigned int)EPT_RWX) || (perms & EPT_W && !(perms & EPT_R)))
-		return false;
-	return fmt->perms_of(fmt->leaf(PG_LEVEL_4K, perms, EPT_WB)) == perms;
-}
-
 int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsigned int perms,
 	    enum ept_memtype memtype, enum ept_kind kind)
 {
@@ -99,7 +68,7 @@ int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsig
 	uint64_t done = 0;
 
 	if (!gfn_range_ok(ept, gfn, frames) || !IS_ALIGNED(backing.v, PAGE_SIZE) ||
-	    (kind != EPT_ABSENT && kind != EPT_PRESENT) || !perms_ok(ept->fmt, perms))
+	    (kind != EPT_ABSENT && kind != EPT_PRESENT) || !perms_ok(ept, perms))
 		return -EINVAL;
 	if (anything_mapped(ept, gfn, frames))
 		return -EEXIST;
@@ -125,45 +94,29 @@ int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsig
 
 /* --- unmapping ---------------------------------------------------------------------------- */
 
-/* What reaches across this edge becomes smaller, down to where the edge is aligned. */
-static int split_edge(struct ept_cpu *me, gfn_t edge, struct ept_gather *g)
+uint64_t nothing(const struct ept *ept, struct ept_state was)
 {
-	const struct ept *ept = me->ept;
-	enum pg_level level = ept->leaf_max;
-	int err;
-
-	if (edge == fmt_space(ept->fmt))
-		return 0;
-	while (level > PG_LEVEL_4K && !IS_ALIGNED(edge, fmt_frames(ept->fmt, level)))
-		level--;
-	do {
-		err = ept_split(me, edge, level, EPT_WHY_ASKED, g);
-	} while (err == -EBUSY);
-	return err == -ENOENT || err == -EHWPOISON ? 0 : err;
+	(void)ept;
+	(void)was;
+	return 0;
 }
 
-/* One slot that holds no table becomes NONE; waits for whoever fills it. False: look again. */
-static bool clear_slot(struct ept_cpu *me, struct ept_slot *s, struct ept_gather *g)
+static int clear_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const struct change *c,
+		      struct ept_gather *g)
 {
+	(void)gfn;
+	(void)c;
 	switch (entry_kind(me->ept->fmt, s->entry, s->level)) {
-	case EPT_NONE:
-		return true;
 	case EPT_PRESENT:
-		if (!slot_lock(me->ept, s, EPT_PRESENT))
-			return false;
-		while (!slot_swap(s, 0))
-			cpu_relax();
-		table_count(s->table, -1);
-		ept_stat_add(ept_stat_pages(&me->stats, s->level), -1);
-		slot_unlock(s);
-		g->owed = true;
-		return true;
+		return slot_hide(me, s, nothing, g) ? 0 : -EAGAIN;
 	case EPT_ABSENT:
 	case EPT_POISON:
-		return slot_swap(s, 0);
+		return slot_swap(s, 0) ? 0 : -EAGAIN;
+	case EPT_FROZEN:
+		return -EBUSY;
 	default:
 		cpu_relax();
-		return false;
+		return -EAGAIN;
 	}
 }
 
@@ -201,7 +154,7 @@ static void drop_table(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, struct
 }
 
 /* Tables that lie wholly in the range, from the smallest up. */
-static void drop_tables(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g)
+void drop_tables(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g)
 {
 	const struct ept_format *fmt = me->ept->fmt;
 
@@ -222,32 +175,11 @@ static void drop_tables(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct e
 	}
 }
 
-static int split_edges(struct ept_cpu *me, gfn_t gfn, gfn_t end, struct ept_gather *g)
-{
-	int err = split_edge(me, gfn, g);
-
-	return err ? err : split_edge(me, end, g);
-}
-
 int ept_unmap(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g)
 {
-	const struct ept_format *fmt = me->ept->fmt;
-	gfn_t at = gfn, end = gfn + frames;
-	int err;
+	const struct change c = { .why = EPT_WHY_ASKED, .slot = clear_slot };
+	int err = change_each(me, gfn, frames, &c, g);
 
-	if (!gfn_range_ok(me->ept, gfn, frames))
-		return -EINVAL;
-	err = split_edges(me, gfn, end, g);
-	while (!err && at < end) {
-		struct ept_slot s = slot_find(me->ept, at, PG_LEVEL_4K);
-		gfn_t from = fmt_base(fmt, at, s.level), to = from + fmt_frames(fmt, s.level);
-
-		/* Another CPU may have collapsed the pieces at an edge again. */
-		if (s.entry && (from < gfn || to > end))
-			err = split_edges(me, gfn, end, g);
-		else if (clear_slot(me, &s, g))
-			at = to;
-	}
 	if (!err)
 		drop_tables(me, gfn, frames, g);
 	return err;

@@ -1,35 +1,42 @@
 /* SPDX-License-Identifier: MIT */
-/* Poison: a page whose memory is lost. Its neighbours stay usable. */
-#include "ept/slot.h"
+/* Poison: memory that is lost. Its neighbours stay usable. */
+#include "ept/each.h"
+#include "ept/range.h"
 
-static uint64_t poisoned(const struct ept_format *fmt, uint64_t entry, enum pg_level level)
+static uint64_t poisoned(const struct ept *ept, struct ept_state was)
 {
-	struct ept_state s = entry_decode(fmt, entry, level);
-
-	s.kind = EPT_POISON;
-	s.requested = false;
-	return entry_encode(fmt, &s);
+	was.kind = EPT_POISON;
+	was.requested = false;
+	was.zero = false;
+	return entry_encode(ept->fmt, &was);
 }
 
-/* False: look again. */
-static bool poison_present(struct ept_cpu *me, struct ept_slot *s, struct ept_gather *g)
+/* 0; -EAGAIN: look again; -EALREADY; -EBUSY: it is frozen. */
+static int poison_slot(struct ept_cpu *me, struct ept_slot *s, struct ept_gather *g)
 {
-	const struct ept_format *fmt = me->ept->fmt;
+	const struct ept *ept = me->ept;
+	struct ept_state is = entry_decode(ept->fmt, s->entry, s->level);
+	bool done;
 
-	if (!slot_lock(me->ept, s, EPT_PRESENT))
-		return false;
-	while (!slot_swap(s, poisoned(fmt, s->entry, s->level)))
-		cpu_relax();
-	table_count(s->table, -1);
-	ept_stat_add(ept_stat_pages(&me->stats, s->level), -1);
-	slot_unlock(s);
-	g->owed = true;
-	return true;
-}
-
-static bool poison_absent(struct ept_cpu *me, struct ept_slot *s)
-{
-	return slot_swap(s, poisoned(me->ept->fmt, s->entry, s->level));
+	switch (is.kind) {
+	case EPT_PRESENT:
+		done = slot_hide(me, s, poisoned, g);
+		break;
+	case EPT_ABSENT:
+		done = slot_swap(s, poisoned(ept, is));
+		break;
+	case EPT_POISON:
+		return -EALREADY;
+	case EPT_FROZEN:
+		return -EBUSY;
+	default:
+		cpu_relax(); /* being filled: its owner is not long about it */
+		return -EAGAIN;
+	}
+	if (!done)
+		return -EAGAIN;
+	ept_stat_add(&me->stats.poisoned, (int64_t)fmt_frames(ept->fmt, s->level));
+	return 0;
 }
 
 int ept_poison(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g)
@@ -37,26 +44,31 @@ int ept_poison(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g)
 	for (;;) {
 		int err = ept_split(me, gfn, PG_LEVEL_4K, EPT_WHY_POISON, g);
 		struct ept_slot s;
-		bool done = false;
 
 		if (err)
 			return err == -EHWPOISON ? -EALREADY : err;
 		s = slot_find(me->ept, gfn, PG_LEVEL_4K);
 		if (s.level != PG_LEVEL_4K)
 			continue; /* it collapsed again meanwhile */
-		switch (entry_kind(me->ept->fmt, s.entry, s.level)) {
-		case EPT_PRESENT:
-			done = poison_present(me, &s, g);
-			break;
-		case EPT_ABSENT:
-			done = poison_absent(me, &s);
-			break;
-		default:
-			cpu_relax(); /* being filled: its owner is not long about it */
-		}
-		if (done) {
-			ept_stat_add(&me->stats.poisoned, 1);
-			return 0;
-		}
+		err = poison_slot(me, &s, g);
+		if (err != -EAGAIN)
+			return err;
 	}
+}
+
+static int poison_each(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const struct change *c,
+		       struct ept_gather *g)
+{
+	int err = poison_slot(me, s, g);
+
+	(void)gfn;
+	(void)c;
+	return err == -EALREADY ? 0 : err;
+}
+
+int ept_poison_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g)
+{
+	const struct change c = { .why = EPT_WHY_POISON, .slot = poison_each };
+
+	return change_each(me, gfn, frames, &c, g);
 }

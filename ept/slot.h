@@ -76,6 +76,24 @@ static inline bool slot_swap(struct ept_slot *s, uint64_t entry)
 						       memory_order_acq_rel, memory_order_acquire);
 }
 
+/* What the hardware may not let a guest do yet, of what a leaf grants. */
+static inline unsigned int withheld_of(const struct ept *ept, const struct ept_state *s)
+{
+	bool note = s->tracked && !s->dirty &&
+		    atomic_load_explicit(&ept->track, memory_order_relaxed) == EPT_TRACK_WRITES;
+
+	return (ept->nx && s->level > PG_LEVEL_4K ? s->perms & EPT_X : 0) |
+	       (note || s->cow ? s->perms & EPT_W : 0);
+}
+
+/* The leaf for this state, with what has to be withheld. */
+static inline uint64_t leaf_encode(const struct ept *ept, struct ept_state s)
+{
+	s.kind = EPT_PRESENT;
+	s.withheld = withheld_of(ept, &s);
+	return entry_encode(ept->fmt, &s);
+}
+
 /* First frame of the page of `level` that holds gfn. */
 static inline gfn_t fmt_base(const struct ept_format *fmt, gfn_t gfn, enum pg_level level)
 {
@@ -102,6 +120,11 @@ static inline void table_unlock(struct ept_table *t)
 static inline bool table_dead(const struct ept_table *t)
 {
 	return atomic_load_explicit(&t->dead, memory_order_relaxed);
+}
+
+static inline unsigned int table_why(const struct ept_table *t)
+{
+	return atomic_load_explicit(&t->why, memory_order_relaxed);
 }
 
 /* Adds to the number of present leaves and returns the sum. Acquire and release: whoever reaches
@@ -152,7 +175,58 @@ int must_check table_make(struct ept_cpu *me, enum pg_level level, enum ept_why 
 /* Gives back a table that nobody could see. */
 void table_discard(struct ept_cpu *me, hpa_t table);
 
+/* --- slot.c -------------------------------------------------------------------------------- */
+
+/* A present leaf becomes hidden: hide() says what, of the leaf as it was at last. False: look
+ * again. s->entry is that leaf. */
+bool slot_hide(struct ept_cpu *me, struct ept_slot *s,
+	       uint64_t (*hide)(const struct ept *ept, struct ept_state was), struct ept_gather *g);
+
+/* A present leaf becomes another present leaf on the same frame: change() says which. A flush is
+ * owed if the guest can do less then. False: look again. */
+bool slot_change(struct ept_cpu *me, struct ept_slot *s,
+		 struct ept_state (*change)(struct ept_state was, unsigned int arg),
+		 unsigned int arg, struct ept_gather *g);
+
+/* Hides what was present, leaf by leaf or all at once, in counters. */
+static inline void leaf_counted(struct ept_cpu *me, struct ept_table *table, enum pg_level level,
+				int n)
+{
+	(void)table_count(table, n);
+	ept_stat_add(ept_stat_pages(&me->stats, level), n);
+}
+
+/* The slot of `level` for gfn, which maps nothing yet; tables on the way are made. 0; -EEXIST: it,
+ * or one above it, maps something; -E2BIG: there is a table in it; -ENOMEM. */
+int must_check slot_make(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_slot *s);
+
+/* --- map.c --------------------------------------------------------------------------------- */
+
+/* Rights that a leaf can give: one without any would look hidden, hardware refuses "write, but not
+ * read" as a misconfiguration, and not every format can keep a guest from reading what it runs. A
+ * large leaf that may not be executed needs some right that is left. */
+static inline bool perms_ok(const struct ept *ept, unsigned int perms)
+{
+	if (!perms || (perms & ~(unsigned int)EPT_RWX) || (perms & EPT_W && !(perms & EPT_R)) ||
+	    (ept->nx && perms == EPT_X))
+		return false;
+	return ept->fmt->perms_of(ept->fmt->leaf(PG_LEVEL_4K, perms, EPT_WB)) == perms;
+}
+
+/* For slot_hide(): NONE. */
+uint64_t nothing(const struct ept *ept, struct ept_state was);
+
+/* Is anything but empty tables in the range? */
+bool anything_mapped(const struct ept *ept, gfn_t gfn, uint64_t frames);
+
+/* Unlinks the empty tables that lie wholly in the range. */
+void drop_tables(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g);
+
 /* --- split.c ------------------------------------------------------------------------------- */
+
+/* As ept_split(), but poison is split as well, and what is being filled is waited for. */
+int must_check split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
+			      struct ept_gather *g);
 
 /* One step of a split. 0: look again (it is split, by this call or another's); -ENOMEM. */
 int must_check split_absent(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum ept_why why);
@@ -165,6 +239,9 @@ void gather_make_room(struct ept_gather *g);
 /* A table that was unlinked at the slot of `level` that begins at gfn. */
 void gather_table(struct ept_gather *g, hpa_t table, gfn_t gfn, enum pg_level level,
 		  uint64_t seen_ad, bool harvest);
+
+/* The slot of the table that was gathered last is frozen; it becomes `leaf` after the flush. */
+void gather_frozen(struct ept_gather *g, const struct ept_slot *s, uint64_t leaf);
 
 /* All accessed and dirty bits that stand in a table's entries, or-ed. */
 uint64_t table_ad(const struct ept *ept, hpa_t table);

@@ -87,31 +87,96 @@ static int split_present(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum
 	return 0;
 }
 
+/* One step towards `level`. -EAGAIN: look again; 0: it is that small. */
+static int split_step(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
+		      struct ept_gather *g)
+{
+	struct ept_slot s = slot_find(me->ept, gfn, level);
+	int err;
+
+	switch (entry_kind(me->ept->fmt, s.entry, s.level)) {
+	case EPT_NONE:
+		return -ENOENT;
+	case EPT_POISON:
+		return -EHWPOISON;
+	case EPT_FROZEN:
+		return -EBUSY;
+	case EPT_FILLING:
+		return s.level == level ? 0 : -EBUSY;
+	case EPT_ABSENT:
+		err = s.level == level ? 0 : split_absent(me, &s, gfn, why);
+		break;
+	case EPT_PRESENT:
+		err = s.level == level ? 0 : split_present(me, &s, gfn, why, g);
+		break;
+	default:
+		return 0; /* a table: smaller than that */
+	}
+	return err || s.level == level ? err : -EAGAIN;
+}
+
 int ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 	      struct ept_gather *g)
 {
+	int err;
+
 	if (!gfn_range_ok(me->ept, gfn, 1) || !fmt_may_be_leaf(me->ept->fmt, level))
 		return -EINVAL;
-	for (;;) {
-		struct ept_slot s = slot_find(me->ept, gfn, level);
-		enum ept_kind kind = entry_kind(me->ept->fmt, s.entry, s.level);
-		int err = 0;
+	do {
+		err = split_step(me, gfn, level, why, g);
+	} while (err == -EAGAIN);
+	return err;
+}
 
-		if (kind == EPT_NONE)
-			return -ENOENT;
-		if (kind == EPT_POISON)
-			return -EHWPOISON;
-		if (s.level == level && kind != EPT_FROZEN)
-			return 0;
-		if (kind == EPT_FILLING)
-			return -EBUSY;
-		if (kind == EPT_ABSENT)
-			err = split_absent(me, &s, gfn, why);
-		else if (kind == EPT_PRESENT)
-			err = split_present(me, &s, gfn, why, g);
-		else
-			cpu_relax();
-		if (err)
+int split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
+		   struct ept_gather *g)
+{
+	for (;;) {
+		int err = split_step(me, gfn, level, why, g);
+		struct ept_slot s;
+
+		if (err != -EAGAIN && err != -EBUSY && err != -EHWPOISON)
 			return err;
+		s = slot_find(me->ept, gfn, level);
+		switch (entry_kind(me->ept->fmt, s.entry, s.level)) {
+		case EPT_FROZEN:
+			return -EBUSY;
+		case EPT_POISON:
+			err = s.level == level ? 0 : split_absent(me, &s, gfn, why);
+			if (err || s.level == level)
+				return err;
+			break;
+		default:
+			cpu_relax(); /* being filled: its owner is not long about it */
+		}
+	}
+}
+
+static void tell(struct ept_split_result *result, int err)
+{
+	result->hole += err == -ENOENT;
+	result->poison += err == -EHWPOISON;
+	result->busy += err == -EBUSY;
+	result->nomem += err == -ENOMEM;
+}
+
+void ept_split_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, enum pg_level level,
+		     enum ept_why why, struct ept_gather *g, struct ept_split_result *result)
+{
+	struct ept *ept = me->ept;
+	gfn_t at = gfn, end = gfn + frames;
+
+	*result = (struct ept_split_result){ 0 };
+	if (!gfn_range_ok(ept, gfn, frames) || !fmt_may_be_leaf(ept->fmt, level))
+		return;
+	while (at < end) {
+		int64_t before = me->stats.splits_absent + me->stats.splits_present;
+		int err = ept_split(me, at, level, why, g);
+		enum pg_level now = slot_find(ept, at, level).level;
+
+		tell(result, err);
+		result->split +=
+			(uint64_t)(me->stats.splits_absent + me->stats.splits_present - before);
+		at = fmt_base(ept->fmt, at, now) + fmt_frames(ept->fmt, now);
 	}
 }

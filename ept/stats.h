@@ -29,8 +29,15 @@
 	X(refused_mixed, "collapses refused: permissions, types or tracking differ")               \
 	X(refused_scattered, "collapses refused: frames not contiguous or aligned")                \
 	X(refused_busy, "collapses refused: somebody was at work there")                           \
+	X(refused_executed, "collapses refused: small because it is executed")                     \
 	X(late_bits, "tables in which hardware set accessed or dirty after the collapse")          \
 	X(poisoned, "pages poisoned")                                                              \
+	X(discarded, "pages discarded")                                                            \
+	X(write_faults, "first writes noted by dirty tracking")                                    \
+	X(nx_splits, "leaves split because they were executed")                                    \
+	X(relocated, "leaves that went to another frame")                                          \
+	X(moved, "entries that went to another guest address")                                     \
+	X(cloned, "entries copied into a clone")                                                   \
 	X(syncs, "flushes asked for")                                                              \
 	X(tables_freed, "table pages freed after a flush")
 

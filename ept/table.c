@@ -38,7 +38,7 @@ static void make_walk(struct ept *ept)
 		.addr = fmt->addr,
 		.table_mask = fmt->large | fmt->table,
 		.table_bits = fmt->table,
-		.absent_mask = fmt->seen | ENTRY_KIND_MASK,
+		.absent_mask = fmt->seen | ENTRY_KIND_MASK | ENTRY_ZERO | ENTRY_COW,
 		.space = fmt_space(fmt),
 		.index_mask = fmt_entries(fmt) - 1,
 		.index_bits = fmt->index_bits,
@@ -53,8 +53,16 @@ static void make_leaves(struct ept *ept)
 {
 	for (enum pg_level level = PG_LEVEL_4K; level < PG_LEVEL_512G; level++)
 		for (unsigned int i = 0; i < ENTRY_RIGHTS; i++)
-			ept->leaf[level][i] =
-				ept->fmt->leaf(level, i & EPT_RWX, (enum ept_memtype)(i >> 3));
+			ept->leaf[level][i] = leaf_encode(
+				ept, (struct ept_state){ .level = level,
+							 .perms = i & EPT_RWX,
+							 .memtype = (enum ept_memtype)(i >> 3) });
+}
+
+void ept_set_nx(struct ept *ept)
+{
+	ept->nx = true;
+	make_leaves(ept);
 }
 
 int ept_init(struct ept *ept, const struct ept_format *fmt, const struct ept_ops *ops, void *ctx,

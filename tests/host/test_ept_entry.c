@@ -28,11 +28,13 @@ static const uint64_t frames[] = { 0, 1, 0x155, (1u << 22) - 1 };
 static void each_state(const struct ept_format *fmt, const unsigned int *perms, size_t nperms,
 		       void (*visit)(const struct ept_format *, const struct ept_state *))
 {
-	size_t n = ARRAY_LEN(kinds) * 3 * nperms * ARRAY_LEN(memtypes) * ARRAY_LEN(frames) * 16;
+	size_t n = ARRAY_LEN(kinds) * 3 * nperms * ARRAY_LEN(memtypes) * ARRAY_LEN(frames) * 128;
 
 	for (size_t i = 0; i < n; i++) {
-		size_t rest = i / 16;
-		struct ept_state s = { .requested = i & 1, .tracked = i & 2 };
+		size_t rest = i / 128;
+		struct ept_state s = {
+			.requested = i & 1, .tracked = i & 2, .cow = i & 16, .zero = i & 32
+		};
 
 		s.kind = kinds[rest % ARRAY_LEN(kinds)];
 		rest /= ARRAY_LEN(kinds);
@@ -45,12 +47,16 @@ static void each_state(const struct ept_format *fmt, const unsigned int *perms, 
 		s.frame = hpa(frames[rest] * GIB);
 		s.accessed = i & 4;
 		s.dirty = i & 8;
-		/* Flags that this kind has not; and tracking takes away a right that is there. */
-		if (s.kind == EPT_PRESENT)
-			s.requested = false;
-		else
+		/* Flags that this kind has not; what is withheld is granted, and leaves something.
+		 */
+		if (s.kind == EPT_PRESENT) {
+			s.requested = s.zero = false;
+			s.withheld = s.perms & ((i & 32 ? EPT_W : 0) | (i & 64 ? EPT_X : 0));
+			if (s.withheld == s.perms)
+				s.withheld = 0;
+		} else {
 			s.accessed = s.dirty = false;
-		s.tracked = s.tracked && (s.perms & EPT_W);
+		}
 		visit(fmt, &s);
 	}
 }
@@ -66,6 +72,9 @@ static void check_round_trip(const struct ept_format *fmt, const struct ept_stat
 	assert_int_equal(back.memtype, s->memtype);
 	assert_int_equal(back.requested, s->requested);
 	assert_int_equal(back.tracked, s->tracked);
+	assert_int_equal(back.withheld, s->withheld);
+	assert_int_equal(back.zero, s->zero);
+	assert_int_equal(back.cow, s->cow);
 	assert_int_equal(back.accessed, s->accessed);
 	assert_int_equal(back.dirty, s->dirty);
 }
@@ -119,7 +128,7 @@ static void check_read(const struct ept_format *fmt, const struct ept_state *s)
 	assert_ptr_equal(hw->wrong(e, s->level, 52), NULL);
 	assert_int_equal(b.sort, BITS_LEAF);
 	assert_int_equal(b.frame, s->frame.v);
-	assert_int_equal(b.perms, s->tracked ? s->perms & ~(unsigned int)EPT_W : s->perms);
+	assert_int_equal(b.perms, s->perms & ~s->withheld);
 	assert_int_equal(b.memtype, s->memtype);
 	assert_int_equal(b.accessed, s->accessed);
 	assert_int_equal(b.dirty, s->dirty);

@@ -120,7 +120,7 @@ static void leaf_counters_are_right_after_collapse_unmap_and_filling_again(void 
 static void collapse_undoes_whatever_made_a_table_small(void **state)
 {
 	const enum ept_why why[] = { EPT_WHY_MAP,   EPT_WHY_ARRIVAL, EPT_WHY_ASKED,
-				     EPT_WHY_DIRTY, EPT_WHY_POISON,  EPT_WHY_NX };
+				     EPT_WHY_DIRTY, EPT_WHY_POISON,  EPT_WHY_COW };
 
 	(void)state;
 	map(0, F_1G, EPT_PRESENT);
@@ -132,6 +132,26 @@ static void collapse_undoes_whatever_made_a_table_small(void **state)
 		assert_leaves(1, 0, 0, 2);
 		ept_sync(&w.gather);
 	}
+	verify();
+}
+
+/* KVM lost the effect of MADV_COLLAPSE because it guessed why a mapping was small. */
+static void what_is_executed_stays_small_until_it_is_recovered(void **state)
+{
+	struct ept_cpu *me = ept_cpu(&w.ept, 0);
+	gfn_t next = 0;
+
+	(void)state;
+	map(0, F_1G, EPT_PRESENT);
+	assert_int_equal(ept_split(me, 5, PG_LEVEL_4K, EPT_WHY_NX, &w.gather), 0);
+	assert_int_equal(ept_collapse(me, 5, PG_LEVEL_2M, &w.gather), -EPERM);
+	assert_int_equal(ept_collapse(me, 5, PG_LEVEL_1G, &w.gather), -EPERM);
+	assert_leaves(0, 511, 512, 4);
+	assert_int_equal(stats()->refused_executed, 2);
+	assert_int_equal(ept_recover_nx(me, &next, F_1G, 100, &w.gather), 2);
+	assert_int_equal(next, F_1G);
+	assert_leaves(1, 0, 0, 2);
+	ept_sync(&w.gather);
 	verify();
 }
 
@@ -240,6 +260,7 @@ int main(void)
 		CASE(a_table_is_freed_after_the_flush_and_junk_filled),
 		CASE(leaf_counters_are_right_after_collapse_unmap_and_filling_again),
 		CASE(collapse_undoes_whatever_made_a_table_small),
+		CASE(what_is_executed_stays_small_until_it_is_recovered),
 		CASE(scattered_mixed_poisoned_and_busy_tables_are_refused_each_by_its_name),
 		CASE(nothing_grows_beyond_the_largest_leaf_that_is_allowed),
 		CASE(poison_takes_single_pages_and_leaves_their_neighbours),

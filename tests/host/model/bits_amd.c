@@ -61,8 +61,8 @@ static const char *wrong_leaf(uint64_t e, unsigned int level)
 		return "bits 20:13 of a 2-Mbyte PDE must be zero";
 	if (level == 3 && field(e, 29, 13))
 		return "bits 29:13 of a 1-Gbyte PDPE must be zero";
-	/* Global; available to software, of which Cleave uses bit 53; protection key. */
-	if (field(e, 11, 8) || field(e, 52, 52) || field(e, 62, 54))
+	/* Global; available to software, of which Cleave uses 56:53; protection key. */
+	if (field(e, 11, 8) || field(e, 52, 52) || field(e, 62, 57))
 		return "a leaf has bits that nobody asked for";
 	return NULL;
 }

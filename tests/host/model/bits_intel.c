@@ -55,9 +55,9 @@ static const char *wrong_leaf(uint64_t e, unsigned int level)
 		return "bits 29:12 of a PDPTE for 1 GiB are reserved";
 	if (!field(e, 6, 6))
 		return "the guest's PAT has a say";
-	/* Execution in user mode; of the bits 63:52 Cleave uses 53. The others verify guest paging,
-	 * allow shadow stacks and writes to parts of a page, and suppress #VE. */
-	if (field(e, 11, 10) || field(e, 52, 52) || field(e, 63, 54))
+	/* Execution in user mode; of the bits 63:52 Cleave uses 56:53. The others verify guest
+	 * paging, allow shadow stacks and writes to parts of a page, and suppress #VE. */
+	if (field(e, 11, 10) || field(e, 52, 52) || field(e, 63, 57))
 		return "a leaf has bits that nobody asked for";
 	return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The toy format's bits: 0 visible (readable), 1 not writable, 2 not executable, 5:3 memory type of
- * a 4 KiB leaf, 51:12 address, 54 accessed, 55 dirty, 58:56 memory type of a large leaf,
+ * a 4 KiB leaf, 6 accessed, 7 dirty, 51:12 address, 59:57 memory type of a large leaf,
  * 60 large, 61 table.
  */
 #include "tests/host/model/toy.h"
@@ -11,9 +11,9 @@
 #define TOY_NO_EXECUTE        (UINT64_C(1) << 2)
 #define TOY_MEMTYPE_SHIFT     3
 #define TOY_ADDR              UINT64_C(0x000ffffffffff000)
-#define TOY_ACCESSED          (UINT64_C(1) << 54)
-#define TOY_DIRTY             (UINT64_C(1) << 55)
-#define TOY_BIG_MEMTYPE_SHIFT 56
+#define TOY_ACCESSED          (UINT64_C(1) << 6)
+#define TOY_DIRTY             (UINT64_C(1) << 7)
+#define TOY_BIG_MEMTYPE_SHIFT 57
 #define TOY_LARGE             (UINT64_C(1) << 60)
 #define TOY_TABLE             (UINT64_C(1) << 61)
 

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Another frame for what is present. See ept/relocate.h. */
+#include "ept/relocate.h"
+
+#include "ept/slot.h"
+
+static uint64_t frozen(const struct ept *ept, struct ept_state was)
+{
+	was.kind = EPT_FROZEN;
+	return entry_encode(ept->fmt, &was);
+}
+
+/* What is there is no leaf of the wanted level. */
+static int not_present(const struct ept *ept, const struct ept_slot *s)
+{
+	switch (entry_kind(ept->fmt, s->entry, s->level)) {
+	case EPT_NONE:
+		return -ENOENT;
+	case EPT_POISON:
+		return -EHWPOISON;
+	case EPT_FROZEN:
+		return -EBUSY;
+	case EPT_TABLE:
+		return -E2BIG;
+	default:
+		return -EAGAIN;
+	}
+}
+
+int ept_freeze(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
+	       struct ept_frozen *f, struct ept_gather *g)
+{
+	const struct ept *ept = me->ept;
+
+	if (!gfn_range_ok(ept, gfn, 1) || !fmt_may_be_leaf(ept->fmt, level) ||
+	    gfn & ept->walk.inside[level])
+		return -EINVAL;
+	for (;;) {
+		struct ept_slot s = slot_find(ept, gfn, level);
+
+		if (entry_kind(ept->fmt, s.entry, s.level) != EPT_PRESENT)
+			return not_present(ept, &s);
+		if (s.level > level) {
+			int err = ept_split(me, gfn, level, why, g);
+
+			if (err)
+				return err;
+		} else if (slot_hide(me, &s, frozen, g)) {
+			*f = (struct ept_frozen){
+				.slot = s.at,
+				.table = s.table,
+				.was = entry_decode(ept->fmt, s.entry, s.level),
+				.gfn = gfn,
+			};
+			return 0;
+		}
+	}
+}
+
+/* The slot is ours alone, so a store will do. Release: the contents come first. */
+static bool thaw(struct ept_cpu *me, const struct ept_frozen *f, struct ept_state is)
+{
+	const struct ept *ept = me->ept;
+	enum pg_level level = f->was.level;
+
+	atomic_store_explicit(f->slot, leaf_encode(ept, is), memory_order_release);
+	ept_stat_add(ept_stat_pages(&me->stats, level), 1);
+	return table_count(f->table, 1) > ept->walk.index_mask && level < ept->leaf_max;
+}
+
+bool ept_thaw(struct ept_cpu *me, const struct ept_frozen *f, hpa_t frame)
+{
+	struct ept_state is = f->was;
+
+	if (is.frame.v != frame.v) {
+		is.frame = frame;
+		is.cow = false;
+		ept_stat_add(&me->stats.relocated, 1);
+	}
+	return thaw(me, f, is);
+}
+
+bool ept_thaw_owned(struct ept_cpu *me, const struct ept_frozen *f)
+{
+	struct ept_state is = f->was;
+
+	is.cow = false;
+	return thaw(me, f, is);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* Changing a slot under its table's lock, and making one. See ept/slot.h. */
+#include "ept/slot.h"
+
+bool slot_hide(struct ept_cpu *me, struct ept_slot *s,
+	       uint64_t (*hide)(const struct ept *ept, struct ept_state was), struct ept_gather *g)
+{
+	const struct ept *ept = me->ept;
+
+	if (!slot_lock(ept, s, EPT_PRESENT))
+		return false;
+	while (!slot_swap(s, hide(ept, entry_decode(ept->fmt, s->entry, s->level))))
+		cpu_relax();
+	leaf_counted(me, s->table, s->level, -1);
+	slot_unlock(s);
+	g->owed = true;
+	return true;
+}
+
+bool slot_change(struct ept_cpu *me, struct ept_slot *s,
+		 struct ept_state (*change)(struct ept_state was, unsigned int arg),
+		 unsigned int arg, struct ept_gather *g)
+{
+	const struct ept *ept = me->ept;
+	struct ept_state was, is;
+	uint64_t leaf;
+
+	if (!slot_lock(ept, s, EPT_PRESENT))
+		return false;
+	do {
+		was = entry_decode(ept->fmt, s->entry, s->level);
+		leaf = leaf_encode(ept, change(was, arg));
+	} while (leaf != s->entry && !slot_swap(s, leaf));
+	slot_unlock(s);
+	is = entry_decode(ept->fmt, leaf, s->level);
+	if (was.perms & ~was.withheld & ~(is.perms & ~is.withheld))
+		g->owed = true;
+	return true;
+}
+
+/* Links an empty table into a slot that maps nothing. 0: look again. */
+static int link_empty(struct ept_cpu *me, struct ept_slot *s)
+{
+	hpa_t table;
+	int err = table_make(me, (enum pg_level)(s->level - 1), EPT_WHY_MAP, &table);
+
+	if (err)
+		return err;
+	if (!slot_swap(s, entry_table(me->ept->fmt, table)))
+		table_discard(me, table);
+	return 0;
+}
+
+int slot_make(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_slot *s)
+{
+	for (;;) {
+		enum ept_kind kind;
+		int err;
+
+		*s = slot_find(me->ept, gfn, level);
+		kind = entry_kind(me->ept->fmt, s->entry, s->level);
+		if (kind == EPT_TABLE)
+			return -E2BIG;
+		if (kind != EPT_NONE)
+			return -EEXIST;
+		if (s->level == level)
+			return 0;
+		err = link_empty(me, s);
+		if (err)
+			return err;
+	}
+}
