@@ -16,6 +16,7 @@ static int discard_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const
 {
 	const struct ept *ept = me->ept;
 	struct ept_state is = entry_decode(ept->fmt, s->entry, s->level);
+	int64_t frames;
 	bool done;
 
 	(void)gfn;
@@ -37,7 +38,10 @@ static int discard_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const
 	}
 	if (!done)
 		return -EAGAIN;
-	ept_stat_add(&me->stats.discarded, (int64_t)fmt_frames(ept->fmt, s->level));
+	frames = (int64_t)fmt_frames(ept->fmt, s->level);
+	ept_stat_add(&me->stats.discarded, frames);
+	if (is.kind == EPT_ABSENT && !is.zero)
+		ept_stat_add(&me->stats.given_up, frames);
 	return 0;
 }
 

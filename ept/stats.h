@@ -33,6 +33,7 @@
 	X(late_bits, "tables in which hardware set accessed or dirty after the collapse")          \
 	X(poisoned, "pages poisoned")                                                              \
 	X(discarded, "pages discarded")                                                            \
+	X(given_up, "of these, before they had arrived")                                           \
 	X(write_faults, "first writes noted by dirty tracking")                                    \
 	X(nx_splits, "leaves split because they were executed")                                    \
 	X(relocated, "leaves that went to another frame")                                          \

@@ -2,6 +2,8 @@
 /* Bringing pages in. See hv/pager.h. */
 #include "hv/pager.h"
 
+#include "ept/access.h"
+#include "ept/relocate.h"
 #include "hv/clock.h"
 #include "hv/trace.h"
 #include "hv/vm.h"
@@ -197,17 +199,87 @@ void pager_place(struct pager *p, unsigned int cpu, const struct page_reply *rep
 		gfn = pager_place_zeros(p, cpu, gfn, end);
 }
 
+/* --- private copies ----------------------------------------------------------------------- */
+
+int pager_copy(struct pager *p, unsigned int cpu, gfn_t gfn)
+{
+	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
+	struct ept_gather *g = &p->vm->gather[cpu];
+	hpa_t frame = frame_alloc(&machine_frames, FRAME_ORDER_4K);
+	uint64_t begin = clock_now();
+	struct ept_frozen f;
+	int err;
+
+	if (frame.v == HPA_NONE.v)
+		return -ENOMEM;
+	err = ept_freeze(me, gfn, PG_LEVEL_4K, EPT_WHY_COW, &f, g);
+	if (err) {
+		vm_frame_free(frame);
+		return err;
+	}
+	ept_sync(g);
+	__builtin_memcpy(direct(frame), direct(f.was.frame), PAGE_SIZE);
+	(void)ept_thaw(me, &f, frame);
+	count(&p->stats[cpu].copied, 1);
+	count(&p->stats[cpu].copy_cycles, clock_now() - begin);
+	return 0;
+}
+
 /* --- faults ------------------------------------------------------------------------------- */
 
-/* The page is here. Then the fault is stale, unless it asks for more than the page grants. */
+/* A private page: the vCPU gets a copy of its own. */
+static enum pager_answer fault_copy(struct pager *p, struct vcpu *vcpu, gfn_t gfn)
+{
+	switch (pager_copy(p, vcpu->cpu, gfn)) {
+	case -ENOMEM:
+		return PAGER_NOMEM;
+	case -EBUSY:
+		return PAGER_WAIT;
+	case -EHWPOISON:
+		return PAGER_POISON;
+	default:
+		return PAGER_RESUME;
+	}
+}
+
+/* The page is here. Then the fault is stale, unless the page withholds what the access needs. */
 static enum pager_answer fault_present(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
 				       unsigned int access)
 {
-	struct ept_state there = ept_lookup(&p->vm->ept, gfn);
+	struct ept_cpu *me = ept_cpu(&p->vm->ept, vcpu->cpu);
+	int64_t resolved = me->stats.write_faults + me->stats.nx_splits;
 
-	if (there.kind == EPT_PRESENT && access & ~there.perms)
+	switch (ept_resolve(me, gfn, access, &p->vm->gather[vcpu->cpu])) {
+	case -EFAULT:
 		return PAGER_DENIED;
-	vcpu->stats.faults_spurious++;
+	case -EXDEV:
+		return fault_copy(p, vcpu, gfn);
+	case -EHWPOISON:
+		return PAGER_POISON;
+	case -EBUSY:
+		return PAGER_WAIT;
+	case -ENOMEM:
+		count(&p->stats[vcpu->cpu].starved, 1);
+		return PAGER_WAIT;
+	default:
+		vcpu->stats.faults_spurious += me->stats.write_faults + me->stats.nx_splits ==
+					       resolved;
+		return PAGER_RESUME;
+	}
+}
+
+/* What was discarded comes back as zeros; nobody is asked. */
+static enum pager_answer fault_discarded(struct pager *p, struct vcpu *vcpu, gfn_t gfn)
+{
+	struct ept_cpu *me = ept_cpu(&p->vm->ept, vcpu->cpu);
+	struct ept_claim claim;
+
+	if (ept_fill_zero(me, gfn, PG_LEVEL_4K, &claim))
+		return PAGER_WAIT;
+	__builtin_memset(direct(claim.frame), 0, PAGE_SIZE);
+	if (ept_publish(me, &claim))
+		complete(p, vcpu->cpu, gfn, PG_LEVEL_4K);
+	count(&p->stats[vcpu->cpu].refilled, 1);
 	return PAGER_RESUME;
 }
 
@@ -217,6 +289,8 @@ static enum pager_answer fault_refused(struct pager *p, struct vcpu *vcpu, gfn_t
 	switch (err) {
 	case -EEXIST:
 		return fault_present(p, vcpu, gfn, access);
+	case -ENODATA:
+		return fault_discarded(p, vcpu, gfn);
 	case -ENOENT:
 		return PAGER_WILD;
 	case -EHWPOISON:
@@ -225,7 +299,7 @@ static enum pager_answer fault_refused(struct pager *p, struct vcpu *vcpu, gfn_t
 		count(&p->stats[vcpu->cpu].starved, 1);
 		return PAGER_WAIT;
 	default:
-		return PAGER_WAIT; /* asked for, or being filled */
+		return PAGER_WAIT; /* asked for, being filled, or frozen */
 	}
 }
 

@@ -25,6 +25,9 @@
 	X(place_cycles, "cycles of claiming and publishing, contents included")                    \
 	X(collapse_cycles, "cycles of collapsing, flushes included")                               \
 	X(collapsed, "tables that collapsed")                                                      \
+	X(refilled, "discarded pages that came back as zeros")                                     \
+	X(copied, "private copies of pages")                                                       \
+	X(copy_cycles, "cycles of making them, flushes included")                                  \
 	X(starved, "placements put off for want of a table page")
 
 struct pager_counters {
@@ -67,7 +70,8 @@ enum pager_answer {
 	PAGER_WAIT,
 	PAGER_WILD,
 	PAGER_DENIED,
-	PAGER_POISON
+	PAGER_POISON,
+	PAGER_NOMEM
 };
 
 /* A vCPU of the VM faulted at gpa. PAGER_WAIT: the page will come. */
@@ -78,6 +82,13 @@ void pager_place(struct pager *p, unsigned int cpu, const struct page_reply *rep
 
 /* Places zeros at gfn, one piece, the largest that fits before `end`. Returns where to go on. */
 gfn_t pager_place_zeros(struct pager *p, unsigned int cpu, gfn_t gfn, gfn_t end);
+
+/**
+ * pager_copy() - the page at gfn, which is private, gets a frame of its own, with the same contents.
+ * The VM's until it is destroyed.
+ * Return: 0; -ENOMEM; or why it could not be frozen: see ept_freeze().
+ */
+int must_check pager_copy(struct pager *p, unsigned int cpu, gfn_t gfn);
 
 /* Collapses up to n of the ranges that wait. Returns how many it looked at. */
 unsigned int pager_collapse_some(struct pager *p, unsigned int cpu, unsigned int n);

@@ -88,6 +88,9 @@ static bool fault_left(struct vcpu *vcpu, gpa_t at, enum pager_answer answer)
 	case PAGER_DENIED:
 		vcpu_kill(vcpu, "its access is not permitted there");
 		return false;
+	case PAGER_NOMEM:
+		vcpu_kill(vcpu, "there is no memory for its own copy of a page");
+		return false;
 	default:
 		vcpu_kill(vcpu, "it touched memory that is lost");
 		return false;

@@ -282,6 +282,12 @@ bool vm_all_ready(const struct vm *vm)
 	return true;
 }
 
+void vm_frame_free(hpa_t frame)
+{
+	if (frame_free(&machine_frames, frame, FRAME_ORDER_4K))
+		panic("a frame was not a VM's to free");
+}
+
 /* --- looking in --------------------------------------------------------------------------- */
 
 void *vm_page(const struct vm *vm, gfn_t gfn)

@@ -9,6 +9,8 @@
 #include "hv/pager.h"
 #include "hv/tlb.h"
 #include "hv/vcpu.h"
+#include "mm/lock.h"
+#include "mm/percpu.h"
 
 struct vm {
 	const char *name;
@@ -66,6 +68,17 @@ bool vm_turn(struct vm *vm);
 /* All vCPUs are over with. */
 bool vm_over(const struct vm *vm);
 bool vm_all_ready(const struct vm *vm);
+
+/* The calling CPU stands outside of the second stage for a moment: between two tries of what was
+ * refused with -EBUSY. */
+static inline void vm_pass(struct vm *vm)
+{
+	tlb_quiesce(&vm->tlb, cpu_id());
+	cpu_relax();
+}
+
+/* Gives back a frame that was the VM's own. */
+void vm_frame_free(hpa_t frame);
 
 /* Contents of a guest page if it is present, or NULL. */
 void *vm_page(const struct vm *vm, gfn_t gfn);
