@@ -93,7 +93,7 @@ bool bad_hypercalls(struct vcpu *me)
 	uint64_t text = me->first;
 	bool all = true;
 
-	note(&all, probe_equal("call 7", hypercall(7, 0, 0, 0), ABI_BAD));
+	note(&all, probe_equal("call 8", hypercall(8, 0, 0, 0), ABI_BAD));
 	note(&all, probe_equal("call 2^32", hypercall(UINT64_C(1) << 32, 0, 0, 0), ABI_BAD));
 	note(&all, probe_equal("call -1", hypercall(~UINT64_C(0), 0, 0, 0), ABI_BAD));
 	note(&all, probe_equal("param 6", hypercall(ABI_PARAM, 6, 0, 0), ABI_BAD));

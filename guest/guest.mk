@@ -6,7 +6,7 @@ BUILD ?= build
 NASM ?= nasm
 OBJCOPY ?= objcopy
 
-GUEST_NAMES := seq random chase writer pair touch bad poke
+GUEST_NAMES := seq random chase writer pair balloon touch bad poke
 GUEST_LIB := guest hypercall line pattern probe state trap
 GUEST_OUT := $(BUILD)/guest
 GUESTS := $(GUEST_NAMES:%=$(GUEST_OUT)/%.bin)

@@ -37,6 +37,8 @@ enum abi_call {
 	ABI_DONE = 5,  /* (verdict, steps, pages_written): enum abi_verdict; does not return */
 	ABI_MIGRATE =
 		6, /* (): the guest wants to be migrated now (config: trigger=guest); returns 0 */
+	ABI_DISCARD = 7, /* (gpa, bytes): gives up the contents of whole pages, which are zeros from
+			    then on; returns 0 */
 };
 
 enum {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Hypercalls: hv/abi.h. What a guest passes is foreign input. */
 #include "hv/console.h"
+#include "hv/guest_memory.h"
 #include "hv/trace.h"
 #include "hv/vm.h"
 
@@ -92,6 +93,16 @@ static uint64_t call_pass(struct vcpu *vcpu, uint64_t pass, uint64_t chain)
 										      : ABI_GO_ON;
 }
 
+static uint64_t call_discard(struct vcpu *vcpu, uint64_t from, uint64_t bytes)
+{
+	uint64_t region = vcpu->vm->frames << PAGE_SHIFT;
+
+	if (!bytes || !IS_ALIGNED(from | bytes, PAGE_SIZE) || from >= region ||
+	    bytes > region - from)
+		return ABI_BAD;
+	return guest_discard(vcpu->vm, from >> PAGE_SHIFT, bytes >> PAGE_SHIFT) ? ABI_BAD : 0;
+}
+
 static uint64_t dispatch(struct vcpu *vcpu, const uint64_t *gpr)
 {
 	switch (gpr[RAX]) {
@@ -109,6 +120,8 @@ static uint64_t dispatch(struct vcpu *vcpu, const uint64_t *gpr)
 	case ABI_MIGRATE:
 		atomic_store_explicit(&vcpu->vm->wants_migration, true, memory_order_release);
 		return 0;
+	case ABI_DISCARD:
+		return call_discard(vcpu, gpr[RDI], gpr[RSI]);
 	default:
 		return ABI_BAD;
 	}

@@ -173,7 +173,7 @@ static const char *pull_pages(struct migration *m)
 	const char *why = NULL;
 
 	m->switched = m->stopped;
-	while (!why && pager_placed(&m->to->pager) < m->to->frames) {
+	while (!why && pager_settled(&m->to->pager) < m->to->frames) {
 		if (!stream_step(&m->stream, cpu_id()))
 			(void)collapse_some(m);
 		turn(m->to);

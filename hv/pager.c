@@ -199,6 +199,27 @@ void pager_place(struct pager *p, unsigned int cpu, const struct page_reply *rep
 		gfn = pager_place_zeros(p, cpu, gfn, end);
 }
 
+/* --- what was discarded --------------------------------------------------------------------- */
+
+/* It comes back as zeros; nobody is asked. Its contents are not the source's: it counts as written.
+ * Return: 0, or why it was not filled. */
+static int refill(struct pager *p, unsigned int cpu, gfn_t gfn)
+{
+	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
+	struct ept_claim claim;
+	hpa_t at;
+	int err = ept_fill_zero(me, gfn, PG_LEVEL_4K, &claim);
+
+	if (err)
+		return err;
+	__builtin_memset(direct(claim.frame), 0, PAGE_SIZE);
+	if (ept_publish(me, &claim))
+		complete(p, cpu, gfn, PG_LEVEL_4K);
+	count(&p->stats[cpu].refilled, 1);
+	err = ept_reach(me, gfn, EPT_W, &at, &p->vm->gather[cpu]);
+	return err == -EFAULT ? 0 : err; /* the guest may only read it */
+}
+
 /* --- private copies ----------------------------------------------------------------------- */
 
 int pager_copy(struct pager *p, unsigned int cpu, gfn_t gfn)
@@ -268,19 +289,9 @@ static enum pager_answer fault_present(struct pager *p, struct vcpu *vcpu, gfn_t
 	}
 }
 
-/* What was discarded comes back as zeros; nobody is asked. */
 static enum pager_answer fault_discarded(struct pager *p, struct vcpu *vcpu, gfn_t gfn)
 {
-	struct ept_cpu *me = ept_cpu(&p->vm->ept, vcpu->cpu);
-	struct ept_claim claim;
-
-	if (ept_fill_zero(me, gfn, PG_LEVEL_4K, &claim))
-		return PAGER_WAIT;
-	__builtin_memset(direct(claim.frame), 0, PAGE_SIZE);
-	if (ept_publish(me, &claim))
-		complete(p, vcpu->cpu, gfn, PG_LEVEL_4K);
-	count(&p->stats[vcpu->cpu].refilled, 1);
-	return PAGER_RESUME;
+	return refill(p, vcpu->cpu, gfn) == -ENOMEM ? PAGER_WAIT : PAGER_RESUME;
 }
 
 static enum pager_answer fault_refused(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
@@ -352,19 +363,27 @@ static enum pager_answer fault_zeros(struct pager *p, struct vcpu *vcpu, gfn_t g
 	return PAGER_RESUME;
 }
 
-static enum pager_answer fault_ask(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
-				   unsigned int access)
+/* Somebody waits for the page. 0: it was asked for, by this call. */
+static int ask(struct pager *p, unsigned int cpu, gfn_t gfn)
 {
-	int err = ept_request(ept_cpu(&p->vm->ept, vcpu->cpu), gfn);
+	int err = ept_request(ept_cpu(&p->vm->ept, cpu), gfn);
 
 	if (err)
-		return fault_refused(p, vcpu, gfn, access, err);
+		return err;
 	p->last_fault = gfn;
 	trace(TRACE_REQUEST, gfn, 1);
 	/* One page for each waiting vCPU at the most: the source's ring has room for them. */
-	if (p->source->ops->request(p->source, vcpu->cpu, gfn, 1, true))
-		count(&p->stats[vcpu->cpu].starved, 1);
-	return PAGER_WAIT;
+	if (p->source->ops->request(p->source, cpu, gfn, 1, true))
+		count(&p->stats[cpu].starved, 1);
+	return 0;
+}
+
+static enum pager_answer fault_ask(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
+				   unsigned int access)
+{
+	int err = ask(p, vcpu->cpu, gfn);
+
+	return err ? fault_refused(p, vcpu, gfn, access, err) : PAGER_WAIT;
 }
 
 enum pager_answer pager_fault(struct pager *p, struct vcpu *vcpu, const struct vcpu_exit *exit)
@@ -381,6 +400,33 @@ enum pager_answer pager_fault(struct pager *p, struct vcpu *vcpu, const struct v
 	if (reply.data || reply.in_place)
 		return fault_data(p, vcpu, gfn, &reply, exit->access, begin);
 	return fault_zeros(p, vcpu, gfn, exit->access, begin);
+}
+
+/* --- without a vCPU ----------------------------------------------------------------------- */
+
+int pager_bring(struct pager *p, unsigned int cpu, gfn_t gfn)
+{
+	struct page_reply reply;
+	int err;
+
+	if (gfn >= p->frames)
+		return -ENOENT;
+	if (p->source->ops->now(p->source, gfn, &reply)) {
+		err = place_piece(p, cpu, gfn, PG_LEVEL_4K, &reply);
+	} else {
+		err = ask(p, cpu, gfn);
+		if (!err || err == -EALREADY)
+			err = -EBUSY;
+	}
+	return err == -ENODATA ? refill(p, cpu, gfn) : err;
+}
+
+void pager_poll(struct pager *p)
+{
+	struct page_reply reply;
+
+	if (p->source->ops->poll && p->source->ops->poll(p->source, true, &reply))
+		pager_place(p, cpu_id(), &reply);
 }
 
 /* --- sums --------------------------------------------------------------------------------- */
@@ -400,16 +446,18 @@ void pager_sum(const struct pager *p, struct pager_stats *sum)
 	sum->demand += sum->at_hand;
 }
 
-uint64_t pager_placed(const struct pager *p)
+uint64_t pager_settled(const struct pager *p)
 {
 	uint64_t n = 0;
 
 	for (unsigned int i = 0; i < ncpus; i++) {
 		const struct pager_counters *s = &p->stats[i];
+		const struct ept_counters *e = &p->vm->ept.cpu[i].stats;
 
 		n += atomic_load_explicit(&s->data_frames, memory_order_relaxed) +
 		     atomic_load_explicit(&s->zero_frames, memory_order_relaxed) +
-		     atomic_load_explicit(&s->at_hand, memory_order_relaxed);
+		     atomic_load_explicit(&s->at_hand, memory_order_relaxed) +
+		     (uint64_t)atomic_load_explicit(&e->given_up, memory_order_relaxed);
 	}
 	return n;
 }

@@ -74,6 +74,16 @@ enum pager_answer {
 	PAGER_NOMEM
 };
 
+/**
+ * pager_bring() - bring the page at gfn in, for an access of the hypervisor's own.
+ * Return: 0: it was placed; -EEXIST, -EAGAIN: look again; -EBUSY: it is on its way; -EHWPOISON,
+ * -ENOENT, -ENOMEM.
+ */
+int must_check pager_bring(struct pager *p, unsigned int cpu, gfn_t gfn);
+
+/* Places what vCPUs and the hypervisor wait for, as far as it has come. Boot CPU only. */
+void pager_poll(struct pager *p);
+
 /* A vCPU of the VM faulted at gpa. PAGER_WAIT: the page will come. */
 enum pager_answer pager_fault(struct pager *p, struct vcpu *vcpu, const struct vcpu_exit *exit);
 
@@ -84,9 +94,9 @@ void pager_place(struct pager *p, unsigned int cpu, const struct page_reply *rep
 gfn_t pager_place_zeros(struct pager *p, unsigned int cpu, gfn_t gfn, gfn_t end);
 
 /**
- * pager_copy() - the page at gfn, which is private, gets a frame of its own, with the same contents.
- * The VM's until it is destroyed.
- * Return: 0; -ENOMEM; or why it could not be frozen: see ept_freeze().
+ * pager_copy() - the page at gfn, which is private, gets a frame of its own, with the same
+ * contents. The VM's until it is destroyed. Return: 0; -ENOMEM; or why it could not be frozen: see
+ * ept_freeze().
  */
 int must_check pager_copy(struct pager *p, unsigned int cpu, gfn_t gfn);
 
@@ -101,7 +111,7 @@ void pager_collapse_all(struct pager *p, unsigned int cpu);
 
 void pager_sum(const struct pager *p, struct pager_stats *sum);
 
-/* Frames that have been placed. */
-uint64_t pager_placed(const struct pager *p);
+/* Frames that have been placed, or were given up before: what nobody will send any more. */
+uint64_t pager_settled(const struct pager *p);
 
 #endif

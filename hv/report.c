@@ -35,7 +35,7 @@ static uint64_t faults_of(const struct vm *vm)
 
 void report_progress(struct migration *m, bool always)
 {
-	uint64_t placed = pager_placed(&m->to->pager);
+	uint64_t placed = pager_settled(&m->to->pager);
 	uint64_t percent = placed * 100 / m->to->frames;
 	struct granularity g = granularity_of(&m->to->ept);
 

@@ -42,7 +42,7 @@ static bool owed(const struct stream *s, gfn_t gfn, gfn_t *from, gfn_t *to)
 	struct ept_state e = ept_lookup(&s->pager->vm->ept, gfn);
 	uint64_t coming;
 
-	if (e.kind != EPT_ABSENT || (e.requested && !s->sweeping)) {
+	if (e.kind != EPT_ABSENT || e.zero || (e.requested && !s->sweeping)) {
 		*from = ALIGN_DOWN(gfn, level_frames(e.level));
 		*to = *from + level_frames(e.level);
 		return false;
