@@ -6,7 +6,7 @@ BUILD ?= build
 NASM ?= nasm
 OBJCOPY ?= objcopy
 
-GUEST_NAMES := seq random chase writer pair balloon touch bad poke
+GUEST_NAMES := seq random chase writer pair balloon touch bad poke lost
 GUEST_LIB := guest hypercall line pattern probe state trap
 GUEST_OUT := $(BUILD)/guest
 GUESTS := $(GUEST_NAMES:%=$(GUEST_OUT)/%.bin)
@@ -18,6 +18,7 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g -I. -MMD -MP -ffreestanding -fno-pic -fno-pie 
 GUEST_LIB_OBJS := $(GUEST_LIB:%=$(GUEST_OUT)/%.o) $(GUEST_OUT)/start.o $(GUEST_OUT)/tables.o \
 	$(GUEST_OUT)/vectors.o
 GUEST_BAD_OBJS := $(GUEST_OUT)/evils.o $(GUEST_OUT)/registers.o # of `bad` alone
+GUEST_WINDOW := $(GUEST_OUT)/window.o # of those that look beyond their memory
 
 # What the host's tests need besides themselves.
 test_guest_lib_SRCS := guest/pattern.c
@@ -43,7 +44,8 @@ $(GUEST_OUT)/%.o: guest/%.asm $(GUEST_OUT)/layout.inc
 $(GUEST_OUT)/guest.ld: guest/guest.ld guest/layout.h guest/guest.mk | $(GUEST_OUT)
 	$(CC) -E -P -x c -I. $< -o $@
 
-$(GUEST_OUT)/bad.elf: $(GUEST_BAD_OBJS)
+$(GUEST_OUT)/bad.elf: $(GUEST_BAD_OBJS) $(GUEST_WINDOW)
+$(GUEST_OUT)/lost.elf: $(GUEST_WINDOW)
 
 $(GUEST_OUT)/%.elf: $(GUEST_OUT)/%.o $(GUEST_LIB_OBJS) $(GUEST_OUT)/guest.ld
 	$(LD) -static -nostdlib -z noexecstack --no-warn-rwx-segments -z max-page-size=4096 \

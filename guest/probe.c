@@ -54,6 +54,15 @@ bool probe_raised(const char *what, uint64_t vector, uint64_t error)
 	return right;
 }
 
+int probe_vector(void)
+{
+	int vector = probed.raised ? (int)probed.vector : -1;
+
+	probed.raised = false;
+	probe_resume = 0;
+	return vector;
+}
+
 uint64_t probe_fault_address(void)
 {
 	return probed.address;

@@ -27,6 +27,9 @@ void probe_init(void);
 /* Says on the console what the last PROBE() did. True if it was this exception. */
 bool probe_raised(const char *what, uint64_t vector, uint64_t error);
 
+/* What the last PROBE() raised, said to nobody; -1: nothing. */
+int probe_vector(void);
+
 /* CR2 at the last exception. */
 uint64_t probe_fault_address(void);
 

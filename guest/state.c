@@ -8,7 +8,7 @@
 
 /* All of it as one row of words. */
 #define VECTOR_WORDS 32 /* XMM0 to XMM15 */
-#define MSR_WORDS    10
+#define MSR_WORDS    11
 #define DEBUG_WORDS  4
 #define MSR          VECTOR_WORDS /* where each kind begins */
 #define DEBUG        (MSR + MSR_WORDS)
@@ -20,11 +20,17 @@ static const struct {
 	uint32_t number;
 	uint64_t mask; /* values that it may have */
 } msrs[] = {
-	{ "FS base", 0xc0000100, CANONICAL },        { "GS base", 0xc0000101, CANONICAL },
-	{ "kernel GS base", 0xc0000102, CANONICAL }, { "STAR", 0xc0000081, UINT64_MAX },
-	{ "LSTAR", 0xc0000082, CANONICAL },          { "CSTAR", 0xc0000083, CANONICAL },
-	{ "FMASK", 0xc0000084, UINT32_MAX },         { "SYSENTER CS", 0x174, UINT16_MAX },
-	{ "SYSENTER ESP", 0x175, CANONICAL },        { "SYSENTER EIP", 0x176, CANONICAL },
+	{ "FS base", 0xc0000100, CANONICAL },
+	{ "GS base", 0xc0000101, CANONICAL },
+	{ "kernel GS base", 0xc0000102, CANONICAL },
+	{ "STAR", 0xc0000081, UINT64_MAX },
+	{ "LSTAR", 0xc0000082, CANONICAL },
+	{ "CSTAR", 0xc0000083, CANONICAL },
+	{ "FMASK", 0xc0000084, UINT32_MAX },
+	{ "SYSENTER CS", 0x174, UINT16_MAX },
+	{ "SYSENTER ESP", 0x175, CANONICAL },
+	{ "SYSENTER EIP", 0x176, CANONICAL },
+	{ "machine checks' MC0_CTL", 0x400, UINT64_MAX },
 };
 
 _Static_assert(sizeof(msrs) / sizeof(*msrs) == MSR_WORDS, "words");

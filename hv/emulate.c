@@ -10,11 +10,12 @@
  * need state that is not switched (XSAVE, MPX, PKU), or devices that are not there (APIC, MTRR,
  * ...). */
 #define LEAF1_ECX  0x00d82203u /* SSE3 PCLMUL SSSE3 CX16 SSE4.1 SSE4.2 MOVBE POPCNT */
-#define LEAF1_EDX  0x07808151u /* FPU TSC MSR(5) PAE CX8 CMOV MMX FXSR SSE SSE2 */
+#define LEAF1_EDX  0x07808171u /* FPU TSC MSR PAE CX8 CMOV MMX FXSR SSE SSE2 */
 #define LEAF7_EBX  0x00180381u /* FSGSBASE SMEP ERMS RDSEED ADX */
 #define EXT1_ECX   0x00000121u /* LAHF ABM PREFETCHW */
 #define EXT1_EDX   0x24100800u /* SYSCALL NX 1 GiB pages, LM */
 #define HYPERVISOR (1u << 31)
+#define MCE_MCA    (1u << 7 | 1u << 14) /* hv/mca.c has them */
 
 static struct cpuid filtered(uint32_t leaf, uint32_t subleaf)
 {
@@ -26,7 +27,7 @@ static struct cpuid filtered(uint32_t leaf, uint32_t subleaf)
 		return c;
 	case 1:
 		c.ecx = (c.ecx & LEAF1_ECX) | HYPERVISOR;
-		c.edx &= LEAF1_EDX;
+		c.edx = (c.edx & LEAF1_EDX) | MCE_MCA;
 		c.ebx &= 0xff00; /* one CPU, APIC id 0 */
 		return c;
 	case 7:
@@ -38,6 +39,8 @@ static struct cpuid filtered(uint32_t leaf, uint32_t subleaf)
 		c.ecx &= EXT1_ECX;
 		c.edx &= EXT1_EDX;
 		return c;
+	case 0x80000007: /* machine checks that can be recovered from */
+		return (struct cpuid){ .ebx = vendor->mca->cpuid_ras_ebx };
 	case 0x80000002 ... 0x80000004: /* the brand */
 	case 0x80000008:                /* address widths */
 		return (struct cpuid){ c.eax, c.ebx, c.ecx, c.edx };
@@ -72,9 +75,13 @@ void emulate_cpuid(struct vcpu *vcpu)
 bool emulate_rdmsr(struct vcpu *vcpu)
 {
 	uint64_t *gpr = vcpu->state.gpr;
+	uint32_t msr = (uint32_t)gpr[RCX];
 	uint64_t value;
+	int err = vendor->rdmsr(vcpu, msr, &value);
 
-	if (vendor->rdmsr(vcpu, (uint32_t)gpr[RCX], &value))
+	if (err == -ENOENT)
+		err = mca_rdmsr(&vcpu->state.mca, vendor->mca, msr, &value);
+	if (err)
 		return false;
 	gpr[RAX] = (uint32_t)value;
 	gpr[RDX] = value >> 32;
@@ -85,8 +92,12 @@ bool emulate_wrmsr(struct vcpu *vcpu)
 {
 	const uint64_t *gpr = vcpu->state.gpr;
 	uint64_t value = (uint32_t)gpr[RAX] | gpr[RDX] << 32;
+	uint32_t msr = (uint32_t)gpr[RCX];
+	int err = vendor->wrmsr(vcpu, msr, value);
 
-	return vendor->wrmsr(vcpu, (uint32_t)gpr[RCX], value) == 0;
+	if (err == -ENOENT)
+		err = mca_wrmsr(&vcpu->state.mca, vendor->mca, msr, value);
+	return !err;
 }
 
 /* No device: reads float high, writes are lost. */

@@ -11,8 +11,6 @@
 #include "mm/percpu.h"
 #include "mm/x86.h"
 
-#define EXCEPTION_MC 18
-
 /* --- events ------------------------------------------------------------------------------- */
 
 void svm_inject(struct vcpu *vcpu, unsigned int vector, int64_t error)
@@ -23,6 +21,20 @@ void svm_inject(struct vcpu *vcpu, unsigned int vector, int64_t error)
 	if (error >= 0)
 		event |= EVENT_HAS_ERROR | (uint64_t)error << 32;
 	b->event_inject = event;
+}
+
+static bool svm_was_delivering(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->exit_int_info & EVENT_VALID;
+}
+
+static uint64_t svm_cr4(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->cr4;
 }
 
 /*
@@ -245,6 +257,7 @@ const struct vendor vendor_svm = {
 	.format = &ept_format_amd,
 	.flush_name = "TLB flushes",
 	.call_abi = ABI_CALL_VMMCALL,
+	.mca = &mca_kind_amd,
 	.probe = svm_probe,
 	.leaf_max = svm_leaf_max,
 	.has_dirty = svm_has_dirty,
@@ -257,6 +270,8 @@ const struct vendor vendor_svm = {
 	.save = svm_save,
 	.run = svm_run,
 	.inject = svm_inject,
+	.was_delivering = svm_was_delivering,
+	.cr4 = svm_cr4,
 	.skip = svm_skip,
 	.rdmsr = svm_rdmsr,
 	.wrmsr = svm_wrmsr,

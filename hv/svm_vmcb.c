@@ -10,7 +10,6 @@
 
 #define EXCEPTION_DB 1
 #define EXCEPTION_AC 17
-#define EXCEPTION_MC 18
 
 /* One for all; 1 means exit. Three runs of 2 KiB, two bits (read, write) for each MSR: from 0, from
  * 0xc0000000, from 0xc0010000 (APM vol. 2, "MSR Intercepts"). */

@@ -3,10 +3,12 @@
 #include "hv/vcpu.h"
 
 #include "hv/clock.h"
+#include "hv/console.h"
 #include "hv/panic.h"
 #include "hv/trace.h"
 #include "hv/vm.h"
 #include "mm/percpu.h"
+#include "mm/x86.h"
 
 #define EXCEPTION_UD 6
 #define EXCEPTION_GP 13
@@ -73,14 +75,41 @@ bool vcpu_wait_over(struct vcpu *vcpu)
 
 /* --- exits -------------------------------------------------------------------------------- */
 
+static bool raise(struct vcpu *vcpu, unsigned int vector, int64_t error)
+{
+	vendor->inject(vcpu, vector, error);
+	return true;
+}
+
+/* It touched a page that is lost. Returns true to enter again. */
+static bool machine_check(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	struct mca_access access = {
+		.at = exit->gpa,
+		.fetch = exit->access & EPT_X,
+		.restart = !vendor->was_delivering(vcpu),
+		.delivered = vendor->cr4(vcpu) & CR4_MCE,
+	};
+	const char *why = mca_consume(&vcpu->state.mca, vendor->mca, &access);
+
+	if (!why) {
+		vcpu->stats.machine_checks++;
+		return raise(vcpu, EXCEPTION_MC, INJECT_NO_ERROR);
+	}
+	con_printf("cleave: [%s/%u] stopped at gpa 0x%llx: %s\n", vcpu->vm->name, vcpu->index,
+		   (unsigned long long)exit->gpa.v, why);
+	vcpu_kill(vcpu, why);
+	return false;
+}
+
 /* The page does not come, or not now. Returns true to enter again. */
-static bool fault_left(struct vcpu *vcpu, gpa_t at, enum pager_answer answer)
+static bool fault_left(struct vcpu *vcpu, const struct vcpu_exit *exit, enum pager_answer answer)
 {
 	switch (answer) {
 	case PAGER_RESUME:
 		return true;
 	case PAGER_WAIT:
-		begin_wait(vcpu, at);
+		begin_wait(vcpu, exit->gpa);
 		return false;
 	case PAGER_WILD:
 		vcpu_kill(vcpu, "it accessed an address outside of its memory");
@@ -92,8 +121,7 @@ static bool fault_left(struct vcpu *vcpu, gpa_t at, enum pager_answer answer)
 		vcpu_kill(vcpu, "there is no memory for its own copy of a page");
 		return false;
 	default:
-		vcpu_kill(vcpu, "it touched memory that is lost");
-		return false;
+		return machine_check(vcpu, exit);
 	}
 }
 
@@ -101,13 +129,7 @@ static inline bool stage2_fault(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	enum pager_answer answer = pager_fault(&vcpu->vm->pager, vcpu, exit);
 
-	return __builtin_expect(answer == PAGER_RESUME, 1) || fault_left(vcpu, exit->gpa, answer);
-}
-
-static bool raise(struct vcpu *vcpu, unsigned int vector, int64_t error)
-{
-	vendor->inject(vcpu, vector, error);
-	return true;
+	return __builtin_expect(answer == PAGER_RESUME, 1) || fault_left(vcpu, exit, answer);
 }
 
 /* Looked at where there is time to: some CPUs have no timer that ends a slice. */

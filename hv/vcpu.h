@@ -6,6 +6,7 @@
 #ifndef HV_VCPU_H
 #define HV_VCPU_H
 
+#include "hv/mca.h"
 #include "hv/vendor.h"
 
 enum gpr {
@@ -77,6 +78,7 @@ struct guest_state {
 	uint32_t interruptibility; /* SDM vol. 3C, "Guest Non-Register State" */
 	uint32_t unused;
 	struct pending_event event;
+	struct mca_state mca;
 	uint8_t fx[512] __attribute__((aligned(16))); /* FXSAVE's image */
 };
 
@@ -96,6 +98,7 @@ struct vcpu_stats {
 	uint64_t faults;          /* second-stage faults */
 	uint64_t faults_remote;   /* the page had to come */
 	uint64_t faults_spurious; /* it was there by the time we looked */
+	uint64_t machine_checks;  /* raised for lost pages */
 	uint64_t block_cycles;    /* waiting for pages */
 	uint64_t block_max;       /* longest single wait, cycles */
 	uint64_t latency[LATENCY_BUCKETS];

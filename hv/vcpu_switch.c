@@ -40,6 +40,7 @@ void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t cr3, uint64_t stack)
 		.pat = PAT_RESET,
 		.dr6 = 0xffff0ff0,
 		.dr7 = 0x400,
+		.mca = MCA_RESET,
 	};
 	s->gpr[RSP] = stack;
 	for (unsigned int i = SEG_ES; i <= SEG_GS; i++)

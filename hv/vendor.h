@@ -7,6 +7,7 @@
 #define HV_VENDOR_H
 
 #include "ept/ept.h"
+#include "hv/mca.h"
 
 struct vcpu;
 
@@ -75,6 +76,10 @@ struct vendor {
 	void (*run)(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit);
 	/* Raises an exception in the guest at the next entry. */
 	void (*inject)(struct vcpu *vcpu, unsigned int vector, int64_t error);
+	/* Did the last exit interrupt the delivery of an event? inject() takes its place then. */
+	bool (*was_delivering)(const struct vcpu *vcpu);
+	/* CR4 as the current vCPU sees it. */
+	uint64_t (*cr4)(const struct vcpu *vcpu);
 	/* Steps over the instruction that exited. */
 	void (*skip)(struct vcpu *vcpu, const struct vcpu_exit *exit);
 	/* MSRs that the hardware switches with the guest. -ENOENT: not one of these; -EINVAL: #GP.
@@ -86,7 +91,8 @@ struct vendor {
 	/* Prints the current vCPU's state that matters. */
 	void (*dump)(void);
 
-	unsigned int call_abi; /* hv/abi.h: ABI_CALL_* */
+	const struct mca_kind *mca; /* machine checks as this maker has them */
+	unsigned int call_abi;      /* hv/abi.h: ABI_CALL_* */
 };
 
 extern const struct vendor vendor_vmx;

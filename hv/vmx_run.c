@@ -11,7 +11,6 @@
 #define QUAL_NMI_UNBLOCKED (UINT64_C(1) << 12) /* by IRET */
 #define REASON_FAILED      (1u << 31)
 #define EXCEPTION_DB       1
-#define EXCEPTION_MC       18
 
 /* --- events ------------------------------------------------------------------------------- */
 
@@ -25,6 +24,18 @@ void vmx_inject(struct vcpu *vcpu, unsigned int vector, int64_t error)
 		vmwrite(VMCS_INJECT_ERROR, (uint64_t)error);
 	}
 	vmwrite(VMCS_INJECT_INFO, info);
+}
+
+static bool vmx_was_delivering(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return vmread(VMCS_IDTV_INFO) & INTR_VALID;
+}
+
+static uint64_t vmx_cr4(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return vmx_get_cr4();
 }
 
 /*
@@ -267,6 +278,7 @@ const struct vendor vendor_vmx = {
 	.format = &ept_format_intel,
 	.flush_name = "INVEPTs",
 	.call_abi = ABI_CALL_VMCALL,
+	.mca = &mca_kind_intel,
 	.probe = vmx_probe,
 	.leaf_max = vmx_leaf_max,
 	.has_dirty = vmx_has_dirty,
@@ -279,6 +291,8 @@ const struct vendor vendor_vmx = {
 	.save = vmx_save,
 	.run = vmx_run,
 	.inject = vmx_inject,
+	.was_delivering = vmx_was_delivering,
+	.cr4 = vmx_cr4,
 	.skip = vmx_skip,
 	.rdmsr = vmx_rdmsr,
 	.wrmsr = vmx_wrmsr,

@@ -10,7 +10,6 @@
 
 #define EXCEPTION_DB 1
 #define EXCEPTION_AC 17
-#define EXCEPTION_MC 18
 
 #define MSR_BITMAP_READ_LOW   0    /* MSRs 0 to 0x1fff */
 #define MSR_BITMAP_READ_HIGH  1024 /* MSRs 0xc0000000 to 0xc0001fff */

@@ -32,10 +32,17 @@
 	X(wrong_payloads_are_refused)                                                              \
 	X(failures_are_told)
 
+#define CASES_POISON(X)                                                                            \
+	X(lost_pages_are_machine_checks)                                                           \
+	X(machine_check_shuts_down)                                                                \
+	X(machine_check_replaces_an_event)                                                         \
+	X(lost_page_among_absent)
+
 #define CASE_JOB(name)                                                                             \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);
 CASES_LEVELS(CASE_JOB)
 CASES_RACES(CASE_JOB)
 CASES_LIMITS(CASE_JOB)
+CASES_POISON(CASE_JOB)
 
 #endif
