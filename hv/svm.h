@@ -6,6 +6,7 @@
 #ifndef HV_SVM_H
 #define HV_SVM_H
 
+#include "hv/control.h"
 #include "hv/vcpu.h"
 
 #define MSR_VM_CR       0xc0010114
@@ -13,34 +14,40 @@
 #define VM_CR_SVMDIS    (1u << 4)
 
 /* CPUID 0x8000000a EDX */
-#define SVM_NPT  (1u << 0)
-#define SVM_NRIP (1u << 3)
+#define SVM_NPT    (1u << 0)
+#define SVM_NRIP   (1u << 3)
+#define SVM_DECODE (1u << 7)
+
+/* Intercepts: word 0 (offset 0), of writes to control registers */
+#define I0_CR4_WRITE (1u << 20)
 
 /* Intercepts: word 3 (offset 0x0c), word 4 (0x10) */
-#define I3_INTR     (1u << 0)
-#define I3_NMI      (1u << 1)
-#define I3_SMI      (1u << 2)
-#define I3_INIT     (1u << 3)
-#define I3_RDPMC    (1u << 15)
-#define I3_CPUID    (1u << 18)
-#define I3_INVD     (1u << 22)
-#define I3_HLT      (1u << 24)
-#define I3_INVLPGA  (1u << 26)
-#define I3_IO       (1u << 27)
-#define I3_MSR      (1u << 28)
-#define I3_SHUTDOWN (1u << 31)
-#define I4_VMRUN    (1u << 0)
-#define I4_VMMCALL  (1u << 1)
-#define I4_VMLOAD   (1u << 2)
-#define I4_VMSAVE   (1u << 3)
-#define I4_STGI     (1u << 4)
-#define I4_CLGI     (1u << 5)
-#define I4_SKINIT   (1u << 6)
-#define I4_WBINVD   (1u << 9)
-#define I4_MONITOR  (1u << 10)
-#define I4_MWAIT    (3u << 11)
-#define I4_XSETBV   (1u << 13)
-#define I4_RDPRU    (1u << 14)
+#define I3_INTR          (1u << 0)
+#define I3_CR0_SEL_WRITE (1u << 5) /* of other bits than TS and MP */
+#define I3_NMI           (1u << 1)
+#define I3_SMI           (1u << 2)
+#define I3_INIT          (1u << 3)
+#define I3_RDPMC         (1u << 15)
+#define I3_CPUID         (1u << 18)
+#define I3_INVD          (1u << 22)
+#define I3_HLT           (1u << 24)
+#define I3_INVLPGA       (1u << 26)
+#define I3_IO            (1u << 27)
+#define I3_MSR           (1u << 28)
+#define I3_SHUTDOWN      (1u << 31)
+#define I4_VMRUN         (1u << 0)
+#define I4_VMMCALL       (1u << 1)
+#define I4_VMLOAD        (1u << 2)
+#define I4_VMSAVE        (1u << 3)
+#define I4_STGI          (1u << 4)
+#define I4_CLGI          (1u << 5)
+#define I4_SKINIT        (1u << 6)
+#define I4_RDTSCP        (1u << 7)
+#define I4_WBINVD        (1u << 9)
+#define I4_MONITOR       (1u << 10)
+#define I4_MWAIT         (3u << 11)
+#define I4_XSETBV        (1u << 13)
+#define I4_RDPRU         (1u << 14)
 
 #define TLB_NOTHING    0u
 #define TLB_ALL        1u
@@ -57,16 +64,21 @@
 #define EVENT_EXCEPTION 3u
 #define EVENT_SOFTWARE  4u
 
+/* EXITINFO1 of a write to a control register: 3:0 the general register, if it was a MOV */
+#define CR_IS_MOV (UINT64_C(1) << 63)
+
 /* EXITINFO1 of a nested page fault: as a page fault's error code */
 #define NPF_WRITE (1u << 1)
 #define NPF_FETCH (1u << 4)
 
 enum svm_exit {
+	SVM_CR4_WRITE = 0x14,
 	SVM_EXCEPTION = 0x40, /* + vector */
 	SVM_INTR = 0x60,
 	SVM_NMI = 0x61,
 	SVM_SMI = 0x62,
 	SVM_INIT = 0x63,
+	SVM_CR0_SEL_WRITE = 0x65,
 	SVM_RDPMC = 0x6f,
 	SVM_CPUID = 0x72,
 	SVM_INVD = 0x76,
@@ -79,6 +91,7 @@ enum svm_exit {
 	SVM_VMMCALL = 0x81,
 	SVM_VMLOAD = 0x82,
 	SVM_SKINIT = 0x86,
+	SVM_RDTSCP = 0x87,
 	SVM_WBINVD = 0x89,
 	SVM_MONITOR = 0x8a,
 	SVM_MWAIT = 0x8b,
@@ -88,6 +101,8 @@ enum svm_exit {
 	SVM_NPF = 0x400,
 };
 #define SVM_INVALID 0xffffffffu /* compare the low half: some implementations do not extend it */
+
+#define VMCB_ATTR_LONG (1u << 9) /* CS: 64-bit code */
 
 struct vmcb_segment {
 	uint16_t selector;
@@ -152,7 +167,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 /* What this CPU has; identical on all CPUs. */
 struct svm_features {
 	uint32_t asids;
-	bool nrip, gib_pages;
+	bool nrip, decode, gib_pages;
 };
 
 extern struct svm_features svm;

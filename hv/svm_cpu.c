@@ -37,6 +37,7 @@ int svm_probe(void)
 	}
 	svm.asids = c.ebx;
 	svm.nrip = c.edx & SVM_NRIP;
+	svm.decode = svm.nrip && c.edx & SVM_DECODE;
 	svm.gib_pages = x86_cpuid(0x80000001, 0).edx & CPUID_GIB_PAGE;
 	if (!svm.gib_pages)
 		con_printf("cleave: this CPU has no 1 GiB pages: using 2 MiB\n");

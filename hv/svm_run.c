@@ -80,6 +80,41 @@ static enum exit_reason io_exit(const struct vmcb *b, struct vcpu_exit *exit)
 	return info & (1u << 2) ? EXIT_UD : EXIT_IO;
 }
 
+static struct control control_of(const struct vmcb *b)
+{
+	return (struct control){
+		.cr0 = b->cr0,
+		.cr4 = b->cr4,
+		.efer = b->efer & ~(uint64_t)EFER_SVME,
+		.code_64 = b->cs.attributes & VMCB_ATTR_LONG,
+	};
+}
+
+/*
+ * A write to CR0 or CR4 that the CPU has taken apart (APM vol. 2, "Decode Assists"). What is not
+ * marked as a MOV is LMSW, with another value for EM: a 64-bit guest has no need of it.
+ */
+static enum exit_reason cr_exit(struct vcpu *vcpu, struct vmcb *b, struct vcpu_exit *exit)
+{
+	unsigned int reg = b->exit_info1 & 15;
+	uint64_t value = reg == RSP ? b->rsp : vcpu->state.gpr[reg];
+	struct control c = control_of(b);
+
+	if (!(b->exit_info1 & CR_IS_MOV))
+		return EXIT_UD;
+	if (b->exit_code == SVM_CR4_WRITE ? !control_set_cr4(&c, value)
+					  : !control_set_cr0(&c, value))
+		return EXIT_GP;
+	b->cr0 = c.cr0;
+	b->cr4 = c.cr4;
+	b->efer = c.efer | EFER_SVME;
+	/* The CPU's own MOV would have forgotten translations that these bits govern. */
+	svm_flush(vcpu_ept(vcpu));
+	exit->length = (unsigned int)(b->next_rip - b->rip);
+	svm_skip(vcpu, exit);
+	return EXIT_RETRY;
+}
+
 static enum exit_reason npf_exit(const struct vmcb *b, struct vcpu_exit *exit)
 {
 	uint32_t error = (uint32_t)b->exit_info1;
@@ -130,7 +165,12 @@ static enum exit_reason decode(struct vcpu *vcpu, struct vmcb *b, struct vcpu_ex
 		__asm__ volatile("wbinvd" : : : "memory");
 		svm_skip(vcpu, exit);
 		return EXIT_RETRY;
-	case SVM_RDPMC:
+	case SVM_CR0_SEL_WRITE:
+	case SVM_CR4_WRITE:
+		return cr_exit(vcpu, b, exit);
+	case SVM_RDPMC: /* there is no counter */
+		return EXIT_GP;
+	case SVM_RDTSCP:
 	case SVM_INVLPGA:
 	case SVM_VMRUN:
 	case SVM_VMLOAD ... SVM_SKINIT:
@@ -236,15 +276,17 @@ static int svm_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 static int svm_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	struct vmcb *b = direct(vcpu->hw_page);
+	struct control c = control_of(b);
 
 	switch (msr) {
 	case MSR_EFER:
-		if (value & ~(uint64_t)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE) ||
-		    ((value ^ b->efer) & EFER_LME && b->cr0 & CR0_PG))
+		if (!control_set_efer(&c, value))
 			return -EINVAL;
-		b->efer = (value & ~(uint64_t)EFER_LMA) | (b->efer & EFER_LMA) | EFER_SVME;
+		b->efer = c.efer | EFER_SVME;
 		return 0;
 	case MSR_PAT:
+		if (!control_pat_valid(value))
+			return -EINVAL;
 		b->pat = value;
 		return 0;
 	default:

@@ -108,7 +108,12 @@ static void load_controls(const struct vcpu *vcpu, struct vmcb *b)
 	b->intercept3 = I3_INTR | I3_NMI | I3_SMI | I3_INIT | I3_RDPMC | I3_CPUID | I3_INVD |
 			I3_HLT | I3_INVLPGA | I3_IO | I3_MSR | I3_SHUTDOWN;
 	b->intercept4 = I4_VMRUN | I4_VMMCALL | I4_VMLOAD | I4_VMSAVE | I4_STGI | I4_CLGI |
-			I4_SKINIT | I4_WBINVD | I4_MONITOR | I4_MWAIT | I4_XSETBV | I4_RDPRU;
+			I4_SKINIT | I4_RDTSCP | I4_WBINVD | I4_MONITOR | I4_MWAIT | I4_XSETBV |
+			I4_RDPRU;
+	if (svm.decode) { /* or nobody could tell what is written */
+		b->intercept_cr = I0_CR4_WRITE;
+		b->intercept3 |= I3_CR0_SEL_WRITE;
+	}
 	b->iopm = (uintptr_t)iopm;
 	b->msrpm = (uintptr_t)msrpm;
 	b->tsc_offset = s->tsc_offset;

@@ -173,7 +173,7 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		return true;
 	case EXIT_CALL:
 		return call(vcpu, exit);
-	case EXIT_CR:
+	case EXIT_GP:
 		return raise(vcpu, EXCEPTION_GP, 0);
 	case EXIT_UD:
 		return raise(vcpu, EXCEPTION_UD, INJECT_NO_ERROR);

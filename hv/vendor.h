@@ -17,7 +17,7 @@ enum exit_reason {
 	EXIT_CPUID,
 	EXIT_RDMSR,
 	EXIT_WRMSR,
-	EXIT_CR, /* done by the vendor's code but for what it could not: a bad value */
+	EXIT_GP, /* a value or a register that the instruction may not have */
 	EXIT_IO, /* port, size, out */
 	EXIT_HLT,
 	EXIT_CALL,   /* VMCALL or VMMCALL */

@@ -6,6 +6,7 @@
 #ifndef HV_VMX_H
 #define HV_VMX_H
 
+#include "hv/control.h"
 #include "hv/vcpu.h"
 
 #define MSR_VMX_BASIC          0x480
@@ -224,10 +225,10 @@ void vmx_save(struct vcpu *vcpu);
 
 /* --- vmx_cr.c ------------------------------------------------------------------------------ */
 
-/* Writes CR0 and CR4 as the guest sees them; forces what VMX needs. False: #GP. */
+/* Writes CR0 and CR4 as the guest sees them; forces what VMX needs. */
 void vmx_load_crs(const struct guest_state *s);
-bool vmx_set_cr0(uint64_t value);
-bool vmx_set_cr4(uint64_t value);
+/* The current vCPU's registers, as it sees them. */
+struct control vmx_control(void);
 uint64_t vmx_get_cr0(void);
 uint64_t vmx_get_cr4(void);
 enum exit_reason vmx_cr_access(struct vcpu *vcpu);

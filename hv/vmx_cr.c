@@ -6,15 +6,14 @@
  */
 #include "hv/vmx.h"
 
+#include "hv/control.h"
 #include "mm/x86.h"
 
-#define CR0_MP         (1u << 1)
 #define CR0_EM         (1u << 2)
 #define CR0_TS         (1u << 3)
 #define CR0_NW         (1u << 29)
 #define CR0_CD         (1u << 30)
 #define CR0_GUEST_OWNS ((uint64_t)(CR0_MP | CR0_EM | CR0_TS))
-#define CR0_DEFINED    UINT64_C(0xe005003f)
 
 #define CR4_DE  (1u << 3)
 #define CR4_PSE (1u << 4)
@@ -22,12 +21,11 @@
 #define CR4_PCE (1u << 8)
 #define CR4_VME (1u << 0)
 #define CR4_PVI (1u << 1)
-#define CR4_MCE (1u << 6)
 #define CR4_GUEST_OWNS                                                                             \
 	((uint64_t)(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PCE | CR4_PGE |           \
 		    CR4_OSFXSR | CR4_OSXMMEXCPT))
-/* What emulate_cpuid() tells guests of, and what they may set therefore. */
-#define CR4_ALLOWED (CR4_GUEST_OWNS | CR4_PAE | CR4_MCE | CR4_SMEP | CR4_SMAP)
+
+#define ATTR_LONG (1u << 13)
 
 uint64_t vmx_get_cr0(void)
 {
@@ -65,43 +63,55 @@ void vmx_load_crs(const struct guest_state *s)
 	write_cr4(s->cr4);
 }
 
-/* Long mode begins and ends with paging (SDM vol. 3A, "Initializing IA-32e Mode"). */
-static void follow_paging(bool paging)
+struct control vmx_control(void)
 {
-	uint64_t efer = vmread(VMCS_GUEST_EFER), entry = vmread(VMCS_ENTRYC);
-	bool lma = paging && (efer & EFER_LME);
-
-	vmwrite(VMCS_GUEST_EFER, lma ? efer | EFER_LMA : efer & ~(uint64_t)EFER_LMA);
-	vmwrite(VMCS_ENTRYC, lma ? entry | ENTRYC_GUEST_64 : entry & ~(uint64_t)ENTRYC_GUEST_64);
+	return (struct control){
+		.cr0 = vmx_get_cr0(),
+		.cr4 = vmx_get_cr4(),
+		.efer = vmread(VMCS_GUEST_EFER),
+		.code_64 = vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_CS) & ATTR_LONG,
+	};
 }
 
-bool vmx_set_cr0(uint64_t value)
+/* The entry control says again what EFER.LMA says (SDM vol. 3C, "Checks on Guest Control Registers,
+ * Debug Registers, and MSRs"). */
+static void write_efer(uint64_t efer)
 {
-	uint64_t pae = vmx_get_cr4() & CR4_PAE;
-	uint64_t lme = vmread(VMCS_GUEST_EFER) & EFER_LME;
+	uint64_t entry = vmread(VMCS_ENTRYC) & ~(uint64_t)ENTRYC_GUEST_64;
 
-	if (value & ~UINT64_C(0xffffffff))
+	vmwrite(VMCS_GUEST_EFER, efer);
+	vmwrite(VMCS_ENTRYC, entry | (efer & EFER_LMA ? ENTRYC_GUEST_64 : 0));
+}
+
+/* The CPU's own MOV would have forgotten translations that these bits govern. */
+static void forget_translations(const struct vcpu *vcpu)
+{
+	if (vmx.vpid)
+		invvpid(INVVPID_SINGLE, (uint16_t)vcpu->hw_tag);
+}
+
+static bool set_cr0(struct vcpu *vcpu, uint64_t value)
+{
+	struct control c = vmx_control();
+
+	if (!control_set_cr0(&c, value))
 		return false;
-	value &= CR0_DEFINED;
-	if ((value & CR0_PG && !(value & CR0_PE)) || (value & CR0_NW && !(value & CR0_CD)))
+	if (!vmx.unrestricted && (c.cr0 & (CR0_PG | CR0_PE)) != (CR0_PG | CR0_PE))
 		return false;
-	if (value & CR0_PG && lme && !pae)
-		return false;
-	if (!vmx.unrestricted && (value & (CR0_PG | CR0_PE)) != (CR0_PG | CR0_PE))
-		return false;
-	if ((value ^ vmx_get_cr0()) & CR0_PG)
-		follow_paging(value & CR0_PG);
-	write_cr0(value);
+	write_cr0(c.cr0);
+	write_efer(c.efer);
+	forget_translations(vcpu);
 	return true;
 }
 
-bool vmx_set_cr4(uint64_t value)
+static bool set_cr4(struct vcpu *vcpu, uint64_t value)
 {
-	bool long_mode = vmread(VMCS_GUEST_EFER) & EFER_LMA;
+	struct control c = vmx_control();
 
-	if (value & ~CR4_ALLOWED || (long_mode && !(value & CR4_PAE)))
+	if (!control_set_cr4(&c, value))
 		return false;
-	write_cr4(value);
+	write_cr4(c.cr4);
+	forget_translations(vcpu);
 	return true;
 }
 
@@ -110,9 +120,9 @@ static bool mov_to_cr(struct vcpu *vcpu, unsigned int cr, uint64_t value)
 {
 	switch (cr) {
 	case 0:
-		return vmx_set_cr0(value);
+		return set_cr0(vcpu, value);
 	case 4:
-		return vmx_set_cr4(value);
+		return set_cr4(vcpu, value);
 	case 8:
 		if (value > 15)
 			return false;
@@ -148,14 +158,14 @@ enum exit_reason vmx_cr_access(struct vcpu *vcpu)
 			vcpu->state.gpr[reg] = vcpu->state.cr8;
 		break;
 	case CLTS:
-		ok = vmx_set_cr0(vmx_get_cr0() & ~(uint64_t)CR0_TS);
+		ok = set_cr0(vcpu, vmx_get_cr0() & ~(uint64_t)CR0_TS);
 		break;
 	default: /* LMSW: the low four bits, and PE cannot be cleared */
-		ok = vmx_set_cr0((vmx_get_cr0() & ~UINT64_C(0xe)) | (q >> 16 & 0xf));
+		ok = set_cr0(vcpu, (vmx_get_cr0() & ~UINT64_C(0xe)) | (q >> 16 & 0xf));
 		break;
 	}
 	if (!ok)
-		return EXIT_CR;
+		return EXIT_GP;
 	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + vmread(VMCS_LENGTH));
 	return EXIT_RETRY;
 }

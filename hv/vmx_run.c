@@ -158,8 +158,9 @@ static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_e
 		__asm__ volatile("wbinvd" : : : "memory");
 		vmx_skip(vcpu, exit);
 		return EXIT_RETRY;
+	case VMX_RDPMC: /* there is no counter */
+		return EXIT_GP;
 	case VMX_GETSEC:
-	case VMX_RDPMC:
 	case VMX_MWAIT:
 	case VMX_MONITOR:
 	case VMX_INVEPT:
@@ -255,17 +256,19 @@ static int vmx_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 
 static int vmx_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	uint64_t efer = vmread(VMCS_GUEST_EFER);
+	struct control c;
 
 	(void)vcpu;
 	switch (msr) {
 	case MSR_EFER:
-		if (value & ~(uint64_t)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE) ||
-		    ((value ^ efer) & EFER_LME && vmx_get_cr0() & CR0_PG))
+		c = vmx_control();
+		if (!control_set_efer(&c, value))
 			return -EINVAL;
-		vmwrite(VMCS_GUEST_EFER, (value & ~(uint64_t)EFER_LMA) | (efer & EFER_LMA));
+		vmwrite(VMCS_GUEST_EFER, c.efer);
 		return 0;
 	case MSR_PAT:
+		if (!control_pat_valid(value))
+			return -EINVAL;
 		vmwrite(VMCS_GUEST_PAT, value);
 		return 0;
 	default:
