@@ -61,6 +61,12 @@ static const struct choice triggers[] = {
 	{ "time", TRIGGER_TIME },
 };
 
+static const struct choice nx_rules[] = {
+	{ "auto", NX_AUTO },
+	{ "on", NX_ON },
+	{ "off", NX_OFF },
+};
+
 static const struct choice orders[] = {
 	{ "linear", ORDER_LINEAR },
 	{ "reverse", ORDER_REVERSE },
@@ -93,6 +99,7 @@ static const struct config_key keys[] = {
 	{ .name = "vcpus", RUN(vcpus), NUMBER(1, ABI_VCPUS_MAX) },
 	{ .name = "collapse", RUN(policy), NAMES(policies) },
 	{ .name = "budget", RUN(budget), NUMBER(1, 1000000) },
+	{ .name = "nx", RUN(nx), NAMES(nx_rules) },
 	{ .name = "trigger", RUN(trigger), NAMES(triggers) },
 	{ .name = "after", RUN(after_ms), NUMBER(0, 86400000) },
 	{ .name = "order", RUN(order), NAMES(orders) },

@@ -42,12 +42,12 @@ int split_absent(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum ept_why
 }
 
 /* The entry of the first piece of a present leaf; the others follow a piece's bytes apart. */
-static uint64_t first_piece(const struct ept_format *fmt, uint64_t entry, enum pg_level level)
+static uint64_t first_piece(const struct ept *ept, uint64_t entry, enum pg_level level)
 {
-	struct ept_state s = entry_decode(fmt, entry, level);
+	struct ept_state s = entry_decode(ept->fmt, entry, level);
 
 	s.level = (enum pg_level)(level - 1);
-	return entry_encode(fmt, &s);
+	return leaf_encode(ept, s); /* a small piece may be executed where a large one may not */
 }
 
 /* Under the lock only hardware changes a present leaf, and only its accessed and dirty bits: then
@@ -60,7 +60,7 @@ static void link_pieces(struct ept_cpu *me, struct ept_slot *s, hpa_t table)
 
 	atomic_store_explicit(&meta->present, (uint16_t)fmt_entries(fmt), memory_order_relaxed);
 	do {
-		fill_table(me->ept, table, first_piece(fmt, s->entry, s->level), step);
+		fill_table(me->ept, table, first_piece(me->ept, s->entry, s->level), step);
 	} while (!slot_swap(s, entry_table(fmt, table)));
 	table_count(s->table, -1);
 	ept_stat_add(ept_stat_pages(&me->stats, s->level), -1);

@@ -6,7 +6,7 @@ BUILD ?= build
 NASM ?= nasm
 OBJCOPY ?= objcopy
 
-GUEST_NAMES := seq random chase writer pair balloon touch bad poke lost
+GUEST_NAMES := seq random chase writer pair balloon touch bad poke lost mark exec
 GUEST_LIB := guest hypercall line pattern probe state trap
 GUEST_OUT := $(BUILD)/guest
 GUESTS := $(GUEST_NAMES:%=$(GUEST_OUT)/%.bin)
@@ -45,7 +45,7 @@ $(GUEST_OUT)/guest.ld: guest/guest.ld guest/layout.h guest/guest.mk | $(GUEST_OU
 	$(CC) -E -P -x c -I. $< -o $@
 
 $(GUEST_OUT)/bad.elf: $(GUEST_BAD_OBJS) $(GUEST_WINDOW)
-$(GUEST_OUT)/lost.elf: $(GUEST_WINDOW)
+$(GUEST_OUT)/lost.elf $(GUEST_OUT)/exec.elf: $(GUEST_WINDOW)
 
 $(GUEST_OUT)/%.elf: $(GUEST_OUT)/%.o $(GUEST_LIB_OBJS) $(GUEST_OUT)/guest.ld
 	$(LD) -static -nostdlib -z noexecstack --no-warn-rwx-segments -z max-page-size=4096 \

@@ -27,6 +27,11 @@ enum config_policy {
 	POLICY_BUDGET,
 	POLICY_NEVER
 };
+enum config_nx {
+	NX_AUTO = 0,
+	NX_ON,
+	NX_OFF
+};
 enum config_order {
 	ORDER_LINEAR = 0,
 	ORDER_REVERSE,
@@ -49,6 +54,7 @@ struct run_config {
 	unsigned int vcpus;     /* vcpus=1..4 */
 	enum config_policy policy;   /* collapse=complete|end|budget|never */
 	unsigned int budget;         /* budget=: collapses per millisecond, for collapse=budget */
+	enum config_nx nx;           /* nx=auto|on|off: large leaves are not executable */
 	enum config_trigger trigger; /* trigger=ready|guest|time */
 	unsigned int after_ms;       /* after=: for trigger=time, ms after all vCPUs were ready */
 	enum config_order order;     /* order=linear|reverse|random|bubble: the background stream */

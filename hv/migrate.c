@@ -11,6 +11,7 @@
 
 #include "hv/clock.h"
 #include "hv/console.h"
+#include "hv/guest_memory.h"
 #include "hv/panic.h"
 #include "hv/trace.h"
 #include "mm/err.h"
@@ -240,6 +241,9 @@ static const char *run_destination(struct migration *m)
 	vm_stop(m->to);
 	for (unsigned int i = 0; i < MAX_CPUS; i++)
 		ept_sync(&m->to->gather[i]);
+	/* Nobody executes any more: what is small for that reason alone becomes large again. */
+	if (m->to->ept.nx && m->config->policy != POLICY_NEVER)
+		(void)guest_recover_nx(m->to);
 	m->finished = clock_now();
 	return why;
 }

@@ -191,6 +191,7 @@ int svm_probe(void);
 int svm_enable(void);
 enum pg_level svm_leaf_max(void);
 bool svm_has_dirty(void);
+bool svm_nx_rule(void);
 void svm_flush(const struct ept *ept);
 
 /* --- svm_vmcb.c ---------------------------------------------------------------------------- */

@@ -79,6 +79,12 @@ bool svm_has_dirty(void)
 	return true;
 }
 
+/* AMD's CPUs change page sizes under code without harm. */
+bool svm_nx_rule(void)
+{
+	return false;
+}
+
 /* There is no instruction for it: the next entry does it (APM vol. 2, "TLB Control"). */
 void svm_flush(const struct ept *ept)
 {

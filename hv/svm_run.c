@@ -303,6 +303,7 @@ const struct vendor vendor_svm = {
 	.probe = svm_probe,
 	.leaf_max = svm_leaf_max,
 	.has_dirty = svm_has_dirty,
+	.nx_rule = svm_nx_rule,
 	.enable = svm_enable,
 	.create = svm_create,
 	.destroy = svm_destroy,

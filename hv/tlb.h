@@ -35,6 +35,13 @@ void tlb_leave(struct tlb *tlb, unsigned int cpu);
 
 void tlb_catch_up(struct tlb *tlb, unsigned int cpu, uint64_t generation);
 
+/* Does somebody wait for this CPU to flush? */
+static inline bool tlb_behind(const struct tlb *tlb, unsigned int cpu)
+{
+	return atomic_load_explicit(&tlb->generation, memory_order_acquire) !=
+	       atomic_load_explicit(&tlb->cpu[cpu].seen, memory_order_relaxed);
+}
+
 /* The calling CPU stands outside any walk. */
 static inline void tlb_quiesce(struct tlb *tlb, unsigned int cpu)
 {

@@ -180,6 +180,9 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	case EXIT_HLT:
 		end_with(vcpu, VCPU_HALTED);
 		return false;
+	case EXIT_LOG:
+		vendor->drain(vcpu);
+		return true;
 	case EXIT_TRIPLE:
 		vcpu_kill(vcpu, "triple fault");
 		return false;
@@ -189,6 +192,30 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		vcpu_kill(vcpu, "the CPU refused to run it");
 		return false;
 	}
+}
+
+/* --- the hardware's log of writes ----------------------------------------------------------- */
+
+static bool log_changed(struct vcpu *vcpu)
+{
+	return (atomic_load(&vcpu->vm->logged) != NULL) !=
+	       atomic_load_explicit(&vcpu->logging, memory_order_relaxed);
+}
+
+static void follow_log(struct vcpu *vcpu)
+{
+	bool on = atomic_load(&vcpu->vm->logged) != NULL;
+
+	if (!log_changed(vcpu))
+		return;
+	vendor->log(vcpu, on);
+	atomic_store(&vcpu->logging, on);
+}
+
+static void drain_log(struct vcpu *vcpu)
+{
+	if (__builtin_expect(atomic_load_explicit(&vcpu->logging, memory_order_relaxed), 0))
+		vendor->drain(vcpu);
 }
 
 static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
@@ -203,7 +230,8 @@ static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		return false;
 	case EXIT_KICK:
 		x86_take_interrupts();
-		return !atomic_load_explicit(&vcpu->vm->stop, memory_order_acquire);
+		return !atomic_load_explicit(&vcpu->vm->stop, memory_order_acquire) &&
+		       !log_changed(vcpu);
 	default:
 		return rare_exit(vcpu, exit);
 	}
@@ -226,10 +254,17 @@ void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 	uint64_t deadline = cycles ? clock_now() + cycles : 0;
 
 	vcpu->slice_end = deadline;
+	atomic_store(&vcpu->running, true);
 	vcpu_switch_to(vcpu);
+	follow_log(vcpu);
 	note_first_entry(vcpu->vm);
 	do {
-		tlb_quiesce(tlb, cpu);
+		if (__builtin_expect(tlb_behind(tlb, cpu), 0)) {
+			drain_log(vcpu); /* whoever flushed finds there what was logged before */
+			tlb_quiesce(tlb, cpu);
+		}
 		run(vcpu, deadline, exit);
 	} while (handle(vcpu, exit));
+	drain_log(vcpu);
+	atomic_store(&vcpu->running, false);
 }

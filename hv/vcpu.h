@@ -112,7 +112,9 @@ struct vcpu {
 	unsigned int index; /* in the VM */
 	unsigned int cpu;   /* that it runs on */
 	enum vcpu_run_state run;
-	bool loaded; /* the hardware has its state */
+	bool loaded;          /* the hardware has its state */
+	_Atomic bool running; /* within vcpu_run() */
+	_Atomic bool logging; /* the hardware logs what it writes: vm->logged */
 
 	gfn_t wait_gfn;
 	uint64_t wait_since; /* TSC */
@@ -133,6 +135,7 @@ struct vcpu {
 	bool hw_timer;        /* a deadline was set at the last entry */
 	uint64_t hw_deadline; /* that it was set for */
 	unsigned int hw_tag;  /* VPID or ASID */
+	hpa_t hw_log;         /* where the hardware logs writes */
 };
 
 /* The second stage of its VM. */

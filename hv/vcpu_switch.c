@@ -122,5 +122,7 @@ void vcpu_put(struct vcpu *vcpu)
 		take_registers(vcpu);
 	vendor->save(vcpu);
 	vcpu->loaded = false;
+	/* Who loads it begins without. */
+	atomic_store(&vcpu->logging, false);
 	trace(TRACE_LEAVE, vcpu->vm->id, vcpu->index);
 }

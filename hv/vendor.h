@@ -24,6 +24,7 @@ enum exit_reason {
 	EXIT_TRIPLE, /* triple fault */
 	EXIT_KICK,   /* an interrupt for the host */
 	EXIT_SLICE,  /* the time slice is over */
+	EXIT_LOG,    /* the log of writes is full */
 	EXIT_UD,     /* an instruction that this guest does not have */
 	EXIT_RETRY,  /* dealt with: enter again */
 	EXIT_BROKEN, /* the hardware refused to run the guest; code */
@@ -56,6 +57,13 @@ struct vendor {
 	enum pg_level (*leaf_max)(void);
 	/* Does it set accessed and dirty bits? */
 	bool (*has_dirty)(void);
+	/* Can it log what it sets dirty bits for? NULL: no. Then log(), for the current vCPU: begin
+	 * or end; and drain(): dirty_note() for all that was logged so far. */
+	bool (*has_log)(void);
+	void (*log)(struct vcpu *vcpu, bool on);
+	void (*drain)(struct vcpu *vcpu);
+	/* Must large leaves not be executed (iTLB multihit)? */
+	bool (*nx_rule)(void);
 	/* On each CPU, once. -ENODEV after printing why not. */
 	int (*enable)(void);
 

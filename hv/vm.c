@@ -81,7 +81,7 @@ static void place_vcpu(struct vm *vm, unsigned int index)
 
 	vcpu->vm = vm;
 	vcpu->index = index;
-	vcpu->hw_page = HPA_NONE;
+	vcpu->hw_page = vcpu->hw_log = HPA_NONE;
 	vcpu->cpu = ncpus == 1 ? 0 : 1 + index % (ncpus - 1);
 	vm->shared_cpu[vcpu->cpu] = ncpus == 1 || vm->nvcpus > ncpus - 1;
 }
@@ -101,6 +101,11 @@ static int take_memory(struct vm *vm, enum pg_level level)
 	return err;
 }
 
+static bool nx_wanted(enum config_nx nx)
+{
+	return nx == NX_ON || (nx == NX_AUTO && vendor->nx_rule());
+}
+
 static int make_tables(struct vm *vm)
 {
 	enum pg_level leaf_max = MIN(vm->backing.level, vendor->leaf_max());
@@ -113,6 +118,8 @@ static int make_tables(struct vm *vm)
 	if (err)
 		goto out;
 	vm->ept_made = true;
+	if (nx_wanted(vm->config->nx))
+		ept_set_nx(&vm->ept);
 	tlb_init(&vm->tlb, &vm->ept);
 	for (unsigned int i = 0; i < MAX_CPUS; i++)
 		ept_gather_init(&vm->gather[i], ept_cpu(&vm->ept, i));
@@ -156,7 +163,7 @@ struct vm *vm_create(const char *name, const struct run_config *config, enum pg_
 	vm->frames = config->region >> PAGE_SHIFT;
 	vm->nvcpus = config->vcpus;
 	for (unsigned int i = 0; i < vm->nvcpus; i++)
-		vm->vcpu[i].hw_page = HPA_NONE;
+		vm->vcpu[i].hw_page = vm->vcpu[i].hw_log = HPA_NONE;
 	if (take_memory(vm, backing) || make_tables(vm) || make_vcpus(vm)) {
 		vm_destroy(vm);
 		return NULL;

@@ -29,11 +29,12 @@ struct vm {
 	struct vcpu vcpu[ABI_VCPUS_MAX];
 	bool shared_cpu[MAX_CPUS]; /* that CPU has more to do than one vCPU: slices are needed */
 
-	_Atomic bool stop;            /* all vCPUs leave as soon as they can */
-	_Atomic bool asked_to_finish; /* what ABI_PASS answers: enough */
-	_Atomic bool wants_migration; /* the guest asked for it */
-	_Atomic uint32_t over;        /* vCPUs that are done, halted or dead */
-	_Atomic uint64_t first_entry; /* TSC of the first VM entry; 0 before */
+	_Atomic bool stop;                  /* all vCPUs leave as soon as they can */
+	_Atomic bool asked_to_finish;       /* what ABI_PASS answers: enough */
+	_Atomic bool wants_migration;       /* the guest asked for it */
+	_Atomic uint32_t over;              /* vCPUs that are done, halted or dead */
+	_Atomic uint64_t first_entry;       /* TSC of the first VM entry; 0 before */
+	_Atomic(_Atomic uint64_t *) logged; /* the dirty log's bitmap, where the hardware logs */
 };
 
 /**

@@ -57,6 +57,7 @@
 #define CPU2_VPID         (1u << 5)
 #define CPU2_WBINVD       (1u << 6)
 #define CPU2_UNRESTRICTED (1u << 7)
+#define CPU2_PML          (1u << 17)
 
 /* VM-exit and VM-entry controls */
 #define EXITC_SAVE_DEBUG  (1u << 2)
@@ -86,6 +87,7 @@
 enum vmcs_field {
 	VMCS_VPID = 0x0000,
 	VMCS_GUEST_ES = 0x0800, /* + 2 * enum segment */
+	VMCS_PML_INDEX = 0x0812,
 	VMCS_HOST_ES = 0x0c00,
 	VMCS_HOST_CS = 0x0c02,
 	VMCS_HOST_SS = 0x0c04,
@@ -94,6 +96,7 @@ enum vmcs_field {
 	VMCS_HOST_GS = 0x0c0a,
 	VMCS_HOST_TR = 0x0c0c,
 	VMCS_MSR_BITMAP = 0x2004,
+	VMCS_PML_ADDRESS = 0x200e,
 	VMCS_TSC_OFFSET = 0x2010,
 	VMCS_EPTP = 0x201a,
 	VMCS_GUEST_PHYS = 0x2400,
@@ -187,6 +190,7 @@ enum vmx_reason {
 	VMX_WBINVD = 54,
 	VMX_XSETBV = 55,
 	VMX_VMFUNC = 59,
+	VMX_PML_FULL = 62,
 };
 
 /* The controls that this CPU allows, chosen at probe; identical on all CPUs. */
@@ -197,7 +201,7 @@ struct vmx_controls {
 	uint64_t cr4_fixed0, cr4_fixed1;
 	uint64_t ept_cap;
 	unsigned int preempt_shift; /* the timer counts TSC >> this */
-	bool unrestricted, preempt, vpid, ad;
+	bool unrestricted, preempt, vpid, ad, pml;
 };
 
 extern struct vmx_controls vmx;
@@ -208,6 +212,7 @@ int vmx_probe(void);
 int vmx_enable(void);
 enum pg_level vmx_leaf_max(void);
 bool vmx_has_dirty(void);
+bool vmx_nx_rule(void);
 void vmx_flush(const struct ept *ept);
 uint64_t vmx_eptp(const struct ept *ept);
 
@@ -222,6 +227,12 @@ void vmx_load(struct vcpu *vcpu);
 void vmx_activate(struct vcpu *vcpu);
 void vmx_deactivate(struct vcpu *vcpu);
 void vmx_save(struct vcpu *vcpu);
+
+/* --- vmx_log.c ----------------------------------------------------------------------------- */
+
+bool vmx_has_log(void);
+void vmx_log(struct vcpu *vcpu, bool on);
+void vmx_drain(struct vcpu *vcpu);
 
 /* --- vmx_cr.c ------------------------------------------------------------------------------ */
 

@@ -15,6 +15,11 @@
 #define FEATURE_CONTROL_LOCK (1u << 0)
 #define FEATURE_CONTROL_VMX  (1u << 2)
 
+#define MSR_ARCH_CAPABILITIES   0x10a
+#define PSCHANGE_MC_NO          (1u << 6)
+#define CPUID_ARCH_CAPABILITIES (1u << 29) /* leaf 7 EDX */
+#define CPUID_HYPERVISOR        (1u << 31) /* leaf 1 ECX */
+
 #define EPTP_WB       6u
 #define EPTP_4_LEVELS (3u << 3)
 #define EPTP_AD       (1u << 6)
@@ -58,8 +63,8 @@ static int choose_controls(void)
 			    CPU_MONITOR | CPU_CR8_LOAD | CPU_CR8_STORE | CPU_RDPMC,
 		    0, &vmx.cpu))
 		return missing("secondary controls or MSR bitmaps (VMX)");
-	if (!choose(MSR_VMX_PROCBASED2, CPU2_EPT, CPU2_VPID | CPU2_UNRESTRICTED | CPU2_WBINVD,
-		    &vmx.cpu2))
+	if (!choose(MSR_VMX_PROCBASED2, CPU2_EPT,
+		    CPU2_VPID | CPU2_UNRESTRICTED | CPU2_WBINVD | CPU2_PML, &vmx.cpu2))
 		return missing("EPT");
 	if (!choose(MSR_VMX_TRUE_EXIT,
 		    EXITC_HOST_64 | EXITC_SAVE_EFER | EXITC_LOAD_EFER | EXITC_SAVE_PAT |
@@ -73,6 +78,8 @@ static int choose_controls(void)
 	vmx.preempt_shift = x86_rdmsr(MSR_VMX_MISC) & 31;
 	vmx.unrestricted = vmx.cpu2 & CPU2_UNRESTRICTED;
 	vmx.vpid = vmx.cpu2 & CPU2_VPID;
+	vmx.pml = vmx.cpu2 & CPU2_PML;
+	vmx.cpu2 &= ~CPU2_PML; /* likewise, where writes are logged */
 	return 0;
 }
 
@@ -92,6 +99,7 @@ static int check_ept(void)
 	else if (!(vmx.ept_cap & EPT_CAP_1G))
 		con_printf("cleave: this CPU has no EPT 1 GiB pages: using 2 MiB\n");
 	vmx.ad = vmx.ept_cap & EPT_CAP_AD;
+	vmx.pml = vmx.pml && vmx.ad;
 	if (!vmx.ad)
 		con_printf("cleave: this CPU has no EPT accessed and dirty bits: every page counts "
 			   "as written\n");
@@ -156,6 +164,20 @@ enum pg_level vmx_leaf_max(void)
 bool vmx_has_dirty(void)
 {
 	return vmx.ad;
+}
+
+/*
+ * A change of page size under code that runs may end in a machine check on CPUs that do not say
+ * they are free of it (SDM vol. 4, IA32_ARCH_CAPABILITIES.PSCHANGE_MC_NO). A hypervisor below us
+ * shadows our tables, and keeps the rule itself.
+ */
+bool vmx_nx_rule(void)
+{
+	bool told = x86_cpuid(0, 0).eax >= 7 && x86_cpuid(7, 0).edx & CPUID_ARCH_CAPABILITIES;
+
+	if (x86_cpuid(1, 0).ecx & CPUID_HYPERVISOR)
+		return false;
+	return !told || !(x86_rdmsr(MSR_ARCH_CAPABILITIES) & PSCHANGE_MC_NO);
 }
 
 uint64_t vmx_eptp(const struct ept *ept)

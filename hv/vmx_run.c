@@ -70,14 +70,19 @@ void vmx_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
 
 /* --- exits -------------------------------------------------------------------------------- */
 
+/* An IRET that exited has unblocked NMIs already: block them again. */
+static inline void block_nmi_again(uint64_t qualification, uint32_t idtv)
+{
+	if (__builtin_expect((qualification & QUAL_NMI_UNBLOCKED) && !(idtv & INTR_VALID), 0))
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+}
+
 static enum exit_reason stage2_exit(struct vcpu_exit *exit, uint32_t idtv)
 {
 	uint64_t q = vmread(VMCS_QUALIFICATION);
 
-	/* An IRET that faulted has unblocked NMIs already: block them again. */
-	if (__builtin_expect((q & QUAL_NMI_UNBLOCKED) && !(idtv & INTR_VALID), 0))
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+	block_nmi_again(q, idtv);
 	exit->gpa = gpa(vmread(VMCS_GUEST_PHYS));
 	exit->access = q & EPT_RWX;
 	return EXIT_STAGE2;
@@ -134,6 +139,9 @@ static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_e
 		return EXIT_KICK;
 	case VMX_PREEMPT:
 		return EXIT_SLICE;
+	case VMX_PML_FULL:
+		block_nmi_again(vmread(VMCS_QUALIFICATION), (uint32_t)vmread(VMCS_IDTV_INFO));
+		return EXIT_LOG;
 	case VMX_TRIPLE:
 		return EXIT_TRIPLE;
 	case VMX_CPUID:
@@ -285,6 +293,10 @@ const struct vendor vendor_vmx = {
 	.probe = vmx_probe,
 	.leaf_max = vmx_leaf_max,
 	.has_dirty = vmx_has_dirty,
+	.has_log = vmx_has_log,
+	.log = vmx_log,
+	.drain = vmx_drain,
+	.nx_rule = vmx_nx_rule,
 	.enable = vmx_enable,
 	.create = vmx_create,
 	.destroy = vmx_destroy,

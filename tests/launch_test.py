@@ -469,7 +469,7 @@ class Folders(Sandbox):
         config = subprocess.run(["mtype", "-i", "disk.img", "::/cleave.cfg"],
                                 cwd=self.latest(""), stdout=subprocess.PIPE, text=True,
                                 check=True).stdout
-        self.assertEqual(config, "exit=bochs\nseed=1\n[one]\n")
+        self.assertEqual(config, "nx=off\nexit=bochs\nseed=1\n[one]\n")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class Machine(NamedTuple):
     command: Callable  # Run -> argv
     statuses: Optional[dict]  # exit status -> verdict; None: the status says nothing
     debugging: str
+    defaults: dict = {}  # keys of cleave.cfg, where the user's says nothing of them
 
 
 class Facts(NamedTuple):
@@ -228,5 +229,6 @@ MACHINES = {
     # Bochs ends with status 1 whatever happened.
     "bochs": Machine("Bochs", "VMX in software", "bochs", ("bochs",), (BOCHS_ROM, BOCHS_VGA_ROM),
                      bochs_command, None,
-                     "leave out -rc debugger.rc to get Bochs' own debugger at the first byte"),
+                     "leave out -rc debugger.rc to get Bochs' own debugger at the first byte",
+                     {"nx": "off"}),  # the CPU that it emulates has no erratum
 }

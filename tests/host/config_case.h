@@ -13,9 +13,9 @@
 #include "boot/config.h"
 #include "mm/err.h"
 
-#define KNOWN                                                                                      \
-	"known: exit, verbose, cpus, debugger, job, guest, region, backing, populate, vcpus, "     \
-	"collapse, budget, trigger, after, order, latency, window, stream, start, work, stride, "  \
+#define KNOWN                                                                                         \
+	"known: exit, verbose, cpus, debugger, job, guest, region, backing, populate, vcpus, "        \
+	"collapse, budget, nx, trigger, after, order, latency, window, stream, start, work, stride, " \
 	"seed, timeout"
 
 static struct hv_config config;

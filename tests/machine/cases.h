@@ -38,11 +38,27 @@
 	X(machine_check_replaces_an_event)                                                         \
 	X(lost_page_among_absent)
 
+#define CASES_RANGES(X)                                                                            \
+	X(protection_survives_the_ladder)                                                          \
+	X(protect_splits_only_at_the_edges)                                                        \
+	X(discard_in_a_large_leaf)                                                                 \
+	X(discard_before_arrival)                                                                  \
+	X(copy_in_and_out)
+
+#define CASES_TRACK(X)                                                                             \
+	X(dirty_log_by_writes)                                                                     \
+	X(dirty_log_by_bits)                                                                       \
+	X(dirty_log_by_log)                                                                        \
+	X(executed_leaves_are_split)                                                               \
+	X(longest_fault_while_collapsing)
+
 #define CASE_JOB(name)                                                                             \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);
 CASES_LEVELS(CASE_JOB)
 CASES_RACES(CASE_JOB)
 CASES_LIMITS(CASE_JOB)
 CASES_POISON(CASE_JOB)
+CASES_RANGES(CASE_JOB)
+CASES_TRACK(CASE_JOB)
 
 #endif
