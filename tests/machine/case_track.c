@@ -134,7 +134,7 @@ static const char *recover(struct lab *lab, struct dirty_log *d)
 static const char *track(struct lab *lab, enum dirty_how how)
 {
 	uint64_t n, sum = 0, looked = 0;
-	struct dirty_log d;
+	struct dirty_log d, second;
 
 	TRY(arrive(lab));
 	for (uint64_t i = 0; i < PAGES; i++)
@@ -144,7 +144,7 @@ static const char *track(struct lab *lab, enum dirty_how how)
 	TRY(lab_start(lab, "mark", 32, WORK, PAGES * PAGE_SIZE, PAGE_SIZE));
 	TRY(let_run(lab, 1000));
 	MUST(!dirty_begin(&d, lab->vm, how), "tracking could not begin");
-	MUST(dirty_begin(&d, lab->vm, how) == -EBUSY, "a second log was begun");
+	MUST(dirty_begin(&second, lab->vm, how) == -EBUSY, "a second log was begun");
 	TRY(split_ahead(lab, &d));
 	TRY(refused_while_tracked(lab));
 	MUST(collect(&d) >= 1, "nothing was dirty at first");
