@@ -9,7 +9,7 @@
 #	make gdb	the same as run, under GDB (docs/debugging.md)
 #	make bench-kvm	Linux KVM's figures in the same emulator
 #
-#	MACHINE=kvm|qemu|bochs	where to boot; default: what the host can do
+#	MACHINE=kvm|qemu|bochs|bochs-svm	where to boot; default: what the host can do
 #	CPUS=N CONFIG=FILE	for make run and make gdb
 
 BUILD ?= build

@@ -254,6 +254,17 @@ class Verdicts(Sandbox):
         self.assertEqual(done.stdout.splitlines()[0], "machine: Bochs, CPU ryzen (asked for)")
         self.assertIn("cpu: model=ryzen,", self.read_latest("bochsrc"))
 
+    def test_bochs_has_a_cpu_of_either_maker(self):
+        for machine, offers, model in (("bochs", "VMX in software", "corei7_skylake_x"),
+                                       ("bochs-svm", "SVM in software, AMD's Ryzen", "ryzen")):
+            done = self.launch(PASS, machine=machine)
+            self.assertEqual(done.returncode, 0)
+            self.assertEqual(done.stdout.splitlines()[0], f"machine: Bochs, {offers} (asked for)")
+            self.assertIn(f"cpu: model={model},", self.read_latest("bochsrc"))
+            self.assertIn("exit=bochs\n", self.read_latest("cleave.cfg"))
+        done = self.launch(PASS, machine=None, MACHINE="bochs-svm")
+        self.assertIn("cpu: model=ryzen,", self.read_latest("bochsrc"))
+
     def test_icount_reaches_the_command(self):
         self.assertEqual(self.launch(PASS + "; exit 33", "--icount", machine=None).returncode, 0)
         self.assertIn("-icount shift=7,sleep=off", self.read_latest("command"))

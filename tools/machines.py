@@ -175,11 +175,11 @@ log: bochs.log
 """
 
 
-def bochs_command(run):
+def bochs_command(run, model):
     cylinders = os.path.getsize(os.path.join(run.folder, "disk.img")) // CYLINDER_BYTES
     text = BOCHSRC.format(rom=BOCHS_ROM, vga_rom=BOCHS_VGA_ROM, memory=run.memory,
                           host_memory=min(run.memory, BOCHS_HOST_MEMORY_MAX),
-                          model=run.cpu_model or "corei7_skylake_x", cpus=run.cpus,
+                          model=run.cpu_model or model, cpus=run.cpus,
                           cylinders=cylinders, heads=HEADS, spt=SECTORS)
     with open(os.path.join(run.folder, "bochsrc"), "w", encoding="ascii") as file:
         file.write(text)
@@ -187,6 +187,14 @@ def bochs_command(run):
     with open(os.path.join(run.folder, "debugger.rc"), "w", encoding="ascii") as file:
         file.write("c\n")
     return [*private_network(), "bochs", "-q", "-f", "bochsrc", "-rc", "debugger.rc"]
+
+
+def bochs_vmx_command(run):
+    return bochs_command(run, "corei7_skylake_x")
+
+
+def bochs_svm_command(run):
+    return bochs_command(run, "ryzen")
 
 
 def qemu_command(run, accel, model):
@@ -221,14 +229,19 @@ def tcg_command(run):
 QEMU_STATUSES = {33: "PASS", 35: "FAIL"}
 QEMU_DEBUGGING = "make gdb does it all; see docs/debugging.md"
 
+
+def bochs(offers, command):
+    # It ends with status 1 whatever happened.
+    return Machine("Bochs", offers, "bochs", ("bochs",), (BOCHS_ROM, BOCHS_VGA_ROM), command, None,
+                   "leave out -rc debugger.rc to get Bochs' own debugger at the first byte",
+                   {"nx": "off"})  # the CPUs that it emulates have no erratum
+
+
 MACHINES = {
     "kvm": Machine("QEMU with KVM", "", "qemu", (QEMU,), (QEMU_CODE, QEMU_VARS), kvm_command,
                    QEMU_STATUSES, QEMU_DEBUGGING),
     "qemu": Machine("QEMU without KVM", "SVM in software", "qemu", (QEMU,),
                     (QEMU_CODE, QEMU_VARS), tcg_command, QEMU_STATUSES, QEMU_DEBUGGING),
-    # Bochs ends with status 1 whatever happened.
-    "bochs": Machine("Bochs", "VMX in software", "bochs", ("bochs",), (BOCHS_ROM, BOCHS_VGA_ROM),
-                     bochs_command, None,
-                     "leave out -rc debugger.rc to get Bochs' own debugger at the first byte",
-                     {"nx": "off"}),  # the CPU that it emulates has no erratum
+    "bochs": bochs("VMX in software", bochs_vmx_command),
+    "bochs-svm": bochs("SVM in software, AMD's Ryzen", bochs_svm_command),
 }
