@@ -82,9 +82,12 @@ static bool bad_trap(struct vcpu *me)
 
 /* The place in the table is the seed. */
 static bool (*const evils[])(struct vcpu *me) = {
-	bad_halt,       bad_triple_fault, bad_beyond,      bad_msr,   bad_vmx,
-	bad_ports,      bad_hypercalls,   bad_registers,   bad_stuck, bad_control,
-	bad_exceptions, bad_forgery,      bad_false_alarm, bad_trap,
+	bad_halt,        bad_triple_fault, bad_beyond,       bad_msr,        bad_vmx,
+	bad_ports,       bad_hypercalls,   bad_registers,    bad_stuck,      bad_control,
+	bad_exceptions,  bad_forgery,      bad_false_alarm,  bad_trap,       bad_all_msrs,
+	bad_all_ports,   bad_all_leaves,   bad_instructions, bad_far,        bad_wild_tib,
+	bad_wild_top,    bad_wild_tables,  bad_wild_gates,   bad_wild_stack, bad_absent_stack,
+	bad_fault_storm, bad_debug_storm,  bad_paging,
 };
 
 _Noreturn void payload_main(struct vcpu *me)

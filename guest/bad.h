@@ -22,6 +22,24 @@ bool bad_ports(struct vcpu *me);      /* ports where nothing is */
 bool bad_hypercalls(struct vcpu *me); /* numbers and arguments that make no sense */
 bool bad_registers(struct vcpu *me);  /* what an exit may not change */
 bool bad_control(struct vcpu *me);    /* illegal values for control registers and EFER */
+bool bad_paging(struct vcpu *me);     /* CR0.PG without CR0.PE */
 bool bad_exceptions(struct vcpu *me); /* of its own making, which concern nobody else */
+
+/* guest/sweeps.c */
+bool bad_all_msrs(struct vcpu *me);
+bool bad_all_ports(struct vcpu *me);
+bool bad_all_leaves(struct vcpu *me);   /* of CPUID */
+bool bad_instructions(struct vcpu *me); /* of hypervisors, of both makers */
+
+/* guest/storms.c. Those that return false are not expected to come so far. */
+bool bad_wild_tib(struct vcpu *me); /* reads at 1 TiB, */
+bool bad_wild_top(struct vcpu *me); /* at the end of all addresses, */
+bool bad_wild_tables(struct vcpu *me);
+bool bad_wild_gates(struct vcpu *me);
+bool bad_wild_stack(struct vcpu *me);
+bool bad_absent_stack(struct vcpu *me);
+bool bad_fault_storm(struct vcpu *me);
+bool bad_debug_storm(struct vcpu *me);
+bool bad_far(struct vcpu *me); /* task switches, far calls */
 
 #endif

@@ -17,7 +17,7 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g -I. -MMD -MP -ffreestanding -fno-pic -fno-pie 
 	-Wmissing-prototypes -Wpointer-arith -Wundef -Wvla -Wframe-larger-than=1024
 GUEST_LIB_OBJS := $(GUEST_LIB:%=$(GUEST_OUT)/%.o) $(GUEST_OUT)/start.o $(GUEST_OUT)/tables.o \
 	$(GUEST_OUT)/vectors.o
-GUEST_BAD_OBJS := $(GUEST_OUT)/evils.o $(GUEST_OUT)/registers.o # of `bad` alone
+GUEST_BAD_OBJS := $(addprefix $(GUEST_OUT)/,evils.o sweeps.o storms.o registers.o) # of `bad` alone
 GUEST_WINDOW := $(GUEST_OUT)/window.o # of those that look beyond their memory
 
 # What the host's tests need besides themselves.

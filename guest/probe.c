@@ -63,6 +63,11 @@ int probe_vector(void)
 	return vector;
 }
 
+uint64_t probe_error(void)
+{
+	return probed.error;
+}
+
 uint64_t probe_fault_address(void)
 {
 	return probed.address;

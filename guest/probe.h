@@ -30,6 +30,9 @@ bool probe_raised(const char *what, uint64_t vector, uint64_t error);
 /* What the last PROBE() raised, said to nobody; -1: nothing. */
 int probe_vector(void);
 
+/* Error code of the last exception. */
+uint64_t probe_error(void);
+
 /* CR2 at the last exception. */
 uint64_t probe_fault_address(void);
 

@@ -2,12 +2,10 @@
 /* In-machine cases in which something runs out, is refused, or misbehaves. */
 #include "tests/machine/cases.h"
 
-#include "hv/clock.h"
 #include "hv/console.h"
 #include "hv/migrate.h"
 #include "hv/string.h"
 #include "mm/err.h"
-#include "mm/kmap.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 #include "tests/machine/lab.h"
@@ -215,80 +213,6 @@ static const char *region_too_large(struct lab *lab)
 	if (vm)
 		vm_destroy(vm);
 	return vm ? "64 GiB were found" : NULL;
-}
-
-/* --- hostile guests ----------------------------------------------------------------------- */
-
-struct outcome {
-	enum vcpu_run_state run;
-	uint64_t verdict;
-	const char *death;
-};
-
-/* What becomes of the payload `bad`, by its seed. */
-static const struct outcome outcomes[] = {
-	{ VCPU_HALTED, 0, NULL },
-	{ VCPU_DEAD, 0, "triple fault" },
-	{ VCPU_DEAD, 0, "it accessed an address outside of its memory" },
-	{ VCPU_DONE, ABI_OK, NULL }, /* MSRs */
-	{ VCPU_DONE, ABI_OK, NULL }, /* a hypervisor's instructions */
-	{ VCPU_DONE, ABI_OK, NULL }, /* ports */
-	{ VCPU_DONE, ABI_OK, NULL }, /* hypercalls */
-	{ VCPU_DONE, ABI_OK, NULL }, /* registers */
-	{ VCPU_RUNNING, 0, NULL },   /* loops for ever */
-	{ VCPU_DONE, ABI_OK, NULL }, /* control registers */
-	{ VCPU_DONE, ABI_OK, NULL }, /* exceptions */
-	{ VCPU_DONE, ABI_WRONG_DATA, NULL },
-	{ VCPU_DONE, ABI_WRONG_DATA, NULL },
-	{ VCPU_DONE, ABI_WRONG_TRAP, NULL },
-};
-
-#define LONG_ENOUGH_MS 300
-
-/* QEMU's SVM in software takes values for control registers that hardware raises #GP for, and finds
- * out at the next entry. */
-#define REFUSED "the CPU refused to run it"
-
-static const char *judge(const struct vcpu *vcpu, const struct outcome *expected)
-{
-	if (vcpu->run == VCPU_DEAD && !strcmp(vcpu->death, REFUSED) && vendor != &vendor_vmx)
-		return NULL;
-	if (vcpu->run != expected->run)
-		return vcpu->death ? vcpu->death : "the guest did not end as it should";
-	if (vcpu->run == VCPU_DONE && vcpu->verdict != expected->verdict)
-		return "the guest's verdict is another";
-	if (expected->death && strcmp(vcpu->death, expected->death))
-		return vcpu->death;
-	return NULL;
-}
-
-static const char *hostile(struct lab *lab, uint64_t seed)
-{
-	uint64_t begun = clock_now();
-	const char *why;
-
-	TRY(lab_start(lab, "bad", seed, WORK, 4 * MIB, PAGE_SIZE));
-	while (!vm_over(lab->vm) && cycles_to_us(clock_now() - begun) / 1000 < LONG_ENOUGH_MS)
-		(void)lab_turn(lab);
-	vm_stop(lab->vm);
-	why = judge(&lab->vm->vcpu[0], &outcomes[seed]);
-	if (why)
-		con_printf("cleave: hostile guest %llu: %s\n", (unsigned long long)seed, why);
-	return why;
-}
-
-static const char *hostile_guest(struct lab *lab)
-{
-	uint64_t bad_bits;
-
-	lab->at_hand = true;
-	for (uint64_t seed = 0; seed < ARRAY_LEN(outcomes); seed++) {
-		TRY(hostile(lab, seed));
-		/* The hypervisor is whole, and an honest guest runs as ever. */
-		MUST(!kmap_check(&bad_bits), "root mode's own tables are not what they should be");
-		TRY(lab_poke(lab, POKE_SHARE, WORK, 16 * PAGE_SIZE, PAGE_SIZE));
-	}
-	return NULL;
 }
 
 /* --- payloads ----------------------------------------------------------------------------- */

@@ -28,9 +28,14 @@
 	X(memory_runs_out_everywhere)                                                              \
 	X(no_gib_frame)                                                                            \
 	X(region_too_large)                                                                        \
-	X(hostile_guest)                                                                           \
 	X(wrong_payloads_are_refused)                                                              \
 	X(failures_are_told)
+
+#define CASES_HOSTILE(X)                                                                           \
+	X(hostile_guest)                                                                           \
+	X(hostile_guest_beside_honest)                                                             \
+	X(triple_fault)                                                                            \
+	X(paging_without_protection)
 
 #define CASES_POISON(X)                                                                            \
 	X(lost_pages_are_machine_checks)                                                           \
@@ -52,13 +57,18 @@
 	X(executed_leaves_are_split)                                                               \
 	X(longest_fault_while_collapsing)
 
+/* All of them. */
+#define CASES(X)                                                                                   \
+	CASES_LEVELS(X)                                                                            \
+	CASES_RACES(X)                                                                             \
+	CASES_LIMITS(X)                                                                            \
+	CASES_HOSTILE(X)                                                                           \
+	CASES_POISON(X)                                                                            \
+	CASES_RANGES(X)                                                                            \
+	CASES_TRACK(X)
+
 #define CASE_JOB(name)                                                                             \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);
-CASES_LEVELS(CASE_JOB)
-CASES_RACES(CASE_JOB)
-CASES_LIMITS(CASE_JOB)
-CASES_POISON(CASE_JOB)
-CASES_RANGES(CASE_JOB)
-CASES_TRACK(CASE_JOB)
+CASES(CASE_JOB)
 
 #endif

@@ -14,6 +14,5 @@ const struct job jobs[] = { { "migrate", migrate_job },
 			    { "bench_arrival", bench_arrival_job },
 			    { "bench_copy", bench_copy_job },
 			    { "bench_collapse", bench_collapse_job },
-			    CASES_LEVELS(CASE) CASES_RACES(CASE) CASES_LIMITS(CASE)
-				    CASES_POISON(CASE) CASES_RANGES(CASE) CASES_TRACK(CASE) };
+			    CASES(CASE) };
 const size_t njobs = ARRAY_LEN(jobs);

@@ -70,28 +70,43 @@ static const struct source_ops lab_ops = {
 	.request = lab_request,
 };
 
-const char *lab_run(const struct run_config *config, const struct boot_info *info,
-		    const char *(*body)(struct lab *lab))
+const char *lab_make(struct lab *lab, const char *name, const struct run_config *config,
+		     const struct boot_info *info)
 {
-	static struct lab lab;
-	const char *why;
-
-	lab = (struct lab){
+	*lab = (struct lab){
 		.source.ops = &lab_ops,
 		.info = info,
 		.config = *config,
 		.begun = clock_now(),
 	};
-	lab.vm = vm_create("lab", &lab.config, config->backing);
-	if (!lab.vm)
+	lab->vm = vm_create(name, &lab->config, config->backing);
+	if (!lab->vm)
 		return "no memory for the VM";
-	pager_init(&lab.vm->pager, lab.vm, &lab.source, PG_LEVEL_4K, POLICY_NEVER, lab.vm->frames);
-	why = body(&lab);
-	vm_stop(lab.vm);
-	if (!why)
-		why = lab_check(&lab);
-	vm_destroy(lab.vm);
+	pager_init(&lab->vm->pager, lab->vm, &lab->source, PG_LEVEL_4K, POLICY_NEVER,
+		   lab->vm->frames);
+	return NULL;
+}
+
+const char *lab_end(struct lab *lab)
+{
+	const char *why;
+
+	vm_stop(lab->vm);
+	why = lab_check(lab);
+	vm_destroy(lab->vm);
 	return why;
+}
+
+const char *lab_run(const struct run_config *config, const struct boot_info *info,
+		    const char *(*body)(struct lab *lab))
+{
+	static struct lab lab;
+	const char *why, *end;
+
+	TRY(lab_make(&lab, "lab", config, info));
+	why = body(&lab);
+	end = lab_end(&lab);
+	return why ? why : end;
 }
 
 /* --- pages -------------------------------------------------------------------------------- */

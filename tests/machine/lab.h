@@ -36,6 +36,15 @@ struct lab {
 	uint64_t asked_frames[LAB_ASKED];
 };
 
+/* A fresh VM of this name, as the section says; NULL, or what went wrong: nothing is to be ended
+ * then.
+ */
+const char *lab_make(struct lab *lab, const char *name, const struct run_config *config,
+		     const struct boot_info *info);
+
+/* Stops it, looks whether its tables are sound, and gives everything back. */
+const char *lab_end(struct lab *lab);
+
 /* Runs the body with a fresh VM as the section says, and gives everything back. */
 const char *lab_run(const struct run_config *config, const struct boot_info *info,
 		    const char *(*body)(struct lab *lab));
