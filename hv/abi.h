@@ -12,6 +12,10 @@
  * registers are kept. The instruction is VMCALL where CPUID 0x40000001 says ABI_CALL_VMCALL in
  * EAX, VMMCALL where it says ABI_CALL_VMMCALL; CPUID 0x40000000 has "CleaveCleave" in EBX, ECX,
  * EDX. An unknown number, or arguments that make no sense, return ABI_BAD.
+ *
+ * There are no devices: no interrupt comes, whether they are on or off; ports read as ones and take
+ * no strings (#UD). Touching memory that is lost is a machine check: #MC and bank 0, as the CPU's
+ * maker has it, if CR4.MCE is set; otherwise the vCPU is stopped.
  */
 #ifndef HV_ABI_H
 #define HV_ABI_H
