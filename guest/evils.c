@@ -4,6 +4,7 @@
 #include "guest/cpu.h"
 #include "guest/probe.h"
 
+#define MSR_PAT     0x277
 #define MSR_EFER    0xc0000080
 #define MSR_NOWHERE 0x4fff0000 /* outside all ranges that CPUs define */
 
@@ -36,6 +37,8 @@ bool bad_msr(struct vcpu *me)
 	note(&all, probe_rdmsr("rdmsr of an unknown MSR", MSR_NOWHERE));
 	note(&all, probe_wrmsr("wrmsr of an unknown MSR", MSR_NOWHERE, 0));
 	note(&all, probe_rdmsr("rdmsr of 0xffffffff", 0xffffffff));
+	note(&all, probe_wrmsr("PAT: type 2", MSR_PAT, 2));
+	note(&all, probe_wrmsr("PAT: type 8 at the end", MSR_PAT, UINT64_C(8) << 56));
 	note(&all, probe_equal("CPUID 1: hypervisor present", cpuid(1).c >> 31, 1));
 	note(&all, probe_equal("CPUID 0x40000000: EBX", cpuid(ABI_CPUID_BASE).b, 0x61656c43));
 	return all;
