@@ -4,6 +4,7 @@
 #	make test	all tests that fit into 25 minutes
 #	make test-long	the slow ones
 #	make bench	the figures: on the host, and instructions in the machine
+#	make check-model	search the model of the second stage (spin)
 #	make check	layers, formatting, static analysis
 #	make		build/cleave.efi and the payloads build/guest/*.bin
 #	make gdb	the same as run, under GDB (docs/debugging.md)
@@ -24,6 +25,7 @@ include guest/guest.mk
 include tests/host/host.mk
 include tests/host/ept.mk
 include tests/machine/machine.mk
+include tests/spin/spin.mk
 
 .PHONY: all run gdb test test-long bench bench-kvm check test-image setup setup-test clean
 
@@ -50,6 +52,7 @@ test: setup-test
 		launcher="tests/launch_test.py" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		clang="$(MAKE) --no-print-directory -s clang-build" \
+		model="$(MAKE) --no-print-directory -s check-model" \
 		host="$(MAKE) --no-print-directory -s -j2 host-test" \
 		gdb="tests/gdb_test.py" \
 		wrong-machine="tests/machine/wrong_machine --efi $(BUILD)/cleave.efi" \
@@ -59,6 +62,7 @@ test-long: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image
 	@tests/run --timeout 3600 \
 		mutations="$(MAKE) --no-print-directory -s mutation-test" \
+		model-mutants="$(MAKE) --no-print-directory -s check-model-mutants" \
 		machine-long="$(MAKE) --no-print-directory -s -j2 machine-test-long"
 
 bench: setup-test
@@ -82,7 +86,7 @@ setup:
 	@tools/setup build run
 
 setup-test:
-	@tools/setup build run test debug
+	@tools/setup build run test debug model
 
 clean:
 	rm -rf $(BUILD)
