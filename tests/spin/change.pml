@@ -220,7 +220,7 @@ inline publish_frozen(bits) {
 		fi
 	   }
 	od;
-	atomic { present[at[me]]++; leaf = 0 }
+	atomic { present[at[me]]++; leaf = 0; stand_outside() }
 }
 
 inline copy_frame() {
@@ -238,7 +238,8 @@ inline relocate() {
 	   slot_lock(PRESENT);
 	   if
 	   :: atomic { !locked }
-	   :: atomic { locked -> locked = 0; leaf = FRAME(s_entry) + 4 };
+	   :: atomic { locked -> locked = 0; leaf = FRAME(s_entry) + 4;
+			last = (s_level == 2 -> page ^ 1 : page) };
 	      hide_present(WITH_KIND(s_entry, FROZEN));
 	      atomic {
 #ifndef FROZEN_STILL_COUNTED
@@ -257,11 +258,10 @@ inline relocate() {
 	      copy_frame();
 #endif
 	      publish_frozen(0);
-	      atomic { moved[page] = 1; moved[BASE(page, s_level) + SIZE(s_level) - 1] = 1 }
+	      atomic { moved[page] = 1; moved[last] = 1; last = 0 }
 	   fi
-	:: atomic { !(KIND(s_entry) == PRESENT && FRAME(s_entry) < 4) }
-	fi;
-	atomic { stand_outside() }
+	:: atomic { !(KIND(s_entry) == PRESENT && FRAME(s_entry) < 4) -> stand_outside() }
+	fi
 }
 
 /* Collapse to a read-only leaf: TABLE -> FROZEN, flush, PRESENT. */
@@ -276,9 +276,8 @@ inline collapse_protected() {
 	   :: atomic { locked -> locked = 0; child = FRAME(s_entry) };
 	      freeze_table()
 	   fi
-	:: atomic { !(s_level == 2 && KIND(s_entry) == TABLE) }
-	fi;
-	atomic { stand_outside(); child = ROOT; leaf = 0 }
+	:: atomic { !(s_level == 2 && KIND(s_entry) == TABLE) -> stand_outside() }
+	fi
 }
 
 inline freeze_table() {
@@ -288,7 +287,8 @@ inline freeze_table() {
 		leaf = leaf && FRAME(E(child, 1)) == ad + 1 && (ad & 1) == 0
 	};
 	if
-	:: atomic { !leaf -> ad = 0; lock[child] = 0; lock[at[me]] = 0 }
+	:: atomic { !leaf ->
+		ad = 0; lock[child] = 0; lock[at[me]] = 0; child = ROOT; stand_outside() }
 	:: atomic { leaf -> leaf = ad; ad = 0; dead[child] = 1 };
 	   hide_present(ENTRY(FROZEN, leaf) | READONLY);
 	   atomic {
@@ -307,6 +307,6 @@ inline freeze_table() {
 	   atomic { ad = (E(child, 0) | E(child, 1)) & AD };
 #endif
 	   publish_frozen(ad);
-	   atomic { table_free(child); ad = 0; protected[0] = 1; protected[1] = 1 }
+	   atomic { table_free(child); child = ROOT; ad = 0; protected[0] = 1; protected[1] = 1 }
 	fi
 }

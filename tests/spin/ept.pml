@@ -260,6 +260,9 @@ inline count_arrival() {
 		present[at[me]]++;
 		complete = present[at[me]] == 2;
 		full_seen = full_seen + (complete && s_level == 1 && gfn < 2 -> 1 : 0)
+#ifndef COUNT_BEFORE_THE_ENTRY
+		; stand_outside()
+#endif
 	}
 }
 
@@ -279,7 +282,10 @@ inline ept_publish() {
 	count_arrival();
 #endif
 #endif
-	atomic { claimed = 0; stand_outside() }
+#ifdef COUNT_BEFORE_THE_ENTRY
+	atomic { stand_outside() };
+#endif
+	claimed = 0
 }
 
 inline ept_give_up() {
@@ -348,7 +354,11 @@ inline replace() {
 		parent_full = present[at[me]] == 2;
 		gather_table(ad, 1);
 		lock[child] = 0;
-		lock[at[me]] = 0
+		lock[at[me]] = 0;
+		leaf = 0;
+		ad = 0;
+		child = ROOT;
+		stand_outside()
 	}
 }
 
@@ -382,13 +392,14 @@ inline collapse_slot() {
 		dead[child] = 1;
 #endif
 		lock[child] = 0;
-		lock[at[me]] = 0 }
-	      fi;
-	      atomic { leaf = 0; ad = 0; child = ROOT }
+		lock[at[me]] = 0;
+		ad = 0;
+		child = ROOT;
+		stand_outside() }
+	      fi
 	   fi
-	:: atomic { !(s_level == c_level && KIND(s_entry) == TABLE) }
-	fi;
-	atomic { stand_outside() }
+	:: atomic { !(s_level == c_level && KIND(s_entry) == TABLE) -> stand_outside() }
+	fi
 }
 
 /* The slot of c_level that covers gfn, and upwards while tables become complete by it. */

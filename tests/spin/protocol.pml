@@ -1,4 +1,50 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A model of the second stage's protocol (ept/ept.h, hv/tlb.h), to be searched in all orders:
+ * tests/spin/run. Three actors run short scripts (scenarios.pml). Tables have two entries, there
+ * are two or three levels, and as many table pages as can be in use at once; a freed page is junk,
+ * and the next table takes it.
+ *
+ *	state.pml	entries, tables, memory; the properties
+ *	tlb.pml		generations and acknowledgements; hardware's walk, its caches, a vCPU
+ *	ept.pml		split, arrival, collapse, gather
+ *	change.pml	poison, unmap, and what goes through FROZEN
+ *	scripts.pml	what actors do; scenarios.pml: who does what
+ *
+ * HOW FINE IT IS
+ *
+ * Each atomic step has one access to what others change at any time: a slot, a counter, a lock,
+ * a generation. Merged with it is what commutes with all that others do: writing a page that
+ * nobody has seen, `dead` (read and written under the table's lock alone), taking a lock with
+ * the first look under it, letting go with the last change. Memory is sequentially consistent:
+ * weaker orders are for test_ept_race_tsan. Loops that wait are guards that block, so a wait in
+ * a circle is a deadlock, "invalid end state"; LIVENESS finds loops that turn for ever.
+ *
+ *	model				code
+ *	slot_find			ept/slot.h slot_find(); also ept/walk.c, for vcpu_wait_over()
+ *	slot_lock			ept/slot.h slot_lock(), table_lock(), table_dead()
+ *	table_make, table_free		ept/table.c table_make(); ops->table_free()
+ *	split_absent			ept/split.c split_absent(), fill_table(); table_discard()
+ *	split_present, link_pieces	the same
+ *	ept_split			the same; -EBUSY is taken for "look again later"
+ *	ept_request			ept/arrive.c ept_request(), find_absent()
+ *	ept_fill			ept/arrive.c ept_fill(), fill_slowly(), try_claim()
+ *	ept_publish			ept/arrive.c ept_publish(): publish_entry, count_arrival
+ *	ept_give_up			ept/arrive.c ept_give_up()
+ *	collapse_slot, merge, replace	ept/collapse.c collapse_slot(), collapse_locked(), the same
+ *	ept_collapse			ept/collapse.c ept_collapse(), without collapse_below()
+ *	gather_table, harvest, add_ad	ept/gather.c
+ *	ept_sync			ept/gather.c; a gather is never full
+ *	ept_poison, hide_present	ept/poison.c ept_poison(), poison_present(), poison_absent()
+ *	clear_slots, clear_present	ept/map.c ept_unmap(), clear_slot()
+ *	drop_tables, drop_locked	ept/map.c drop_tables(), drop_table()
+ *	relocate, collapse_protected	the rules for EPT_FROZEN
+ *	tlb_quiesce, tlb_flush, tlb_join	hv/tlb.c; cpu_kick: hv/smp.c
+ *	vcpu, enter, fault		hv/vcpu.c vcpu_run(), hv/vm.c turn_of(), vcpu_wait_over()
+ *	access, walk_entry, touch	the CPU
+ *
+ * Not in it: ept_map() while others are in the range, a full gather, -ENOMEM, memory types.
+ */
 #include "scenarios.pml"
 #include "state.pml"
 #include "tlb.pml"

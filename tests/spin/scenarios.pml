@@ -27,6 +27,7 @@
 #define ACTOR0 arrival(0, 1)
 #define ACTOR1 arrivals(0, 1)
 #define ACTOR2 vcpu(3)
+#define VCPU 1
 #define BEGIN root_is(ENTRY(ABSENT, 0))
 #define FULL_EXPECTED 1
 #define COLLAPSED 1
@@ -37,6 +38,7 @@
 #define ACTOR0 split(0)
 #define ACTOR1 collapse(2)
 #define ACTOR2 vcpu(2)
+#define VCPU 1
 #define BEGIN root_is(ENTRY(PRESENT, 0))
 #endif
 
@@ -46,6 +48,7 @@
 #define ACTOR0 collapse(2); tlb_quiesce(); split(1)
 #define ACTOR1 split(0)
 #define ACTOR2 vcpu(2)
+#define VCPU 1
 #define BEGIN root_is_split(0)
 #endif
 
@@ -54,6 +57,7 @@
 #define ACTOR0 collapse(2)
 #define ACTOR1 split(2)
 #define ACTOR2 vcpu(2)
+#define VCPU 1
 #define BEGIN root_is_split_twice()
 #endif
 
@@ -62,6 +66,7 @@
 #define ACTOR0 poison(0)
 #define ACTOR1 split(1); tlb_quiesce(); collapse(2)
 #define ACTOR2 vcpu(2)
+#define VCPU 1
 #define BEGIN root_is(ENTRY(PRESENT, 0))
 #endif
 
@@ -88,6 +93,7 @@
 #define ACTOR0 unmap(1, 1)
 #define ACTOR1 collapse(2); tlb_quiesce(); unmap(0, 1)
 #define ACTOR2 vcpu(2)
+#define VCPU 1
 #define BEGIN root_is_split(0)
 #endif
 
@@ -96,6 +102,7 @@
 #define ACTOR0 relocation(0)
 #define ACTOR1 collapse(2); tlb_quiesce(); relocation(1)
 #define ACTOR2 vcpu(2)
+#define VCPU 1
 #define BEGIN root_is_split(0)
 #endif
 
@@ -112,6 +119,7 @@
 #define ACTOR0 collapse(2)
 #define ACTOR1 relocation(0)
 #define ACTOR2 vcpu(3)
+#define VCPU 1
 #define BEGIN root_is_split(0)
 #endif
 
@@ -120,6 +128,7 @@
 #define ACTOR0 protection(0)
 #define ACTOR1 split(0); tlb_quiesce(); poison(1)
 #define ACTOR2 vcpu(2)
+#define VCPU 1
 #define BEGIN root_is_split(READONLY)
 #endif
 
@@ -129,9 +138,13 @@
 #define ACTOR0 split(0)
 #define ACTOR1 unmap(0, 0)
 #define ACTOR2 vcpu(2)
+#define VCPU 1
 #define BEGIN root_is(ENTRY(PRESENT, 0)); joined[2] = 0
 #endif
 
+#ifndef VCPU /* whether actor 2 is one */
+#define VCPU 0
+#endif
 #ifndef FULL_EXPECTED /* arrivals that complete the table of pages 0 and 1 */
 #define FULL_EXPECTED 0
 #endif

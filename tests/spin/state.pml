@@ -34,7 +34,6 @@
 #define ROOT	0
 #define NTABLES 6
 #define CPUS	3
-#define IS_VCPU(cpu) ((cpu) == 2)
 #define GATHER_MAX TOP
 
 /* --- tables ----------------------------------------------------------------------------------- */
@@ -94,27 +93,28 @@ inline stand_outside() {
 byte generation;
 bit joined[CPUS];
 byte seen[CPUS];
-bit kick[CPUS]; /* a pending interrupt */
+bit kick[CPUS]; /* a pending interrupt; CPU 2 alone may be in a guest */
 
 byte over; /* actors that have finished */
 
 /* --- the properties --------------------------------------------------------------------------- */
 
-/* Always 0, and not stored: they give an assertion its name. */
+/* Always 0, and not stored: they give an assertion its name. Beside them: no deadlock (spin's own
+ * "invalid end state"), and EVERY_ACTOR_FINISHES. */
 hidden byte A_PAGE_IS_FILLED_ONCE;
 hidden byte CONTENTS_COME_BEFORE_READERS;
 hidden byte NO_LEAF_COVERS_WHAT_HAS_NOT_ARRIVED;
-hidden byte PRESENT_STAYS_PRESENT_AND_THE_SAME;
-hidden byte NO_FAULT_ON_WHAT_IS_PRESENT;
-hidden byte NO_TABLE_IS_FREED_UNDER_A_WALK;
-hidden byte NO_WALK_OF_JUNK;
-hidden byte NO_ACCESSED_OR_DIRTY_BIT_IS_LOST;
-hidden byte NO_ACCESS_AFTER_THE_REPORT;
-hidden byte NO_WRITE_OF_THE_GUEST_IS_LOST;
-hidden byte COUNTER_EQUALS_ENTRIES;
-hidden byte ONE_ARRIVAL_SEES_FULL;
-hidden byte WHAT_IS_COMPLETE_COLLAPSES;
-hidden byte NOTHING_IS_LEFT_BEHIND;
+hidden byte PRESENT_STAYS_PRESENT_AND_THE_SAME; /* at each moment, and what is gone is gone */
+hidden byte NO_FAULT_ON_WHAT_IS_PRESENT;	/* whatever way hardware takes */
+hidden byte NO_TABLE_IS_FREED_UNDER_A_WALK;	/* by hardware, its caches, or software */
+hidden byte NO_WALK_OF_JUNK;			/* freed, or not written yet */
+hidden byte NO_ACCESSED_OR_DIRTY_BIT_IS_LOST;	/* at the end */
+hidden byte NO_ACCESS_AFTER_THE_REPORT;		/* of unmap, poison, relocation, lost rights */
+hidden byte NO_WRITE_OF_THE_GUEST_IS_LOST;	/* to a relocation, or a late copy */
+hidden byte COUNTER_EQUALS_ENTRIES;		/* at the end */
+hidden byte ONE_ARRIVAL_SEES_FULL;		/* if nothing is taken away */
+hidden byte WHAT_IS_COMPLETE_COLLAPSES;		/* so its word is enough */
+hidden byte NOTHING_IS_LEFT_BEHIND;		/* no lock, claim or table */
 
 #define must(name, claim) assert(name || (claim))
 

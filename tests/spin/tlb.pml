@@ -30,26 +30,27 @@ inline tlb_forget() {
 	pwc_gfn[me] = 0
 }
 
-/* A kick ends a guest's stay; whoever is not in a guest looks by itself. */
 #define BEHIND(cpu) ((cpu) != me && joined[cpu] && seen[cpu] < raised)
 
-inline kick_behind(cpu) {
+/* A kick ends a guest's stay, and only CPU 2 runs a guest; the others look by themselves. */
+inline cpu_kick() {
 	atomic {
 		if
 #ifndef NO_KICK
-		:: BEHIND(cpu) && IS_VCPU(cpu) -> kick[cpu] = 1
+		:: BEHIND(2) && VCPU -> kick[2] = 1
 #endif
 		:: else
 		fi
 	}
 }
 
-inline await(cpu) {
+/* Acknowledges others' flushes meanwhile. */
+inline await(condition) {
 	do
 #ifdef FLUSH_DOES_NOT_WAIT
 	:: true -> break
 #else
-	:: !BEHIND(cpu) -> break
+	:: condition -> break
 #endif
 #ifndef FLUSHER_DOES_NOT_ACK
 	:: generation != seen[me] -> tlb_quiesce()
@@ -57,10 +58,12 @@ inline await(cpu) {
 	od
 }
 
+/* 0 and 1 have joined for good, and what they have acknowledged they do not take back: one look at
+ * both is as good as two. */
 inline tlb_flush() {
 #ifdef RAISE_AFTER_THE_KICK
 	raised = generation + 1;
-	kick_behind(0); kick_behind(1); kick_behind(2);
+	cpu_kick();
 	atomic { generation++; raised = generation };
 	tlb_quiesce();
 #else
@@ -68,9 +71,10 @@ inline tlb_flush() {
 #ifndef FLUSHER_DOES_NOT_ACK
 	tlb_quiesce();
 #endif
-	kick_behind(0); kick_behind(1); kick_behind(2);
+	cpu_kick();
 #endif
-	await(0); await(1); await(2);
+	await((!BEHIND(0) && !BEHIND(1)));
+	await((!BEHIND(2)));
 	raised = 0
 }
 
