@@ -258,7 +258,14 @@ inline publish_entry() {
 inline count_arrival() {
 	atomic {
 		present[at[me]]++;
+		/* More than all is what "fewer than none" looks like, when what was not counted yet
+		 * is gone again. */
+#ifdef COMPLETE_BY_GREATER
+		complete = present[at[me]] >= 2;
+#else
 		complete = present[at[me]] == 2;
+#endif
+		must(ONE_ARRIVAL_SEES_FULL, !complete || present[at[me]] == 2);
 		full_seen = full_seen + (complete && s_level == 1 && gfn < 2 -> 1 : 0)
 #ifndef COUNT_BEFORE_THE_ENTRY
 		; stand_outside()
