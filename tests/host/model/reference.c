@@ -266,6 +266,8 @@ int ref_collapse(struct reference *ref, gfn_t gfn, enum pg_level level)
 	struct span s = slot_span(ref, gfn, level);
 	int n = 0, r;
 
+	if (level < PG_LEVEL_2M || level > ref->leaf_max)
+		return -EINVAL;
 	for (unsigned int l = PG_LEVEL_2M; l <= level; l++) {
 		int err = 0;
 
