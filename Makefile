@@ -3,6 +3,7 @@
 #	make run	boot a live post-copy migration of a running guest, and show it
 #	make test	all tests that fit into 25 minutes
 #	make test-long	the slow ones
+#	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
 #	make check-model	search the model of the second stage (spin)
 #	make check	layers, formatting, static analysis
@@ -24,10 +25,11 @@ include boot/boot.mk
 include guest/guest.mk
 include tests/host/host.mk
 include tests/host/ept.mk
+include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk
 
-.PHONY: all run gdb test test-long bench bench-kvm check test-image setup setup-test clean
+.PHONY: all run gdb test test-long fuzz bench bench-kvm check test-image setup setup-test clean
 
 all: efi guests
 test-image: $(BUILD)/cleave-test.efi
@@ -54,6 +56,7 @@ test: setup-test
 		clang="$(MAKE) --no-print-directory -s clang-build" \
 		model="$(MAKE) --no-print-directory -s check-model" \
 		host="$(MAKE) --no-print-directory -s -j2 host-test" \
+		fuzz="$(MAKE) --no-print-directory -s -j2 fuzz-replay" \
 		gdb="tests/gdb_test.py" \
 		wrong-machine="tests/machine/wrong_machine --efi $(BUILD)/cleave.efi" \
 		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
@@ -63,7 +66,13 @@ test-long: setup-test
 	@tests/run --timeout 3600 \
 		mutations="$(MAKE) --no-print-directory -s mutation-test" \
 		model-mutants="$(MAKE) --no-print-directory -s check-model-mutants" \
+		fuzz-plant="$(MAKE) --no-print-directory -s -j2 fuzz-plant" \
 		machine-long="$(MAKE) --no-print-directory -s -j2 machine-test-long"
+
+fuzz: setup-test
+	@$(MAKE) --no-print-directory -s -j2 fuzz-build
+	@tests/run --timeout $$(( $(FUZZ_SECONDS) + 300 )) $(foreach t,$(FUZZ),\
+		fuzz-$(t)="$(FUZZ_RUN) --seconds $(FUZZ_SECONDS) fuzz $(t)")
 
 bench: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image

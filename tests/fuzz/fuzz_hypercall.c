@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hypercalls with any registers, from a guest of which some pages are there. No call reads outside
+ * of the guest's memory or changes another register than RAX; one that cannot go on names a page
+ * that is missing indeed.
+ *
+ *	byte 0	 of all calls: the pages that are there, a pattern
+ *	then	 calls of 10 bytes: RAX; RDI, RSI and RDX, each by its kind and 16 bits
+ */
+#include "hv/trace.h"
+#include "tests/fuzz/guest_memory.h"
+
+#define CALLS_MAX 16
+
+struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
+uint64_t trace_next[MAX_CPUS];
+
+static unsigned int done;
+
+void vcpu_done(struct vcpu *vcpu)
+{
+	fuzz_check(vcpu == &guest.vcpu[0]);
+	done++;
+}
+
+/* Addresses around the guest's pages and its end, or any. */
+static uint64_t take_register(struct fuzz_input *in)
+{
+	uint64_t how = fuzz_take(in, 1), v = fuzz_take(in, 2);
+
+	switch (how & 3) {
+	case 0:
+		return v & 0xff;
+	case 1:
+		return ((how >> 2) << PAGE_SHIFT) + v - 0x8000;
+	case 2:
+		return (guest.frames << PAGE_SHIFT) + v - 0x8000;
+	default:
+		return v << (how >> 2) | v;
+	}
+}
+
+static void check_text(uint64_t from, uint64_t bytes)
+{
+	size_t n = strnlen(guest_said, sizeof(guest_said));
+
+	fuzz_check(bytes <= ABI_PUTS_MAX && from + bytes <= guest.frames << PAGE_SHIFT);
+	fuzz_check(guest_lines == 1 && n == strlen("cleave: [fuzz/0] \n") + bytes);
+	for (size_t i = 0; i + 1 < n; i++)
+		fuzz_check(guest_said[i] >= ' ' && guest_said[i] <= '~');
+}
+
+static void check_missing(const uint64_t *gpr, gpa_t missing)
+{
+	fuzz_check(gpr[RAX] == ABI_PUTS && missing.v >= gpr[RDI]);
+	fuzz_check(missing.v < gpr[RDI] + gpr[RSI] && !guest_there[gpa_to_gfn(missing)]);
+	fuzz_check(guest_lines == 0);
+}
+
+static void check_answer(const uint64_t *before, uint64_t answer)
+{
+	switch (before[RAX]) {
+	case ABI_PUTS:
+		fuzz_check(answer == 0 || answer == ABI_BAD);
+		if (answer == 0)
+			check_text(before[RDI], before[RSI]);
+		break;
+	case ABI_PARAM:
+		fuzz_check((answer == ABI_BAD) == (before[RDI] > ABI_P_VCPUS));
+		break;
+	case ABI_DONE:
+		fuzz_check(done == 1 && guest.vcpu[0].verdict == before[RDI]);
+		break;
+	default:
+		fuzz_check((answer == ABI_BAD) == (before[RAX] > ABI_MIGRATE));
+		fuzz_check(before[RAX] == ABI_WRONG || guest_lines == 0);
+		break;
+	}
+}
+
+static void call(struct fuzz_input *in)
+{
+	struct vcpu *vcpu = &guest.vcpu[0];
+	struct guest_state before;
+	gpa_t missing = gpa(0);
+	bool answered;
+
+	for (unsigned int i = 0; i < GPRS; i++)
+		vcpu->state.gpr[i] = ~(uint64_t)i;
+	vcpu->state.gpr[RAX] = fuzz_take(in, 1);
+	vcpu->state.gpr[RDI] = take_register(in);
+	vcpu->state.gpr[RSI] = take_register(in);
+	vcpu->state.gpr[RDX] = take_register(in);
+	before = vcpu->state;
+	guest_lines = 0;
+	done = 0;
+	guest_said[0] = 0;
+	answered = hypercall(vcpu, &missing);
+	if (answered)
+		check_answer(before.gpr, vcpu->state.gpr[RAX]);
+	else
+		check_missing(before.gpr, missing);
+	if (answered)
+		before.gpr[RAX] = vcpu->state.gpr[RAX];
+	fuzz_check(memcmp(&before, &vcpu->state, sizeof(before)) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct run_config config = { .region = 2 * MIB,
+					    .vcpus = 1,
+					    .work_start = MIB,
+					    .work = MIB,
+					    .stride = PAGE_SIZE,
+					    .seed = 7 };
+	struct fuzz_input in = { data, size };
+	uint64_t pattern = fuzz_take(&in, 1);
+
+	guest_begin(&config);
+	guest.vcpu[0].vm = &guest;
+	guest.vcpu[0].wrong_count = 0;
+	for (uint64_t i = 0; i < guest.frames; i++)
+		guest_there[i] = pattern >> (i & 7) & 1;
+	for (unsigned int i = 0; i < CALLS_MAX && in.n > 0; i++)
+		call(&in);
+	return 0;
+}
