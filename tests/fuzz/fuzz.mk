@@ -23,11 +23,13 @@ fuzz_entry_SRCS := ept/entry.c ept/format_intel.c ept/format_amd.c
 fuzz_entry_MODEL := tests/host/model/toy.c $(EPT_BITS)
 fuzz_config_SRCS := $(sort $(wildcard boot/config*.c))
 fuzz_acpi_SRCS := boot/acpi.c boot/find_cpus.c
+fuzz_memmap_SRCS := boot/memmap.c boot/ranges.c
 fuzz_payload_SRCS := hv/payload.c
 fuzz_hypercall_SRCS := hv/hypercall.c
 
 # The firmware's types, for what lies in boot/ beyond the configuration.
-$(FUZZ_BUILD)/lead/boot/% $(FUZZ_BUILD)/lead/tests/fuzz/fuzz_acpi.o: FUZZ_CFLAGS += $(BOOT_CFLAGS)
+FUZZ_FIRMWARE := tests/fuzz/fuzz_acpi.c tests/fuzz/fuzz_memmap.c $(fuzz_acpi_SRCS) $(fuzz_memmap_SRCS)
+$(FUZZ_FIRMWARE:%.c=$(FUZZ_BUILD)/lead/%.o): FUZZ_CFLAGS += $(BOOT_CFLAGS)
 
 fuzz_lead = $(patsubst %.c,$(FUZZ_BUILD)/lead/%.o,tests/fuzz/fuzz_$(1).c $(fuzz_$(1)_SRCS))
 fuzz_objs = $(fuzz_lead) $(patsubst %.c,$(FUZZ_BUILD)/model/%.o,$(fuzz_$(1)_MODEL))
