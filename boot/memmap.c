@@ -5,6 +5,7 @@
 #define SLACK    (8 * KIB) /* room for the descriptors that our own allocations add */
 #define LOW_PFN  (MIB >> PAGE_SHIFT)
 #define ATTEMPTS 8
+#define PFN_END  (UINT64_C(1) << 40) /* physical addresses have at most 52 bits */
 
 void memmap_take(struct memory_map *map)
 {
@@ -41,7 +42,12 @@ static void add(struct ranges *list, const EFI_MEMORY_DESCRIPTOR *d)
 {
 	uint64_t pfn = d->PhysicalStart >> PAGE_SHIFT, end = pfn + d->NumberOfPages;
 
-	if (d->Attribute & EFI_MEMORY_WB && end > LOW_PFN)
+	if (!(d->Attribute & EFI_MEMORY_WB))
+		return;
+	if (pfn > PFN_END || d->NumberOfPages > PFN_END - pfn)
+		refuse("the firmware's memory map is broken: %lu pages at 0x%lx",
+		       (uint64_t)d->NumberOfPages, (uint64_t)d->PhysicalStart);
+	if (end > LOW_PFN)
 		ranges_add(list, MAX(pfn, LOW_PFN), end - MAX(pfn, LOW_PFN));
 }
 
