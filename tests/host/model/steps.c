@@ -297,12 +297,14 @@ bool world_step_fails(struct world *w, const struct step *s, unsigned int nth)
 	w->fail_at = 0;
 	if (r != -ENOMEM)
 		world_fail(w, "allocation %u failed, but %d was returned", nth, r);
-	/* Pieces may have become smaller; all that they say must still be the same. */
+	/* Pieces may have become smaller, and a map that takes itself back also drops tables that
+	 * were empty before it; all that they say must still be the same. */
 	for (gfn_t i = 0; i < w->ref.npages; i++) {
 		struct ept_state now = ept_lookup(&w->ept, i);
+		struct ref_page *p = &w->ref.page[i];
 
-		if (now.level < w->ref.page[i].level)
-			w->ref.page[i].level = (uint8_t)now.level;
+		if (now.level < p->level || (now.kind == EPT_NONE && p->kind == EPT_NONE))
+			p->level = (uint8_t)now.level;
 	}
 	return world_verify(w);
 }
