@@ -221,26 +221,42 @@ static void next(struct stream *s, struct fuzz_input *in)
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
 
-/* Now and then a record comes, goes, or changes in itself; otherwise what libFuzzer has in mind. */
+/* A new record: any, or one that is there with another code, so that steps meet at a place. */
+static void invent(uint8_t *record, const uint8_t *like, uint64_t *random)
+{
+	bool other = rnd(random) % 4;
+
+	for (unsigned int i = 0; i < RECORD; i++)
+		record[i] = other ? like[i] : (uint8_t)rnd(random);
+	record[0] = (uint8_t)(rnd(random) % STEP_CODES);
+	if (rnd(random) % 8 == 0)
+		record[0] |= 0xc0;
+	if (other)
+		record[1 + rnd(random) % (RECORD - 1)] = (uint8_t)rnd(random);
+}
+
+/* Records come, singly or many, go, or change in themselves; or what libFuzzer has in mind. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
 {
 	uint64_t random = seed;
-	uint32_t what = rnd(&random) % 8;
+	uint32_t what = rnd(&random) % 8, many = what ? 1 : 1 + rnd(&random) % 32;
 	size_t n = size < HEADER ? 0 : (size - HEADER) / RECORD;
 	uint8_t *at = data + HEADER + (n ? rnd(&random) % n : 0) * RECORD;
-	uint8_t *end = data + size;
+	uint8_t *end = data + size, like[RECORD];
 
-	if (what < 2 && n && size + RECORD <= max_size) {
-		memmove(at + RECORD, at, (size_t)(end - at)); /* the same step twice */
-		for (unsigned int i = 0; what && i < RECORD; i++)
-			at[i] = (uint8_t)rnd(&random);
-		return size + RECORD;
+	if (what < 3 && n) {
+		for (; many && size + RECORD <= max_size; many--, size += RECORD, end += RECORD) {
+			memcpy(like, data + HEADER + rnd(&random) % n * RECORD, RECORD);
+			memmove(at + RECORD, at, (size_t)(end - at));
+			invent(at, like, &random);
+		}
+		return size;
 	}
-	if (what == 2 && n > 1) {
+	if (what == 3 && n > 1) {
 		memmove(at, at + RECORD, (size_t)(end - at - RECORD));
 		return size - RECORD;
 	}
-	if (what < 6 && n) {
+	if (what < 7 && n) {
 		at[rnd(&random) % RECORD] = (uint8_t)rnd(&random);
 		return size;
 	}
