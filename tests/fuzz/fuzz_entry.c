@@ -4,7 +4,8 @@
  * What hardware makes of them is written down in tests/host/model/bits_*.c, apart from ept/.
  *
  *	byte 0: 1:0 format, 3:2 level, 4 tracked, 5 requested, 6 accessed, 7 dirty
- *	1-8: an entry; 9: kind, 7:5 permissions; 10: memory type; 11-16: frame, in units of 4 KiB
+ *	1-8: an entry; 9: kind, 7:5 permissions; 10: 3:0 memory type, 4 cow, 5 zero, 7:6 withheld;
+ *	11-16: frame, in units of 4 KiB
  */
 #include "ept/entry.h"
 #include "tests/fuzz/fuzz.h"
@@ -29,13 +30,14 @@ static bool same(const struct ept_state *a, const struct ept_state *b)
 {
 	return a->kind == b->kind && a->level == b->level && a->frame.v == b->frame.v &&
 	       a->perms == b->perms && a->memtype == b->memtype && a->requested == b->requested &&
-	       a->tracked == b->tracked && a->accessed == b->accessed && a->dirty == b->dirty;
+	       a->tracked == b->tracked && a->withheld == b->withheld && a->zero == b->zero &&
+	       a->cow == b->cow && a->accessed == b->accessed && a->dirty == b->dirty;
 }
 
-/* Permissions as hardware has them while writes are tracked. */
+/* Permissions as hardware has them. */
 static unsigned int seen_perms(const struct ept_state *s)
 {
-	return s->tracked ? s->perms & ~(unsigned int)EPT_W : s->perms;
+	return s->perms & ~s->withheld;
 }
 
 /* All, where this format has no entry that gives just these. */
@@ -62,8 +64,8 @@ static void check_legal(const struct format *f, uint64_t e, const struct ept_sta
 	}
 	fuzz_check(s->memtype == (b.memtype == 7 ? EPT_UC : b.memtype)); /* 7: UC- */
 	fuzz_check(s->accessed == b.accessed && s->dirty == b.dirty);
-	if (s->tracked && b.perms & EPT_W)
-		return; /* we never let what is tracked be written to */
+	if (s->withheld & b.perms)
+		return; /* we never let what is withheld be done */
 	fuzz_check(seen_perms(s) == b.perms);
 	/* UC has several encodings with AMD; bit 7 of a small leaf means nothing to Intel. */
 	ignored = f->hw == &hardware_intel && s->level == PG_LEVEL_4K ? UINT64_C(1) << 7 : 0;
@@ -90,7 +92,8 @@ static bool is_ours(const struct ept_format *fmt, uint64_t e, const struct ept_s
 {
 	if (!(e & fmt->seen))
 		return s->kind < EPT_PRESENT;
-	return s->kind == EPT_PRESENT && possible_perms(fmt, s->perms) == s->perms;
+	return s->kind == EPT_PRESENT && possible_perms(fmt, s->perms) == s->perms &&
+	       possible_perms(fmt, seen_perms(s)) == seen_perms(s);
 }
 
 static void check_any(const struct format *f, uint64_t e, enum pg_level level)
@@ -169,23 +172,28 @@ static void check_table(const struct format *f, hpa_t at, enum pg_level level)
 static struct ept_state take_state(const struct ept_format *fmt, unsigned int flags,
 				   enum pg_level level, struct fuzz_input *in)
 {
-	unsigned int byte = (unsigned int)fuzz_take(in, 1);
-	struct ept_state s = { .kind = kinds[byte % ARRAY_LEN(kinds)], .level = level };
+	unsigned int kind = (unsigned int)fuzz_take(in, 1), type = (unsigned int)fuzz_take(in, 1);
+	struct ept_state s = { .kind = kinds[kind % ARRAY_LEN(kinds)], .level = level };
 
 	if (s.kind == EPT_NONE)
 		return s;
-	s.perms = possible_perms(fmt, byte >> 5);
-	s.memtype = memtypes[fuzz_take(in, 1) % ARRAY_LEN(memtypes)];
-	s.tracked = flags & 0x10 && s.perms & EPT_W;
+	s.perms = possible_perms(fmt, kind >> 5);
+	s.memtype = memtypes[(type & 15) % ARRAY_LEN(memtypes)];
+	s.tracked = flags & 0x10;
+	s.cow = type & 0x10;
 	s.frame = hpa(fuzz_take(in, 6) << PAGE_SHIFT & address(~UINT64_C(0), 12));
 	if (s.kind != EPT_PRESENT) {
 		s.requested = flags & 0x20;
+		s.zero = type & 0x20;
 		return s;
 	}
 	s.level = MIN(level, PG_LEVEL_1G);
 	s.frame.v = ALIGN_DOWN(s.frame.v, fmt_frames(fmt, s.level) << PAGE_SHIFT);
 	s.accessed = flags & 0x40;
 	s.dirty = flags & 0x80;
+	s.withheld = s.perms & ((type & 0x40 ? EPT_W : 0u) | (type & 0x80 ? EPT_X : 0u));
+	if (s.withheld == s.perms) /* it leaves something: otherwise it would be hidden */
+		s.withheld = 0;
 	return s;
 }
 

@@ -7,7 +7,9 @@
  *	byte 0	 of all calls: the pages that are there, a pattern
  *	then	 calls of 10 bytes: RAX; RDI, RSI and RDX, each by its kind and 16 bits
  */
+#include "hv/guest_memory.h"
 #include "hv/trace.h"
+#include "mm/err.h"
 #include "tests/fuzz/guest_memory.h"
 
 #define CALLS_MAX 16
@@ -15,12 +17,19 @@
 struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
 uint64_t trace_next[MAX_CPUS];
 
-static unsigned int done;
+static unsigned int done, discarded;
 
 void vcpu_done(struct vcpu *vcpu)
 {
 	fuzz_check(vcpu == &guest.vcpu[0]);
 	done++;
+}
+
+int guest_discard(struct vm *vm, gfn_t gfn, uint64_t frames)
+{
+	fuzz_check(vm == &guest && frames && gfn < vm->frames && frames <= vm->frames - gfn);
+	discarded++;
+	return frames % 3 ? 0 : -ENOMEM;
 }
 
 /* Addresses around the guest's pages and its end, or any. */
@@ -71,8 +80,12 @@ static void check_answer(const uint64_t *before, uint64_t answer)
 	case ABI_DONE:
 		fuzz_check(done == 1 && guest.vcpu[0].verdict == before[RDI]);
 		break;
+	case ABI_DISCARD:
+		fuzz_check(answer == 0 || answer == ABI_BAD);
+		fuzz_check(answer == ABI_BAD || discarded == 1);
+		break;
 	default:
-		fuzz_check((answer == ABI_BAD) == (before[RAX] > ABI_MIGRATE));
+		fuzz_check((answer == ABI_BAD) == (before[RAX] > ABI_DISCARD));
 		fuzz_check(before[RAX] == ABI_WRONG || guest_lines == 0);
 		break;
 	}
@@ -94,6 +107,7 @@ static void call(struct fuzz_input *in)
 	before = vcpu->state;
 	guest_lines = 0;
 	done = 0;
+	discarded = 0;
 	guest_said[0] = 0;
 	answered = hypercall(vcpu, &missing);
 	if (answered)
