@@ -103,15 +103,17 @@ static uint64_t report(uint64_t *bitmap, gfn_t from, gfn_t to)
 	return to - from;
 }
 
-/* Clears the dirty bit of a leaf under tracking. False: it is clean. Without the table's lock: see
- * "who may change a slot". */
-static bool clean(const struct ept *ept, struct ept_slot *s)
+/* Clears the dirty bit of a leaf under tracking, if all of it is reported. False: it is clean.
+ * Without the table's lock: see "who may change a slot". */
+static bool clean(const struct ept *ept, struct ept_slot *s, bool whole)
 {
 	for (;;) {
 		struct ept_state is = entry_decode(ept->fmt, s->entry, s->level);
 
 		if (is.kind != EPT_PRESENT || !is.tracked || !is.dirty)
 			return is.kind == EPT_ABSENT && is.tracked && is.zero;
+		if (!whole)
+			return true;
 		is.dirty = false;
 		if (slot_swap(s, leaf_encode(ept, is)))
 			return true;
@@ -127,10 +129,12 @@ uint64_t ept_track_collect(struct ept_cpu *me, gfn_t gfn, uint64_t frames, uint6
 
 	if (!gfn_range_ok(me->ept, gfn, frames))
 		return 0;
-	while (ept_iter_next(&it))
-		if (clean(me->ept, &it.slot))
-			n += report(bitmap, MAX(it.gfn, gfn) - gfn,
-				    MIN(it.gfn + ept_iter_frames(&it), end) - gfn);
+	while (ept_iter_next(&it)) {
+		gfn_t from = MAX(it.gfn, gfn), to = MIN(it.gfn + ept_iter_frames(&it), end);
+
+		if (clean(me->ept, &it.slot, to - from == ept_iter_frames(&it)))
+			n += report(bitmap, from - gfn, to - gfn);
+	}
 	if (n)
 		g->owed = true;
 	return n;

@@ -41,7 +41,7 @@ int must_check ept_track_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsign
 
 /**
  * ept_track_collect() - report and clear the pages of [gfn, gfn + frames) that are dirty. Of a leaf
- * that is larger than 4 KiB all pages are.
+ * that is larger than 4 KiB all pages are; if it reaches out of the range, it stays dirty.
  * @bitmap: bit i stands for gfn + i; bits are set, none is cleared; frames / 64 words, rounded up
  * Return: pages reported.
  * Flush: owed if it is not 0, before contents are read.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # What the tests of the second stage need beside the pure sources.
 
-EPT_MODEL := $(addprefix tests/host/model/,toy.c tlb.c reference.c world.c steps.c)
+EPT_MODEL := $(addprefix tests/host/model/,toy.c tlb.c reference.c reference_range.c \
+	reference_track.c world.c steps.c steps_range.c steps_clone.c)
 EPT_BITS := $(addprefix tests/host/model/,bits_intel.c bits_amd.c)
 EPT_TWINS := $(addprefix tests/host/model/,twins.c twins_compare.c) $(EPT_BITS)
 

@@ -198,13 +198,502 @@ static void maps_unmaps_and_poison_of_parts(void **state)
 	assert_true(x.failures > 1000);
 }
 
-int main(void)
+/* --- ranges ------------------------------------------------------------------------------------
+ */
+
+static void add_protect(struct explore *x, unsigned int gfn, unsigned int end, unsigned int perms)
+{
+	add_range(x, STEP_PROTECT, gfn, end);
+	x->step[x->nsteps - 1].perms = (uint8_t)perms;
+}
+
+static void rights_outlive_splits_and_collapses(void **state)
+{
+	struct explore x = begin("protect", 6);
+
+	(void)state;
+	x.first[x.nfirst++] = map(0, PAGES, EPT_PRESENT, EPT_RWX, 0);
+	add_protect(&x, 0, PAGES, EPT_R | EPT_X);
+	add_protect(&x, 0, PAGES, EPT_RWX);
+	add_protect(&x, 0, 4, EPT_R);
+	add_protect(&x, 1, 2, EPT_R | EPT_W);
+	add_protect(&x, 3, 9, EPT_R | EPT_X);
+	add_protect(&x, 0, 4, EPT_RWX);
+	add_protect(&x, 0, 4, EPT_W);
+	add_touches(&x, 1, true, 3);
+	add_touches(&x, 5, true, 2);
+	add_at(&x, STEP_SPLIT, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_COLLAPSE, 0, PG_LEVEL_2M);
+	add_at(&x, STEP_COLLAPSE, 0, PG_LEVEL_1G);
+	add(&x, STEP_SYNC);
+	add_late_writes(&x, 1, 3);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+	assert_true(x.failures > 1000);
+}
+
+static void rights_of_what_has_not_arrived(void **state)
+{
+	struct explore x = begin("protect absent", 40);
+
+	(void)state;
+	x.first[x.nfirst++] = map(0, PAGES, EPT_ABSENT, EPT_RWX, 0);
+	add_protect(&x, 0, PAGES, EPT_RWX);
+	add_protect(&x, 1, 2, EPT_R);
+	add_protect(&x, 3, 9, EPT_R | EPT_X);
+	add_at(&x, STEP_ARRIVE, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_ARRIVE, 0, PG_LEVEL_2M);
+	add_range(&x, STEP_ARRIVE_ALL, 0, PAGES);
+	add_at(&x, STEP_FILL, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_FILL, 4, PG_LEVEL_2M);
+	add(&x, STEP_PUBLISH);
+	add(&x, STEP_GIVE_UP);
+	add_at(&x, STEP_REQUEST, 1, 0);
+	add_at(&x, STEP_POISON, 1, 0);
+	add_range(&x, STEP_COLLAPSE_RANGE, 0, PAGES);
+	add(&x, STEP_SYNC);
+	assert_true(explore(&x));
+	assert_true(x.whole);
+}
+
+static void what_is_discarded_is_zero_and_never_asked_for(void **state)
+{
+	struct explore x = begin("discard", 40);
+
+	(void)state;
+	x.first[x.nfirst++] = map(0, PAGES, EPT_ABSENT, EPT_RWX, 0);
+	add_range(&x, STEP_DISCARD, 0, PAGES);
+	add_range(&x, STEP_DISCARD, 1, 2);
+	add_range(&x, STEP_DISCARD, 3, 9);
+	add_at(&x, STEP_FILL_ZERO, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_FILL_ZERO, 4, PG_LEVEL_2M);
+	add_at(&x, STEP_FILL_ZERO, 0, PG_LEVEL_1G);
+	add_at(&x, STEP_ARRIVE, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_ARRIVE, 4, PG_LEVEL_2M);
+	add_range(&x, STEP_ARRIVE_ALL, 0, PAGES);
+	add_at(&x, STEP_FILL, 1, PG_LEVEL_4K);
+	add(&x, STEP_PUBLISH);
+	add(&x, STEP_GIVE_UP);
+	add_at(&x, STEP_REQUEST, 1, 0);
+	add_range(&x, STEP_POISON_RANGE, 1, 3);
+	add_range(&x, STEP_UNMAP, 2, 3);
+	add_range(&x, STEP_COLLAPSE_RANGE, 0, PAGES);
+	add(&x, STEP_SYNC);
+	assert_true(explore(&x));
+	assert_true(x.whole);
+	assert_true(x.states > 1000);
+}
+
+static void what_is_discarded_is_reached_no_more(void **state)
+{
+	struct explore x = begin("discard present", 6);
+
+	(void)state;
+	x.first[x.nfirst++] = map(0, PAGES, EPT_PRESENT, EPT_RWX, 0);
+	add_range(&x, STEP_DISCARD, 1, 2);
+	add_range(&x, STEP_DISCARD, 3, 9);
+	add_range(&x, STEP_POISON_RANGE, 4, 6);
+	add_at(&x, STEP_FILL_ZERO, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_FILL_ZERO, 4, PG_LEVEL_2M);
+	add_touches(&x, 1, true, 3);
+	add_touches(&x, 5, false, 2);
+	add_at(&x, STEP_REACH, 1, 0);
+	add_range(&x, STEP_COLLAPSE_RANGE, 0, PAGES);
+	add_range(&x, STEP_SPLIT_RANGE, 0, 7);
+	x.step[x.nsteps - 1].level = PG_LEVEL_4K;
+	add(&x, STEP_SYNC);
+	add_late_writes(&x, 1, 3);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+}
+
+static void add_move(struct explore *x, unsigned int from, unsigned int end, unsigned int to)
+{
+	add_range(x, STEP_MOVE, from, end);
+	x->step[x->nsteps - 1].also = to;
+}
+
+static void moves_at_mixed_granularity(void **state)
+{
+	struct explore x = begin("move", 7);
+
+	(void)state;
+	x.npages = 32;
+	x.first[x.nfirst++] = map(0, PAGES, EPT_ABSENT, EPT_RWX, 0);
+	add_move(&x, 0, 16, 16);
+	add_move(&x, 16, 32, 0);
+	add_move(&x, 0, 4, 17);
+	add_move(&x, 17, 21, 0);
+	add_move(&x, 1, 6, 25);
+	add_move(&x, 24, 31, 1);
+	add_at(&x, STEP_ARRIVE, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_ARRIVE, 4, PG_LEVEL_2M);
+	add_at(&x, STEP_REQUEST, 2, 0);
+	add_at(&x, STEP_FILL, 5, PG_LEVEL_4K);
+	add(&x, STEP_PUBLISH);
+	add_at(&x, STEP_POISON, 3, 0);
+	add_range(&x, STEP_ARRIVE_ALL, 0, 32);
+	add_range(&x, STEP_COLLAPSE_RANGE, 0, 32);
+	add(&x, STEP_SYNC);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+	assert_true(x.failures > 1000);
+}
+
+static void stale_ways_to_what_was_moved(void **state)
+{
+	struct explore x = begin("move stale", 7);
+
+	(void)state;
+	x.npages = 32;
+	x.first[x.nfirst++] = map(0, PAGES, EPT_PRESENT, EPT_RWX, 0);
+	add_move(&x, 0, 16, 16);
+	add_move(&x, 16, 32, 0);
+	add_move(&x, 0, 4, 17);
+	add_move(&x, 17, 21, 0);
+	add_touches(&x, 1, true, 4);
+	add_touches(&x, 18, true, 2);
+	add_at(&x, STEP_SPLIT, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_COLLAPSE, 1, PG_LEVEL_2M);
+	add_at(&x, STEP_FREEZE, 1, PG_LEVEL_4K);
+	add(&x, STEP_THAW);
+	add(&x, STEP_SYNC);
+	add_late_writes(&x, 1, 4);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+}
+
+/* --- dirty tracking ------------------------------------------------------------------------------
+ */
+
+static void add_tracking(struct explore *x, bool by_faults)
+{
+	add_range(x, STEP_TRACK, 0, PAGES);
+	x->step[x->nsteps - 1].write = by_faults;
+	add_range(x, STEP_COLLECT, 0, PAGES);
+	add_range(x, STEP_COLLECT, 1, 3);
+	add_range(x, STEP_UNTRACK, 0, PAGES);
+}
+
+static void add_resolves(struct explore *x, unsigned int gfn, bool write)
+{
+	add_at(x, STEP_RESOLVE, gfn, 0);
+	x->step[x->nsteps - 1].write = write;
+}
+
+static void add_reaches(struct explore *x, unsigned int gfn)
+{
+	add_at(x, STEP_REACH, gfn, 0);
+	add_at(x, STEP_REACH, gfn, 0);
+	x->step[x->nsteps - 1].write = true;
+}
+
+static void no_write_is_missed_by_dirty_bits(void **state)
+{
+	struct explore x = begin("dirty bits", 7);
+
+	(void)state;
+	x.first[x.nfirst++] = map(0, 8, EPT_PRESENT, EPT_RWX, 0);
+	add_tracking(&x, false);
+	add_touches(&x, 1, true, 4);
+	add_touches(&x, 5, true, 2);
+	add_at(&x, STEP_SPLIT, 0, PG_LEVEL_4K);
+	add_range(&x, STEP_COLLAPSE_RANGE, 0, PAGES);
+	add_reaches(&x, 1);
+	add(&x, STEP_SYNC);
+	add_late_writes(&x, 1, 4);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+}
+
+static void no_write_is_missed_by_faults(void **state)
+{
+	struct explore x = begin("write faults", 7);
+
+	(void)state;
+	x.plain = true;
+	x.first[x.nfirst++] = map(0, 8, EPT_PRESENT, EPT_RWX, 0);
+	add_tracking(&x, true);
+	add_touches(&x, 1, true, 4);
+	add_touches(&x, 5, true, 2);
+	add_resolves(&x, 1, true);
+	add_resolves(&x, 5, true);
+	add_at(&x, STEP_SPLIT, 0, PG_LEVEL_4K);
+	add_range(&x, STEP_COLLAPSE_RANGE, 0, PAGES);
+	add_reaches(&x, 1);
+	add(&x, STEP_SYNC);
+	add_late_writes(&x, 1, 4);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+}
+
+static void arrivals_under_tracking(void **state)
+{
+	struct explore x = begin("tracked arrivals", 7);
+
+	(void)state;
+	x.first[x.nfirst++] = map(0, PAGES, EPT_ABSENT, EPT_RWX, 0);
+	add_tracking(&x, false);
+	add_at(&x, STEP_ARRIVE, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_ARRIVE, 4, PG_LEVEL_2M);
+	add_at(&x, STEP_ARRIVE, 0, PG_LEVEL_1G);
+	add_range(&x, STEP_ARRIVE_ALL, 0, 4);
+	add_at(&x, STEP_FILL, 2, PG_LEVEL_4K);
+	add(&x, STEP_PUBLISH);
+	add_touches(&x, 1, true, 2);
+	add_touches(&x, 5, true, 2);
+	add_resolves(&x, 5, true);
+	add_range(&x, STEP_DISCARD, 1, 2);
+	add_at(&x, STEP_FILL_ZERO, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_POISON, 3, 0);
+	add_range(&x, STEP_COLLAPSE_RANGE, 0, PAGES);
+	add(&x, STEP_SYNC);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+}
+
+static void arrivals_under_tracking_by_faults(void **state)
+{
+	struct explore x = begin("tracked arrivals, faults", 7);
+
+	(void)state;
+	x.plain = true;
+	x.first[x.nfirst++] = map(0, PAGES, EPT_ABSENT, EPT_RWX, 0);
+	add_tracking(&x, true);
+	add_at(&x, STEP_ARRIVE, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_ARRIVE, 4, PG_LEVEL_2M);
+	add_at(&x, STEP_ARRIVE, 0, PG_LEVEL_1G);
+	add_touches(&x, 1, true, 2);
+	add_touches(&x, 5, true, 2);
+	add_resolves(&x, 1, true);
+	add_resolves(&x, 5, true);
+	add_range(&x, STEP_DISCARD, 1, 2);
+	add_at(&x, STEP_FILL_ZERO, 1, PG_LEVEL_4K);
+	add_protect(&x, 4, 6, EPT_R | EPT_X);
+	add_at(&x, STEP_FREEZE, 5, PG_LEVEL_4K);
+	add(&x, STEP_THAW);
+	add(&x, STEP_SYNC);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+}
+
+/* --- other frames --------------------------------------------------------------------------------
+ */
+
+static void add_thaws(struct explore *x)
+{
+	add(x, STEP_THAW);
+	add(x, STEP_THAW)->write = true;
+}
+
+static void what_is_frozen_stands_still_for_all_others(void **state)
+{
+	struct explore x = begin("freeze", 5);
+
+	(void)state;
+	x.first[x.nfirst++] = map(0, 8, EPT_PRESENT, EPT_RWX, 0);
+	add_at(&x, STEP_FREEZE, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_FREEZE, 4, PG_LEVEL_2M);
+	add_at(&x, STEP_FREEZE, 1, PG_LEVEL_2M);
+	add_thaws(&x);
+	add_touches(&x, 1, true, 3);
+	add_at(&x, STEP_SPLIT, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_SPLIT, 5, PG_LEVEL_4K);
+	add_at(&x, STEP_COLLAPSE, 0, PG_LEVEL_2M);
+	add_range(&x, STEP_COLLAPSE_RANGE, 0, PAGES);
+	add_range(&x, STEP_UNMAP, 0, 1);
+	add_range(&x, STEP_UNMAP, 0, 8);
+	add_protect(&x, 0, 2, EPT_R);
+	add_range(&x, STEP_DISCARD, 0, 1);
+	add_range(&x, STEP_POISON_RANGE, 2, 3);
+	add_at(&x, STEP_POISON, 1, 0);
+	add_at(&x, STEP_REQUEST, 1, 0);
+	add_at(&x, STEP_ARRIVE, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_ARRIVE, 4, PG_LEVEL_2M);
+	add_resolves(&x, 1, true);
+	add_reaches(&x, 1);
+	add_move(&x, 0, 4, 8);
+	add_range(&x, STEP_SPLIT_RANGE, 0, 8);
+	x.step[x.nsteps - 1].level = PG_LEVEL_4K;
+	add_tracking(&x, true);
+	add(&x, STEP_SYNC);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+}
+
+static void nobody_reaches_the_old_frame_after_the_sync(void **state)
+{
+	struct explore x = begin("relocate", 8);
+
+	(void)state;
+	x.first[x.nfirst++] = map(0, 4, EPT_PRESENT, EPT_RWX, 0);
+	add_at(&x, STEP_FREEZE, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_FREEZE, 0, PG_LEVEL_2M);
+	add_thaws(&x);
+	add_touches(&x, 1, true, 4);
+	add_touches(&x, 2, false, 2);
+	add_at(&x, STEP_SPLIT, 0, PG_LEVEL_4K);
+	add_at(&x, STEP_COLLAPSE, 0, PG_LEVEL_2M);
+	add(&x, STEP_SYNC);
+	add_late_writes(&x, 1, 4);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+}
+
+static void writes_do_not_leak_between_an_original_and_its_clone(void **state)
+{
+	struct explore x = begin("clone", 6);
+
+	(void)state;
+	x.clone = true;
+	x.first[x.nfirst++] = map(0, 4, EPT_PRESENT, EPT_RWX, 0);
+	x.first[x.nfirst++] = map(4, 8, EPT_ABSENT, EPT_RWX, 0);
+	add_range(&x, STEP_CLONE, 0, 8);
+	x.step[x.nsteps - 1].write = true;
+	add_range(&x, STEP_CLONE, 1, 6);
+	x.step[x.nsteps - 1].write = true;
+	add_range(&x, STEP_CLONE, 0, 8);
+	add_range(&x, STEP_CLONE_UNMAP, 0, PAGES);
+	add_at(&x, STEP_CLONE_COPY, 1, 0);
+	add_at(&x, STEP_CLONE_FILL, 5, 0);
+	add_at(&x, STEP_COPY, 1, 0);
+	add_at(&x, STEP_COPY, 2, 0);
+	for (unsigned int way = 0; way < 2; way++) {
+		add_at(&x, STEP_CLONE_TOUCH, 1, 0);
+		x.step[x.nsteps - 1].way = (uint8_t)way;
+		x.step[x.nsteps - 1].write = true;
+	}
+	add_touches(&x, 1, true, 3);
+	add_resolves(&x, 1, true);
+	add_reaches(&x, 1);
+	add_at(&x, STEP_ARRIVE, 5, PG_LEVEL_4K);
+	add_range(&x, STEP_DISCARD, 2, 3);
+	add_at(&x, STEP_FILL_ZERO, 2, PG_LEVEL_4K);
+	add_protect(&x, 1, 2, EPT_R);
+	add_protect(&x, 1, 2, EPT_RWX);
+	add_at(&x, STEP_COLLAPSE, 0, PG_LEVEL_2M);
+	add_at(&x, STEP_FREEZE, 1, PG_LEVEL_4K);
+	add_thaws(&x);
+	add(&x, STEP_SYNC);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+	assert_true(x.failures > 1000);
+}
+
+static void copies_under_tracking(void **state)
+{
+	struct explore x = begin("tracked clone", 6);
+
+	(void)state;
+	x.clone = true;
+	x.plain = true;
+	x.first[x.nfirst++] = map(0, 4, EPT_PRESENT, EPT_RWX, 0);
+	add_tracking(&x, true);
+	add_range(&x, STEP_CLONE, 0, 4);
+	x.step[x.nsteps - 1].write = true;
+	add_range(&x, STEP_CLONE_UNMAP, 0, PAGES);
+	add_at(&x, STEP_CLONE_COPY, 1, 0);
+	add_at(&x, STEP_COPY, 1, 0);
+	add_touches(&x, 1, true, 3);
+	add_resolves(&x, 1, true);
+	add_reaches(&x, 1);
+	add_range(&x, STEP_DISCARD, 1, 2);
+	add(&x, STEP_SYNC);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+}
+
+/* --- execution -----------------------------------------------------------------------------------
+ */
+
+static void add_fetches(struct explore *x, unsigned int gfn, unsigned int ways)
+{
+	for (unsigned int way = 0; way < ways; way++) {
+		add_at(x, STEP_FETCH, gfn, 0);
+		x->step[x->nsteps - 1].way = (uint8_t)way;
+	}
+}
+
+static void add_recovery(struct explore *x, unsigned int gfn, unsigned int end, unsigned int budget)
+{
+	add_range(x, STEP_RECOVER_NX, gfn, end);
+	x->step[x->nsteps - 1].level = (uint8_t)budget;
+}
+
+static void no_fetch_goes_through_a_large_leaf(void **state)
+{
+	struct explore x = begin("execute", 7);
+
+	(void)state;
+	x.nx = true;
+	x.first[x.nfirst++] = map(0, PAGES, EPT_PRESENT, EPT_RWX, 0);
+	add_fetches(&x, 1, 3);
+	add_fetches(&x, 5, 2);
+	add_resolves(&x, 1, false);
+	add_resolves(&x, 5, false);
+	add_touches(&x, 1, true, 3);
+	add_recovery(&x, 0, PAGES, 1);
+	add_recovery(&x, 4, PAGES, 3);
+	add_recovery(&x, 1, 9, 2);
+	add_at(&x, STEP_SPLIT, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_COLLAPSE, 0, PG_LEVEL_2M);
+	add_at(&x, STEP_COLLAPSE, 0, PG_LEVEL_1G);
+	add_range(&x, STEP_COLLAPSE_RANGE, 0, PAGES);
+	add_protect(&x, 0, 4, EPT_R | EPT_W);
+	add_protect(&x, 0, 4, EPT_RWX);
+	add(&x, STEP_SYNC);
+	add_late_writes(&x, 1, 3);
+	assert_true(explore(&x));
+	assert_true(x.states > 1000);
+}
+
+static void arrivals_in_large_pieces_are_not_executed(void **state)
+{
+	struct explore x = begin("execute arrivals", 8);
+
+	(void)state;
+	x.nx = true;
+	x.first[x.nfirst++] = map(0, PAGES, EPT_ABSENT, EPT_RWX, 0);
+	add_at(&x, STEP_ARRIVE, 1, PG_LEVEL_4K);
+	add_at(&x, STEP_ARRIVE, 4, PG_LEVEL_2M);
+	add_range(&x, STEP_ARRIVE_ALL, 0, PAGES);
+	add_fetches(&x, 1, 2);
+	add_resolves(&x, 1, false);
+	add_recovery(&x, 0, PAGES, 2);
+	add_range(&x, STEP_COLLAPSE_RANGE, 0, PAGES);
+	add_at(&x, STEP_FREEZE, 0, PG_LEVEL_2M);
+	add_thaws(&x);
+	add(&x, STEP_SYNC);
+	assert_true(explore(&x));
+	assert_true(x.states > 500);
+}
+
+/* test_ept_explore [PATTERN] */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arrivals_claims_and_collapses),
 		cmocka_unit_test(hardware_that_remembers_all_it_may),
 		cmocka_unit_test(maps_unmaps_and_poison_of_parts),
+		cmocka_unit_test(rights_outlive_splits_and_collapses),
+		cmocka_unit_test(rights_of_what_has_not_arrived),
+		cmocka_unit_test(what_is_discarded_is_zero_and_never_asked_for),
+		cmocka_unit_test(what_is_discarded_is_reached_no_more),
+		cmocka_unit_test(moves_at_mixed_granularity),
+		cmocka_unit_test(stale_ways_to_what_was_moved),
+		cmocka_unit_test(no_write_is_missed_by_dirty_bits),
+		cmocka_unit_test(no_write_is_missed_by_faults),
+		cmocka_unit_test(arrivals_under_tracking),
+		cmocka_unit_test(arrivals_under_tracking_by_faults),
+		cmocka_unit_test(what_is_frozen_stands_still_for_all_others),
+		cmocka_unit_test(nobody_reaches_the_old_frame_after_the_sync),
+		cmocka_unit_test(writes_do_not_leak_between_an_original_and_its_clone),
+		cmocka_unit_test(copies_under_tracking),
+		cmocka_unit_test(no_fetch_goes_through_a_large_leaf),
+		cmocka_unit_test(arrivals_in_large_pieces_are_not_executed),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests_name("every sequence on the toy geometry", tests, NULL, NULL);
 }

@@ -9,7 +9,8 @@
 #define TABLES   24
 #define ENTRIES  4
 #define PAGES    64
-#define BACKING  512
+#define BACKING  144 /* what the scenes map lies below */
+#define MEMORY   (3 * BACKING)
 #define NO_STATE UINT32_MAX
 
 struct snapshot {
@@ -17,7 +18,8 @@ struct snapshot {
 	struct frame frames[TABLES];
 	uint64_t words[TABLES][ENTRIES];
 	struct ref_page page[PAGES];
-	uint8_t memory[BACKING];
+	struct ref_page clone_page[PAGES];
+	uint8_t memory[MEMORY];
 };
 
 /* How a state is reached: by a step from another. */
@@ -46,7 +48,10 @@ static void save(const struct world *w, struct snapshot *s)
 	for (unsigned int i = 0; i < TABLES; i++)
 		memcpy(s->words[i], w->tables + i * PAGE_SIZE, sizeof(s->words[i]));
 	memcpy(s->page, w->ref.page, w->ref.npages * sizeof(struct ref_page));
-	memcpy(s->memory, w->memory, BACKING);
+	if (w->has_clone)
+		memcpy(s->clone_page, w->clone.ref.page,
+		       w->ref.npages * sizeof(struct ref_page));
+	memcpy(s->memory, w->memory, MEMORY);
 }
 
 static void restore(struct world *w, const struct snapshot *s)
@@ -56,7 +61,10 @@ static void restore(struct world *w, const struct snapshot *s)
 	for (unsigned int i = 0; i < TABLES; i++)
 		memcpy(w->tables + i * PAGE_SIZE, s->words[i], sizeof(s->words[i]));
 	memcpy(w->ref.page, s->page, w->ref.npages * sizeof(struct ref_page));
-	memcpy(w->memory, s->memory, BACKING);
+	if (w->has_clone)
+		memcpy(w->clone.ref.page, s->clone_page,
+		       w->ref.npages * sizeof(struct ref_page));
+	memcpy(w->memory, s->memory, MEMORY);
 }
 
 /* --- the hash of all that a state's future depends on ---------------------------------------- */
@@ -85,12 +93,12 @@ static uint64_t hash_entries(const struct world *w, uint64_t h, uint64_t table, 
 	return h;
 }
 
-static uint64_t hash_tree(const struct world *w, uint64_t h)
+static uint64_t hash_tree(const struct world *w, const struct ept *ept, uint64_t h)
 {
 	const struct ept_format *fmt = w->ref.fmt;
-	const uint64_t *top = words_of(w, w->ept.root.v);
+	const uint64_t *top = words_of(w, ept->root.v);
 
-	h = hash_entries(w, h, w->ept.root.v, PG_LEVEL_1G);
+	h = hash_entries(w, h, ept->root.v, PG_LEVEL_1G);
 	for (unsigned int i = 0; i < ENTRIES; i++) {
 		uint64_t middle = top[i] & fmt->addr;
 
@@ -107,11 +115,11 @@ static uint64_t hash_tree(const struct world *w, uint64_t h)
 	return h;
 }
 
-static uint64_t table_id(const struct world *w, const struct tlb_pointer *p)
+static uint64_t table_id(const struct world *w, const struct ept *ept, const struct tlb_pointer *p)
 {
 	uint64_t path[PG_LEVEL_MAX];
 
-	ept_path(&w->ept, p->gfn, path);
+	ept_path(ept, p->gfn, path);
 	if ((path[p->level + 1] & w->ref.fmt->addr) == p->table.v)
 		return 1000;
 	for (unsigned int i = 0; i < w->gather.n; i++)
@@ -121,42 +129,70 @@ static uint64_t table_id(const struct world *w, const struct tlb_pointer *p)
 }
 
 /* The order in which a CPU came to know things does not matter. */
-static uint64_t hash_tlb(const struct world *w, uint64_t h)
+static uint64_t hash_tlb(const struct world *w, const struct ept *ept, const struct tlb *tlb,
+			 uint64_t h)
 {
 	uint64_t sum = 0;
 
-	for (unsigned int i = 0; i < w->tlb.nleaves; i++) {
-		const struct tlb_leaf *l = &w->tlb.leaf[i];
+	for (unsigned int i = 0; i < tlb->nleaves; i++) {
+		const struct tlb_leaf *l = &tlb->leaf[i];
 
 		sum += mix(mix(mix(l->gfn, l->frame), l->level),
 			   (uint64_t)l->perms << 16 | (uint64_t)l->memtype << 8 | l->dirty);
 	}
-	for (unsigned int i = 0; i < w->tlb.npointers; i++) {
-		const struct tlb_pointer *p = &w->tlb.pointer[i];
+	for (unsigned int i = 0; i < tlb->npointers; i++) {
+		const struct tlb_pointer *p = &tlb->pointer[i];
 
-		sum += mix(mix(mix(77, p->gfn), p->level), table_id(w, p));
+		sum += mix(mix(mix(77, p->gfn), p->level), table_id(w, ept, p));
 	}
 	return mix(h, sum);
 }
 
-static uint64_t hash_world(const struct world *w)
+static uint64_t hash_pages(const struct reference *ref, uint64_t h)
 {
-	uint64_t h = hash_tlb(w, hash_tree(w, 1));
+	for (uint64_t i = 0; i < ref->npages; i++) {
+		const struct ref_page *p = &ref->page[i];
 
+		h = mix(h, (uint64_t)p->must << 40 | (uint64_t)p->may << 32 |
+				   (uint64_t)p->executed << 24 | (uint64_t)p->content << 16 |
+				   (uint64_t)p->logged << 3 | (uint64_t)p->unreliable << 2 |
+				   (uint64_t)p->cleared << 1);
+	}
+	return mix(h, ref->track);
+}
+
+static uint64_t hash_gather(const struct world *w, uint64_t h)
+{
 	for (unsigned int i = 0; i < w->gather.n; i++) {
 		const struct ept_gathered *t = &w->gather.table[i];
 
 		h = mix(mix(h, t->gfn), (uint64_t)t->level << 1 | t->harvest);
 		h = hash_entries(w, mix(h, t->seen_ad), t->table.v, t->level - 1u);
 	}
-	h = mix(h, w->gather.owed);
-	for (uint64_t i = 0; i < w->ref.npages; i++) {
-		const struct ref_page *p = &w->ref.page[i];
+	return mix(h, w->gather.owed);
+}
 
-		h = mix(h, (uint64_t)p->must << 16 | (uint64_t)p->may << 8 | p->content);
-	}
+static uint64_t hash_clone(const struct world *w, uint64_t h)
+{
+	const struct world_clone *c = &w->clone;
+
+	if (!w->has_clone)
+		return h;
+	h = hash_tlb(w, &c->ept, &c->tlb, hash_tree(w, &c->ept, h));
+	return mix(hash_pages(&c->ref, h), c->waits);
+}
+
+static uint64_t hash_world(const struct world *w)
+{
+	uint64_t h = hash_tlb(w, &w->ept, &w->tlb, hash_tree(w, &w->ept, 1));
+
+	h = hash_pages(&w->ref, hash_gather(w, h));
 	if (w->claimed)
 		h = mix(mix(h, w->claim.gfn + 1), w->claim.level);
+	if (w->is_frozen)
+		h = mix(mix(mix(h, w->frozen.gfn + 1), w->frozen.was.level),
+			(uint64_t)w->frozen.was.accessed << 1 | w->frozen.was.dirty);
+	h = hash_clone(w, mix(h, (uint64_t)w->moved << 1 | w->aliases));
 	return h ? h : 1;
 }
 
@@ -256,7 +292,7 @@ static bool go_to(struct search *s, const struct snapshot *start, uint32_t state
 /* The step once more, for each allocation that it made, with that one failing. */
 static bool starve(struct search *s, uint32_t state, const struct step *step)
 {
-	unsigned int allocs = step->code == STEP_ARRIVE_ALL ? 0 : s->w.allocs;
+	unsigned int allocs = s->w.allocs;
 
 	for (unsigned int nth = 1; nth <= allocs; nth++) {
 		restore(&s->w, &s->here);
@@ -339,6 +375,12 @@ bool explore(struct explore *x)
 	world_init(&s->w, x->fmt, PG_LEVEL_1G, x->npages, BACKING, TABLES);
 	s->w.eager = x->eager;
 	s->w.pending_max = x->pending_max;
+	if (x->nx)
+		world_set_nx(&s->w);
+	if (x->plain)
+		world_set_plain(&s->w);
+	if (x->clone)
+		world_add_clone(&s->w);
 	ok = search(s);
 	x->states = s->nstates;
 	printf("# %s: %lu states, %lu transitions, %lu failed allocations, %s\n", x->name,

@@ -15,11 +15,14 @@ struct explore {
 	const char *name;
 	const struct ept_format *fmt;
 	bool eager; /* see struct world */
+	bool nx;
+	bool plain; /* hardware has no accessed and dirty bits */
+	bool clone;
 	unsigned int npages;
 	unsigned int pending_max; /* see struct world */
 	unsigned int depth;       /* of the longest sequences, `first` not counted */
 	unsigned int nfirst;
-	struct step first[4]; /* what every sequence begins with */
+	struct step first[6]; /* what every sequence begins with */
 	unsigned int nsteps;
 	struct step step[EXPLORE_STEPS];
 

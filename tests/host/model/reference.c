@@ -5,13 +5,7 @@
 #include "mm/err.h"
 #include "tests/host/model/reference.h"
 
-struct span {
-	gfn_t start;
-	gfn_t end;
-};
-
-/* The records of the slot of `level` that covers gfn. */
-static struct span slot_span(const struct reference *ref, gfn_t gfn, unsigned int level)
+struct span ref_span(const struct reference *ref, gfn_t gfn, unsigned int level)
 {
 	uint64_t frames = fmt_frames(ref->fmt, (enum pg_level)level);
 	gfn_t start = ALIGN_DOWN(gfn, frames);
@@ -22,20 +16,26 @@ static struct span slot_span(const struct reference *ref, gfn_t gfn, unsigned in
 void ref_init(struct reference *ref, const struct ept_format *fmt, enum pg_level leaf_max,
 	      struct ref_page *page, uint64_t npages)
 {
-	*ref = (struct reference){ fmt, leaf_max, npages, page };
+	*ref = (struct reference){
+		.fmt = fmt, .leaf_max = leaf_max, .npages = npages, .page = page
+	};
 	memset(page, 0, npages * sizeof(*page));
 	for (uint64_t i = 0; i < npages; i++)
 		page[i].level = fmt->top;
 }
 
-/* What covers gfn becomes pieces one level smaller, until they have `level`. */
-static void shrink(struct reference *ref, gfn_t gfn, unsigned int level)
+void ref_shrink(struct reference *ref, gfn_t gfn, unsigned int level, bool executed)
 {
 	while (ref->page[gfn].level > level) {
-		struct span s = slot_span(ref, gfn, ref->page[gfn].level);
+		struct span s = ref_span(ref, gfn, ref->page[gfn].level);
 
-		for (gfn_t i = s.start; i < s.end; i++)
-			ref->page[i].level--;
+		for (gfn_t i = s.start; i < s.end; i++) {
+			struct ref_page *p = &ref->page[i];
+
+			if (executed)
+				p->executed |= (uint8_t)(1u << p->level);
+			p->level--;
+		}
 	}
 }
 
@@ -65,12 +65,13 @@ int ref_map(struct reference *ref, gfn_t gfn, uint64_t frames, uint64_t backing,
 		enum pg_level level = fit(ref, gfn, end - gfn, backing);
 		uint64_t n = fmt_frames(ref->fmt, level);
 
-		shrink(ref, gfn, level);
+		ref_shrink(ref, gfn, level, false);
 		for (uint64_t i = 0; i < n; i++)
 			ref->page[gfn + i] = (struct ref_page){
 				.frame = backing + (i << PAGE_SHIFT),
 				.kind = (uint8_t)kind,
 				.level = (uint8_t)level,
+				.executed = ref->page[gfn + i].executed,
 				.perms = (uint8_t)perms,
 				.memtype = (uint8_t)memtype,
 			};
@@ -80,7 +81,7 @@ int ref_map(struct reference *ref, gfn_t gfn, uint64_t frames, uint64_t backing,
 	return 0;
 }
 
-static void cut(struct reference *ref, gfn_t edge)
+void ref_cut(struct reference *ref, gfn_t edge)
 {
 	unsigned int level = ref->leaf_max;
 
@@ -88,25 +89,56 @@ static void cut(struct reference *ref, gfn_t edge)
 		return;
 	while (edge % fmt_frames(ref->fmt, (enum pg_level)level))
 		level--;
-	shrink(ref, edge, level);
+	ref_shrink(ref, edge, level, false);
 }
 
-void ref_unmap(struct reference *ref, gfn_t gfn, uint64_t frames)
+static bool maps_nothing(const struct reference *ref, struct span s)
+{
+	for (gfn_t i = s.start; i < s.end; i++)
+		if (ref->page[i].kind != EPT_NONE)
+			return false;
+	return true;
+}
+
+void ref_drop(struct reference *ref, gfn_t gfn, uint64_t frames)
 {
 	gfn_t end = gfn + frames;
 
-	cut(ref, gfn);
-	cut(ref, end);
-	for (gfn_t i = gfn; i < end; i++)
-		ref->page[i] = (struct ref_page){ .level = ref->page[i].level };
-	/* Tables that lie wholly in the range are dropped. */
 	for (unsigned int level = PG_LEVEL_2M; level <= ref->fmt->top; level++) {
 		uint64_t n = fmt_frames(ref->fmt, (enum pg_level)level);
 
-		for (gfn_t i = ALIGN_UP(gfn, n); i + n <= end; i += n)
-			for (gfn_t j = i; j < i + n && ref->page[j].level < level; j++)
+		for (gfn_t i = ALIGN_UP(gfn, n); i + n <= end; i += n) {
+			if (!maps_nothing(ref, (struct span){ i, i + n }))
+				continue;
+			for (gfn_t j = i; j < i + n && ref->page[j].level < level; j++) {
 				ref->page[j].level = (uint8_t)level;
+				ref->page[j].executed &= (uint8_t)(~0u << (level + 1));
+			}
+		}
 	}
+}
+
+static bool anything_frozen(const struct reference *ref, gfn_t gfn, gfn_t end)
+{
+	for (gfn_t i = gfn; i < end; i++)
+		if (ref->page[i].kind == EPT_FROZEN)
+			return true;
+	return false;
+}
+
+int ref_unmap(struct reference *ref, gfn_t gfn, uint64_t frames)
+{
+	gfn_t end = gfn + frames;
+
+	if (anything_frozen(ref, gfn, end))
+		return -EBUSY;
+	ref_cut(ref, gfn);
+	ref_cut(ref, end);
+	for (gfn_t i = gfn; i < end; i++)
+		ref->page[i] = (struct ref_page){ .level = ref->page[i].level,
+						  .executed = ref->page[i].executed };
+	ref_drop(ref, gfn, frames);
+	return 0;
 }
 
 /* What a page that does not wait for its contents answers to who wants to fill it. */
@@ -116,6 +148,7 @@ static int not_absent(const struct ref_page *p)
 	case EPT_PRESENT:
 		return -EEXIST;
 	case EPT_FILLING:
+	case EPT_FROZEN:
 		return -EBUSY;
 	case EPT_POISON:
 		return -EHWPOISON;
@@ -133,53 +166,73 @@ int ref_request(struct reference *ref, gfn_t gfn)
 
 	if (err)
 		return err;
+	if (p->zero)
+		return -ENODATA;
 	if (p->requested)
 		return -EALREADY;
-	shrink(ref, gfn, PG_LEVEL_4K);
+	ref_shrink(ref, gfn, PG_LEVEL_4K, false);
 	p->requested = true;
 	return 0;
 }
 
-int ref_fill(struct reference *ref, gfn_t gfn, enum pg_level level)
+int ref_fill_special(struct reference *ref, gfn_t gfn, enum pg_level level, bool zero, bool cow)
 {
+	const struct ref_page *p = &ref->page[gfn];
 	uint64_t n = fmt_frames(ref->fmt, level);
 	int err;
 
 	if (gfn % n)
 		return -EINVAL;
-	if (ref->page[gfn].level < level)
+	if (p->level < level)
 		return -E2BIG;
-	err = not_absent(&ref->page[gfn]);
+	err = not_absent(p);
 	if (err)
 		return err;
-	shrink(ref, gfn, level);
+	if (p->zero && !zero)
+		return -ENODATA;
+	if (p->cow && !cow)
+		return -EXDEV;
+	ref_shrink(ref, gfn, level, false);
+	if (cow && !p->cow)
+		return -EINVAL;
 	for (uint64_t i = 0; i < n; i++)
 		ref->page[gfn + i].kind = EPT_FILLING;
 	return 0;
 }
 
-bool ref_publish(struct reference *ref, gfn_t gfn, enum pg_level level, uint8_t content)
+int ref_fill(struct reference *ref, gfn_t gfn, enum pg_level level)
 {
-	uint64_t n = fmt_frames(ref->fmt, level);
+	return ref_fill_special(ref, gfn, level, false, false);
+}
+
+bool ref_complete(const struct reference *ref, gfn_t gfn, unsigned int level)
+{
 	struct span s;
 
-	for (uint64_t i = 0; i < n; i++) {
-		struct ref_page *p = &ref->page[gfn + i];
-
-		p->kind = EPT_PRESENT;
-		p->requested = false;
-		p->must = 0;
-		p->may = 0;
-		p->content = content;
-		p->fills++;
-	}
 	if (level >= ref->leaf_max)
 		return false;
-	s = slot_span(ref, gfn, level + 1u);
+	s = ref_span(ref, gfn, level + 1u);
 	for (gfn_t i = s.start; i < s.end; i++)
 		if (ref->page[i].kind != EPT_PRESENT || ref->page[i].level != level)
 			return false;
 	return true;
+}
+
+bool ref_publish(struct reference *ref, gfn_t gfn, enum pg_level level, uint8_t content)
+{
+	for (uint64_t i = 0; i < fmt_frames(ref->fmt, level); i++) {
+		struct ref_page *p = &ref->page[gfn + i];
+
+		p->kind = EPT_PRESENT;
+		p->requested = false;
+		/* What was discarded has changed since it was last collected. */
+		p->must = p->may = p->tracked && p->zero ? REF_DIRTY : 0;
+		p->zero = false;
+		p->cow = false;
+		p->content = content;
+		p->fills++;
+	}
+	return ref_complete(ref, gfn, level);
 }
 
 void ref_give_up(struct reference *ref, gfn_t gfn, enum pg_level level)
@@ -198,9 +251,9 @@ int ref_split(struct reference *ref, gfn_t gfn, enum pg_level level)
 		return -ENOENT;
 	if (p->kind == EPT_POISON)
 		return -EHWPOISON;
-	if (p->level > level && p->kind == EPT_FILLING)
+	if (p->kind == EPT_FROZEN || (p->level > level && p->kind == EPT_FILLING))
 		return -EBUSY;
-	shrink(ref, gfn, level);
+	ref_shrink(ref, gfn, level, false);
 	return 0;
 }
 
@@ -217,12 +270,13 @@ static int unlike(const struct reference *ref, struct span s, unsigned int level
 
 		if (p->frame != first->frame + ((i - s.start) << PAGE_SHIFT))
 			return -EINVAL;
-		mixed |= p->perms != first->perms || p->memtype != first->memtype;
+		mixed |= p->perms != first->perms || p->memtype != first->memtype ||
+			 p->cow != first->cow || p->tracked;
 	}
 	return mixed ? -EFAULT : 0;
 }
 
-static int obstacle(const struct reference *ref, struct span s, unsigned int level)
+static int obstacle(const struct reference *ref, struct span s, unsigned int level, bool undo)
 {
 	uint64_t n = fmt_frames(ref->fmt, (enum pg_level)(level - 1));
 
@@ -233,23 +287,25 @@ static int obstacle(const struct reference *ref, struct span s, unsigned int lev
 			return -EAGAIN; /* a smaller table stands in the way */
 		if (p->kind == EPT_POISON)
 			return -EHWPOISON;
-		if (p->kind == EPT_FILLING)
+		if (p->kind == EPT_FILLING || p->kind == EPT_FROZEN)
 			return -EBUSY;
 		if (p->kind != EPT_PRESENT)
 			return -ENOENT;
 	}
+	if (!undo && ref->page[s.start].executed >> level & 1)
+		return -EPERM;
 	return unlike(ref, s, level);
 }
 
-static int collapse_slot(struct reference *ref, gfn_t gfn, unsigned int level)
+int ref_collapse_slot(struct reference *ref, gfn_t gfn, unsigned int level, bool undo)
 {
-	struct span s = slot_span(ref, gfn, level);
+	struct span s = ref_span(ref, gfn, level);
 	uint8_t may = 0;
 	int err;
 
 	if (ref->page[gfn].level >= level)
 		return 0;
-	err = obstacle(ref, s, level);
+	err = obstacle(ref, s, level, undo);
 	if (err)
 		return err;
 	for (gfn_t i = s.start; i < s.end; i++)
@@ -257,13 +313,14 @@ static int collapse_slot(struct reference *ref, gfn_t gfn, unsigned int level)
 	for (gfn_t i = s.start; i < s.end; i++) {
 		ref->page[i].may = may;
 		ref->page[i].level = (uint8_t)level;
+		ref->page[i].executed &= (uint8_t)(~0u << (level + 1));
 	}
 	return 1;
 }
 
 int ref_collapse(struct reference *ref, gfn_t gfn, enum pg_level level)
 {
-	struct span s = slot_span(ref, gfn, level);
+	struct span s = ref_span(ref, gfn, level);
 	int n = 0, r;
 
 	if (level < PG_LEVEL_2M || level > ref->leaf_max)
@@ -272,16 +329,19 @@ int ref_collapse(struct reference *ref, gfn_t gfn, enum pg_level level)
 		int err = 0;
 
 		for (gfn_t i = s.start; i < s.end; i += fmt_frames(ref->fmt, (enum pg_level)l)) {
-			r = collapse_slot(ref, i, l);
+			r = ref_collapse_slot(ref, i, l, false);
 			n += MAX(r, 0);
 			err = err ? err : MIN(r, 0);
 		}
 		if (err)
 			return err;
 	}
+	/* Where it took a moment, because executing was to be withheld, it ends there. */
+	if (ref->nx && level == PG_LEVEL_2M && (ref->page[gfn].perms & EPT_X))
+		return n;
 	while (n > 0 && level < ref->leaf_max) {
 		level++;
-		r = collapse_slot(ref, gfn, level);
+		r = ref_collapse_slot(ref, gfn, level, false);
 		if (r <= 0)
 			break;
 		n += r;
@@ -299,7 +359,7 @@ void ref_collapse_range(struct reference *ref, gfn_t gfn, uint64_t frames,
 		uint64_t n = fmt_frames(ref->fmt, (enum pg_level)level);
 
 		for (gfn_t i = ALIGN_UP(gfn, n); i + n <= end; i += n) {
-			int r = collapse_slot(ref, i, level);
+			int r = ref_collapse_slot(ref, i, level, false);
 
 			result->collapsed += r == 1;
 			result->hole += r == -ENOENT;
@@ -307,6 +367,7 @@ void ref_collapse_range(struct reference *ref, gfn_t gfn, uint64_t frames,
 			result->mixed += r == -EFAULT;
 			result->scattered += r == -EINVAL;
 			result->busy += r == -EBUSY;
+			result->executed += r == -EPERM;
 		}
 	}
 }
@@ -320,6 +381,7 @@ int ref_poison(struct reference *ref, gfn_t gfn)
 		return err == -EHWPOISON ? -EALREADY : err;
 	p->kind = EPT_POISON;
 	p->requested = false;
+	p->zero = false;
 	p->must = 0;
 	p->may = 0;
 	return 0;
@@ -328,7 +390,8 @@ int ref_poison(struct reference *ref, gfn_t gfn)
 void ref_note(struct reference *ref, gfn_t gfn, uint64_t frames, uint8_t bits)
 {
 	for (uint64_t i = 0; i < frames && gfn + i < ref->npages; i++)
-		if (ref->page[gfn + i].kind == EPT_PRESENT)
+		if (ref->page[gfn + i].kind == EPT_PRESENT ||
+		    ref->page[gfn + i].kind == EPT_FROZEN)
 			ref->page[gfn + i].may |= bits;
 }
 
@@ -341,6 +404,25 @@ void ref_census(const struct reference *ref, struct ept_census *census)
 		census->kind[p->kind][p->level]++;
 		i += fmt_frames(ref->fmt, (enum pg_level)p->level);
 	}
+}
+
+unsigned int ref_withheld(const struct reference *ref, const struct ref_page *p, bool dirty)
+{
+	bool note = p->tracked && ref->track == EPT_TRACK_WRITES && !dirty;
+
+	return p->perms & ((note || p->cow ? EPT_W : 0u) |
+			   (ref->nx && p->level > PG_LEVEL_4K ? EPT_X : 0u));
+}
+
+/* Where hardware's dirty bit came late, writing may be withheld in vain. */
+static bool withheld_wrongly(const struct reference *ref, const struct ref_page *p,
+			     const struct ept_state *s)
+{
+	unsigned int least = ref_withheld(ref, p, s->dirty);
+	unsigned int most = ref_withheld(ref, p, false);
+
+	return s->kind == EPT_PRESENT ? (least & ~s->withheld) || (s->withheld & ~most)
+				      : s->withheld != 0;
 }
 
 const char *ref_compare(const struct reference *ref, gfn_t gfn, const struct ept_state *s,
@@ -364,6 +446,16 @@ const char *ref_compare(const struct reference *ref, gfn_t gfn, const struct ept
 		return "wrong memory type";
 	if (s->requested != p->requested)
 		return "wrong requested flag";
+	if (s->tracked != p->tracked)
+		return "wrong mark of dirty tracking";
+	if (s->zero != p->zero)
+		return "wrong mark of discarding";
+	if (s->cow != p->cow)
+		return "wrong mark of a shared frame";
+	if (withheld_wrongly(ref, p, s))
+		return "wrong rights withheld";
+	if (s->kind == EPT_FROZEN)
+		return NULL; /* who froze it keeps the bits */
 	if (ad & ~p->may)
 		return "an accessed or dirty bit that nobody set";
 	if (exact && p->must & ~ad)

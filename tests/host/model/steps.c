@@ -8,20 +8,42 @@
 const char *step_text(const struct step *s, char *buf, size_t bytes)
 {
 	static const char *const names[STEP_CODES] = {
-		"map",     "unmap", "request",  "arrive",         "arrive_all", "fill",  "publish",
-		"give_up", "split", "collapse", "collapse_range", "poison",     "touch", "sync",
+		"map",        "unmap",       "request",     "arrive",         "arrive_all",
+		"fill",       "publish",     "give_up",     "split",          "collapse",
+		"collapse_range", "poison",  "touch",       "sync",           "protect",
+		"discard",    "fill_zero",   "poison_range", "move",          "split_range",
+		"track",      "collect",     "untrack",     "fetch",          "resolve",
+		"reach",      "freeze",      "thaw",        "copy",           "recover_nx",
+		"clone",      "clone_unmap", "clone_touch", "clone_copy",     "clone_fill",
 	};
 
-	snprintf(buf, bytes, "%s gfn=%u frames=%u level=%u kind=%s write=%d also=%u way=%u",
+	snprintf(buf, bytes, "%s gfn=%u frames=%u level=%u kind=%s perms=%u write=%d also=%u way=%u",
 		 names[s->code], s->gfn, s->frames, s->level,
-		 entry_kind_name((enum ept_kind)s->kind), s->write, s->also, s->way);
+		 entry_kind_name((enum ept_kind)s->kind), s->perms, s->write, s->also, s->way);
 	return buf;
 }
 
-static bool overlaps_claim(const struct world *w, uint64_t gfn, uint64_t frames)
+bool world_overlaps_claim(const struct world *w, uint64_t gfn, uint64_t frames)
 {
 	return w->claimed && gfn < w->claim.gfn + fmt_frames(w->ref.fmt, w->claim.level) &&
 	       w->claim.gfn < gfn + frames;
+}
+
+/* No frame of it is mapped already: pages may have been moved or copied. */
+static bool unused_by(const struct world *w, const struct reference *ref, uint64_t backing,
+		      uint64_t frames)
+{
+	for (gfn_t i = 0; i < ref->npages; i++)
+		if (ref->page[i].kind != EPT_NONE &&
+		    world_frame(ref->page[i].frame) % w->half - backing < frames)
+			return false;
+	return true;
+}
+
+static bool unused(const struct world *w, uint64_t backing, uint64_t frames)
+{
+	return (!w->aliases || unused_by(w, &w->ref, backing, frames)) &&
+	       (!w->has_clone || unused_by(w, &w->clone.ref, backing, frames));
 }
 
 bool world_allows(const struct world *w, const struct step *s)
@@ -30,9 +52,9 @@ bool world_allows(const struct world *w, const struct step *s)
 
 	switch (s->code) {
 	case STEP_MAP:
-		return !w->gather.owed;
+		return !w->gather.owed && unused(w, s->backing, s->frames);
 	case STEP_UNMAP:
-		return !overlaps_claim(w, s->gfn, s->frames);
+		return !world_overlaps_claim(w, s->gfn, s->frames);
 	case STEP_COLLAPSE:
 	case STEP_COLLAPSE_RANGE:
 		return !w->pending_max || w->gather.n < w->pending_max;
@@ -48,8 +70,13 @@ bool world_allows(const struct world *w, const struct step *s)
 	case STEP_SYNC:
 		return w->gather.owed &&
 		       (!s->write || s->way < tlb_ways(&w->tlb, w->ref.fmt, s->also, true));
-	default:
+	case STEP_REQUEST:
+	case STEP_ARRIVE:
+	case STEP_ARRIVE_ALL:
+	case STEP_SPLIT:
 		return true;
+	default:
+		return s->code >= STEP_CLONE ? world_allows_clone(w, s) : world_allows_more(w, s);
 	}
 }
 
@@ -58,12 +85,14 @@ bool world_allows(const struct world *w, const struct step *s)
 /* The contents that come from elsewhere. */
 static void pour(struct world *w, const struct ept_claim *claim)
 {
-	uint64_t first = (claim->frame.v - WORLD_BACKING) >> PAGE_SHIFT;
+	uint64_t first = world_frame(claim->frame.v);
 
-	if (first >= w->nmemory || w->ref.page[claim->gfn].frame != claim->frame.v)
+	if (first >= 3 * w->half || w->ref.page[claim->gfn].frame != claim->frame.v)
 		world_fail(w, "the claim's frame is not the page's");
 	else
 		memset(&w->memory[first], w->pouring, fmt_frames(w->ref.fmt, claim->level));
+	for (uint64_t i = 0; w->has_clone && i < fmt_frames(w->ref.fmt, claim->level); i++)
+		world_write(w, claim->frame.v + (i << PAGE_SHIFT), w->pouring);
 }
 
 static void publish(struct world *w, unsigned int cpu, const struct ept_claim *claim)
@@ -97,6 +126,22 @@ static int arrive(struct world *w, gfn_t gfn, enum pg_level level)
 	return r;
 }
 
+static int arrive_zeros(struct world *w, gfn_t gfn, enum pg_level level)
+{
+	struct ept_claim claim;
+	uint8_t poured = w->pouring;
+	int r = ept_fill_zero(ept_cpu(&w->ept, 0), gfn, level, &claim);
+	int must = r == -ENOMEM ? r : ref_fill_special(&w->ref, gfn, level, true, false);
+
+	if (r != must)
+		world_fail(w, "fill_zero of %lu returned %d, not %d", (long)gfn, r, must);
+	w->pouring = CONTENT_ZERO;
+	if (!r)
+		publish(w, 0, &claim);
+	w->pouring = poured;
+	return r;
+}
+
 static void arrive_all(struct world *w, gfn_t gfn, uint64_t frames)
 {
 	gfn_t end = gfn + frames;
@@ -110,7 +155,7 @@ static void arrive_all(struct world *w, gfn_t gfn, uint64_t frames)
 			gfn + fmt_frames(w->ref.fmt, level) > end))
 			level--;
 		n = fmt_frames(w->ref.fmt, (enum pg_level)level);
-		if (w->ref.page[gfn].kind == EPT_ABSENT)
+		if (w->ref.page[gfn].kind == EPT_ABSENT && !w->ref.page[gfn].zero)
 			(void)arrive(w, gfn, (enum pg_level)level);
 		gfn += n;
 	}
@@ -163,9 +208,13 @@ static int run(struct world *w, const struct step *s, struct ept_collapse_result
 	case STEP_POISON:
 		return ept_poison(me, s->gfn, &w->gather);
 	case STEP_TOUCH:
-		world_touch(w, s->gfn, s->write, s->way);
+		world_touch(w, s->gfn, s->write ? EPT_W : EPT_R, s->way);
 		return 0;
+	case STEP_FILL_ZERO:
+		return arrive_zeros(w, s->gfn, level);
 	default:
+		return s->code >= STEP_CLONE ? world_run_clone(w, s) : world_run_more(w, s);
+	case STEP_SYNC:
 		ept_sync(&w->gather);
 		if (w->gather.owed || w->gather.n)
 			world_fail(w, "a sync left something owed");
@@ -193,8 +242,7 @@ static int expect(struct world *w, const struct step *s, int r, struct ept_colla
 	case STEP_MAP:
 		return map_reference(w, s);
 	case STEP_UNMAP:
-		ref_unmap(&w->ref, s->gfn, s->frames);
-		return 0;
+		return ref_unmap(&w->ref, s->gfn, s->frames);
 	case STEP_REQUEST:
 		return ref_request(&w->ref, s->gfn);
 	case STEP_SPLIT:
@@ -206,50 +254,113 @@ static int expect(struct world *w, const struct step *s, int r, struct ept_colla
 		return 0;
 	case STEP_POISON:
 		return ref_poison(&w->ref, s->gfn);
-	default:
+	case STEP_ARRIVE:
+	case STEP_ARRIVE_ALL:
+	case STEP_FILL_ZERO:
+	case STEP_FILL:
+	case STEP_PUBLISH:
+	case STEP_GIVE_UP:
+	case STEP_TOUCH:
+	case STEP_SYNC:
 		return r;
+	default:
+		return s->code >= STEP_CLONE ? world_expect_clone(w, s, r)
+					     : world_expect_more(w, s, r);
+	}
+}
+
+/* The pages that a step may take away from the guest, if only for a moment. */
+static uint64_t changed_frames(const struct world *w, const struct step *s)
+{
+	switch (s->code) {
+	case STEP_UNMAP:
+	case STEP_DISCARD:
+	case STEP_POISON_RANGE:
+	case STEP_MOVE:
+		return s->frames;
+	case STEP_POISON:
+	case STEP_COPY:
+		return 1;
+	case STEP_FREEZE:
+		return fmt_frames(w->ref.fmt, (enum pg_level)s->level);
+	case STEP_COLLAPSE:
+	case STEP_COLLAPSE_RANGE:
+	case STEP_RECOVER_NX:
+		return w->ref.nx ? UINT64_MAX : 0;
+	default:
+		return 0;
 	}
 }
 
 static void begin(struct world *w, const struct step *s)
 {
+	uint64_t n = changed_frames(w, s);
+
 	w->step = s;
 	w->allocs = 0;
-	w->changing_from = s->gfn;
-	w->changing_to = s->gfn + (s->code == STEP_UNMAP ? s->frames : s->code == STEP_POISON);
+	w->changing_from = n == UINT64_MAX ? 0 : s->gfn;
+	w->changing_to = n == UINT64_MAX ? n : s->gfn + n;
+	w->changing_rights = s->code == STEP_PROTECT || s->code == STEP_TRACK ||
+			     s->code == STEP_COLLECT || s->code == STEP_CLONE;
 }
+
+#define WATCHED 64 /* pages of a world whose every page is looked at before and after */
 
 struct before {
 	bool owed;
 	unsigned int flushes;
 	int64_t changes; /* of what hardware may remember; but for those of an unmapping */
-	int64_t poisoned;
+	unsigned int gathered;
+	uint64_t frame[WATCHED]; /* that hardware reaches; 0: none */
+	uint8_t rights[WATCHED];
 };
 
-static struct before remember(struct world *w)
+static void remember(struct world *w, struct before *b)
 {
 	const struct ept_counters *s = &w->ept.cpu[0].stats;
 
-	return (struct before){ w->gather.owed, w->flushes, s->splits_present + s->collapses,
-				s->poisoned };
+	*b = (struct before){ .owed = w->gather.owed,
+			      .flushes = w->flushes,
+			      .changes = s->splits_present + s->collapses,
+			      .gathered = w->gather.n };
+	for (gfn_t gfn = 0; gfn < w->ref.npages && w->ref.npages <= WATCHED; gfn++) {
+		struct ept_state leaf;
+
+		if (tlb_peek(&w->ept, gfn, &leaf) != TLB_HIT)
+			continue;
+		b->frame[gfn] = leaf.frame.v;
+		b->rights[gfn] = (uint8_t)leaf.perms;
+	}
 }
 
-static void verify_flushes(struct world *w, const struct step *s, struct before was)
+/* Can the guest do less than before, or elsewhere? */
+static bool lost(const struct before *was, const struct before *is)
 {
-	struct before is = remember(w);
-	bool flushed = is.flushes != was.flushes;
+	for (unsigned int i = 0; i < WATCHED; i++)
+		if (was->frame[i] && (is->frame[i] != was->frame[i] ||
+				      (was->rights[i] & ~(unsigned int)is->rights[i])))
+			return true;
+	return false;
+}
 
-	if (s->code == STEP_SYNC) {
-		if (is.flushes != was.flushes + 1)
-			world_fail(w, "a sync made %u flushes", is.flushes - was.flushes);
+static void verify_flushes(struct world *w, const struct step *s, const struct before *was)
+{
+	struct before is;
+	bool must, flushed = w->flushes != was->flushes;
+
+	remember(w, &is);
+	must = is.changes != was->changes || lost(was, &is);
+	if (s->code == STEP_SYNC && w->flushes != was->flushes + 1)
+		world_fail(w, "a sync made %u flushes", w->flushes - was->flushes);
+	/* These flush by themselves; what a collection owes is said with what it reports. */
+	if (s->code == STEP_SYNC || s->code == STEP_COPY || s->code == STEP_COLLECT)
 		return;
-	}
-	if (flushed && w->gather.n == 0)
+	if (flushed && w->gather.n == 0 && !w->ref.nx)
 		world_fail(w, "a flush that nobody asked for");
-	if (is.changes != was.changes && !is.owed)
+	if (must && !is.owed && !flushed)
 		world_fail(w, "no flush is owed for what changed");
-	if (s->code != STEP_UNMAP && is.owed != was.owed && is.changes == was.changes &&
-	    is.poisoned == was.poisoned)
+	if (w->ref.npages <= WATCHED && !must && is.gathered == was->gathered &&
+	    is.owed != was->owed && !flushed)
 		world_fail(w, "a flush is owed for nothing");
 }
 
@@ -258,15 +369,16 @@ static void look_around(struct world *w)
 {
 	for (gfn_t gfn = 0; gfn < w->ref.npages; gfn++)
 		if (w->ref.page[gfn].kind == EPT_PRESENT)
-			world_touch(w, gfn, false, 0);
+			world_touch(w, gfn, EPT_R, 0);
 }
 
 bool world_step(struct world *w, const struct step *s)
 {
 	struct ept_collapse_result result = { 0 }, must_result = { 0 };
-	struct before was = remember(w);
+	struct before was;
 	int r, must;
 
+	remember(w, &was);
 	begin(w, s);
 	w->fail_at = 0;
 	r = run(w, s, &result);
@@ -276,7 +388,7 @@ bool world_step(struct world *w, const struct step *s)
 		world_fail(w, "returned %d, not %d", r, must);
 	if (memcmp(&result, &must_result, sizeof(result)))
 		world_fail(w, "collapse_range counted wrongly");
-	verify_flushes(w, s, was);
+	verify_flushes(w, s, &was);
 	if (w->ref.npages <= 64) {
 		if (w->eager)
 			look_around(w);
@@ -285,11 +397,43 @@ bool world_step(struct world *w, const struct step *s)
 	return !w->fault[0];
 }
 
+/* What a step that found no table may leave behind. */
+static void take_over(struct world *w, const struct step *s)
+{
+	for (gfn_t i = 0; i < w->ref.npages; i++) {
+		struct ept_state now = ept_lookup(&w->ept, i);
+		struct ref_page *p = &w->ref.page[i];
+
+		/* Pieces may have become smaller, empty tables may be gone. */
+		if (now.level < p->level || p->kind == EPT_NONE)
+			p->level = (uint8_t)now.level;
+		if (s->code == STEP_MOVE && !now.requested)
+			p->requested = false; /* it may have been there and back */
+		if (s->code == STEP_CLONE && now.cow)
+			p->cow = true;
+		if (s->code == STEP_TRACK && now.tracked && !p->tracked) {
+			p->tracked = p->unreliable = true;
+			w->ref.recent = true;
+		}
+		if (w->has_clone && w->clone.ref.page[i].kind == EPT_NONE)
+			w->clone.ref.page[i].level = (uint8_t)ept_lookup(&w->clone.ept, i).level;
+	}
+}
+
+/* Others do something else for want of a table, or several things. */
+static bool fails_alone(const struct step *s)
+{
+	return s->code != STEP_ARRIVE_ALL && s->code != STEP_SPLIT_RANGE &&
+	       !(s->code == STEP_RESOLVE && s->write) && s->code != STEP_REACH;
+}
+
 bool world_step_fails(struct world *w, const struct step *s, unsigned int nth)
 {
 	struct ept_collapse_result result;
 	int r;
 
+	if (!fails_alone(s))
+		return true;
 	begin(w, s);
 	w->fail_at = nth;
 	r = run(w, s, &result);
@@ -297,14 +441,6 @@ bool world_step_fails(struct world *w, const struct step *s, unsigned int nth)
 	w->fail_at = 0;
 	if (r != -ENOMEM)
 		world_fail(w, "allocation %u failed, but %d was returned", nth, r);
-	/* Pieces may have become smaller, and a map that takes itself back also drops tables that
-	 * were empty before it; all that they say must still be the same. */
-	for (gfn_t i = 0; i < w->ref.npages; i++) {
-		struct ept_state now = ept_lookup(&w->ept, i);
-		struct ref_page *p = &w->ref.page[i];
-
-		if (now.level < p->level || (now.kind == EPT_NONE && p->kind == EPT_NONE))
-			p->level = (uint8_t)now.level;
-	}
+	take_over(w, s);
 	return world_verify(w);
 }

@@ -17,10 +17,10 @@ static _Atomic uint64_t *entry_at(const struct ept *ept, hpa_t table, gfn_t gfn,
 }
 
 static bool leaf_serves(const struct tlb_leaf *l, const struct ept_format *fmt, gfn_t gfn,
-			bool write)
+			unsigned int perms)
 {
-	return l->gfn == base_of(fmt, gfn, l->level) &&
-	       (write ? l->dirty && (l->perms & EPT_W) : (l->perms & EPT_R) != 0);
+	return l->gfn == base_of(fmt, gfn, l->level) && !(perms & ~(unsigned int)l->perms) &&
+	       (!(perms & EPT_W) || l->dirty);
 }
 
 static bool pointer_serves(const struct tlb_pointer *p, const struct ept_format *fmt, gfn_t gfn)
@@ -79,14 +79,15 @@ static void forget(struct tlb *tlb, const struct ept_format *fmt, gfn_t gfn)
 	tlb->npointers = kept;
 }
 
-unsigned int tlb_ways(const struct tlb *tlb, const struct ept_format *fmt, gfn_t gfn, bool write)
+unsigned int tlb_ways_of(const struct tlb *tlb, const struct ept_format *fmt, gfn_t gfn,
+			 unsigned int perms)
 {
 	unsigned int n = 1;
 
 	for (unsigned int i = 0; i < tlb->npointers; i++)
 		n += pointer_serves(&tlb->pointer[i], fmt, gfn);
 	for (unsigned int i = 0; i < tlb->nleaves; i++)
-		n += leaf_serves(&tlb->leaf[i], fmt, gfn, write);
+		n += leaf_serves(&tlb->leaf[i], fmt, gfn, perms);
 	return n;
 }
 
@@ -100,10 +101,10 @@ static const struct tlb_pointer *nth_pointer(const struct tlb *tlb, const struct
 }
 
 static const struct tlb_leaf *nth_leaf(const struct tlb *tlb, const struct ept_format *fmt,
-				       gfn_t gfn, bool write, unsigned int n)
+				       gfn_t gfn, unsigned int perms, unsigned int n)
 {
 	for (unsigned int i = 0; i < tlb->nleaves; i++)
-		if (leaf_serves(&tlb->leaf[i], fmt, gfn, write) && n-- == 0)
+		if (leaf_serves(&tlb->leaf[i], fmt, gfn, perms) && n-- == 0)
 			return &tlb->leaf[i];
 	return NULL;
 }
@@ -152,13 +153,13 @@ static void remember_entry(struct tlb *tlb, const struct ept *ept, gfn_t gfn, un
 		.level = (uint8_t)level,
 		.perms = (uint8_t)fmt->perms_of(e),
 		.memtype = (uint8_t)fmt->memtype_of(e, (enum pg_level)level),
-		.dirty = (e & fmt->dirty) != 0,
+		.dirty = tlb->plain || (e & fmt->dirty),
 	};
 
 	remember_leaf(tlb, &l);
 }
 
-static enum tlb_outcome walk(struct tlb *tlb, const struct ept *ept, gfn_t gfn, bool write,
+static enum tlb_outcome walk(struct tlb *tlb, const struct ept *ept, gfn_t gfn, unsigned int perms,
 			     struct tlb_pointer from, struct tlb_access *access)
 {
 	const struct ept_format *fmt = ept->fmt;
@@ -167,15 +168,15 @@ static enum tlb_outcome walk(struct tlb *tlb, const struct ept *ept, gfn_t gfn, 
 	while (is_table_page(ept, from.table)) {
 		_Atomic uint64_t *at = entry_at(ept, from.table, gfn, from.level);
 		uint64_t e = atomic_load(at);
-		uint64_t bits = fmt->accessed;
+		uint64_t bits = tlb->plain ? 0 : fmt->accessed;
 		bool table;
 		enum tlb_outcome o = examine(fmt, e, from.level, &table);
 
 		if (o != TLB_HIT)
 			return o;
-		if (!table && !(fmt->perms_of(e) & (write ? EPT_W : EPT_R)))
+		if (!table && (perms & ~fmt->perms_of(e)))
 			return TLB_VIOLATION;
-		if (!table && write)
+		if (!table && !tlb->plain && perms & EPT_W)
 			bits |= fmt->dirty;
 		if (!set_bits(at, e, bits))
 			continue;
@@ -183,7 +184,9 @@ static enum tlb_outcome walk(struct tlb *tlb, const struct ept *ept, gfn_t gfn, 
 			remember_entry(tlb, ept, gfn, from.level, e | bits);
 			offset = gfn - base_of(fmt, gfn, from.level);
 			access->frame = leaf_frame(fmt, e, from.level) + (offset << PAGE_SHIFT);
-			access->sets = write ? 3 : 1;
+			access->sets = tlb->plain ? 0 : perms & EPT_W ? 3 : 1;
+			access->stale = false;
+			access->level = from.level;
 			return TLB_HIT;
 		}
 		from.gfn = base_of(fmt, gfn, from.level);
@@ -194,8 +197,8 @@ static enum tlb_outcome walk(struct tlb *tlb, const struct ept *ept, gfn_t gfn, 
 	return TLB_FAULT;
 }
 
-enum tlb_outcome tlb_use(struct tlb *tlb, const struct ept *ept, gfn_t gfn, bool write,
-			 unsigned int way, struct tlb_access *access)
+enum tlb_outcome tlb_access(struct tlb *tlb, const struct ept *ept, gfn_t gfn, unsigned int perms,
+			    unsigned int way, struct tlb_access *access)
 {
 	struct tlb_pointer from = { .table = ept->root, .level = (uint8_t)ept->fmt->top };
 	enum tlb_outcome o;
@@ -203,17 +206,19 @@ enum tlb_outcome tlb_use(struct tlb *tlb, const struct ept *ept, gfn_t gfn, bool
 	if (way > 0) {
 		unsigned int n = way - 1;
 		const struct tlb_pointer *p = nth_pointer(tlb, ept->fmt, gfn, &n);
-		const struct tlb_leaf *l = p ? NULL : nth_leaf(tlb, ept->fmt, gfn, write, n);
+		const struct tlb_leaf *l = p ? NULL : nth_leaf(tlb, ept->fmt, gfn, perms, n);
 
 		if (l) {
 			access->frame = l->frame + ((gfn - l->gfn) << PAGE_SHIFT);
 			access->sets = 0;
+			access->stale = true;
+			access->level = l->level;
 			return TLB_HIT;
 		}
 		if (p)
 			from = *p;
 	}
-	o = walk(tlb, ept, gfn, write, from, access);
+	o = walk(tlb, ept, gfn, perms, from, access);
 	if (o != TLB_HIT)
 		forget(tlb, ept->fmt, gfn);
 	return o;

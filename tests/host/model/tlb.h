@@ -32,6 +32,7 @@ struct tlb_pointer {
 };
 
 struct tlb {
+	bool plain; /* this hardware has no accessed and dirty bits */
 	unsigned int nleaves;
 	unsigned int npointers;
 	unsigned int victim; /* next to be overwritten when there is no room */
@@ -48,15 +49,31 @@ enum tlb_outcome {
 struct tlb_access {
 	uint64_t frame;    /* address of the 4 KiB frame; HIT only */
 	unsigned int sets; /* 1: it set or found set accessed, 2: dirty, in the entry it used */
+	bool stale;        /* by a remembered translation, without a walk */
+	uint8_t level;     /* of the translation */
 };
 
 void tlb_flush(struct tlb *tlb);
 
-/* In how many ways an access to gfn may start. Way 0 is the root. */
-unsigned int tlb_ways(const struct tlb *tlb, const struct ept_format *fmt, gfn_t gfn, bool write);
+/* In how many ways an access to gfn may start. Way 0 is the root. @perms: EPT_R, EPT_W or EPT_X. */
+unsigned int tlb_ways_of(const struct tlb *tlb, const struct ept_format *fmt, gfn_t gfn,
+			 unsigned int perms);
 
-enum tlb_outcome tlb_use(struct tlb *tlb, const struct ept *ept, gfn_t gfn, bool write,
-			 unsigned int way, struct tlb_access *access);
+enum tlb_outcome tlb_access(struct tlb *tlb, const struct ept *ept, gfn_t gfn, unsigned int perms,
+			    unsigned int way, struct tlb_access *access);
+
+/* The same for reads and writes. */
+static inline unsigned int tlb_ways(const struct tlb *tlb, const struct ept_format *fmt, gfn_t gfn,
+				    bool write)
+{
+	return tlb_ways_of(tlb, fmt, gfn, write ? EPT_W : EPT_R);
+}
+
+static inline enum tlb_outcome tlb_use(struct tlb *tlb, const struct ept *ept, gfn_t gfn,
+				       bool write, unsigned int way, struct tlb_access *access)
+{
+	return tlb_access(tlb, ept, gfn, write ? EPT_W : EPT_R, way, access);
+}
 
 /* Whether a CPU may still walk through this table page. */
 bool tlb_knows_table(const struct tlb *tlb, hpa_t table);

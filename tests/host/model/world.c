@@ -49,7 +49,8 @@ static void watch(struct world *w, const char *when)
 		if (p->kind != EPT_PRESENT || (gfn >= w->changing_from && gfn < w->changing_to))
 			continue;
 		if (tlb_peek(&w->ept, gfn, &leaf) != TLB_HIT || leaf.frame.v != p->frame ||
-		    leaf.perms != p->perms)
+		    (!w->changing_rights &&
+		     p->perms & ~ref_withheld(ref, p, false) & ~leaf.perms))
 			world_fail(w, "page %lu was not mapped as it must be %s", (long)gfn, when);
 	}
 }
@@ -75,7 +76,7 @@ static int table_alloc(void *ctx, unsigned int cpu, hpa_t *table)
 	*table = hpa(WORLD_TABLES + (uint64_t)i * PAGE_SIZE);
 	watch(w, "when a table was allocated");
 	if (w->step && w->step->code == STEP_SPLIT && w->step->write && w->allocs == 1)
-		world_touch(w, w->step->also, true, 0);
+		world_touch(w, w->step->also, EPT_W, 0);
 	return 0;
 }
 
@@ -89,7 +90,7 @@ static void table_free(void *ctx, unsigned int cpu, hpa_t table)
 		world_fail(w, "freed what is no table in use: %lx", (long)table.v);
 		return;
 	}
-	if (tlb_knows_table(&w->tlb, table))
+	if (tlb_knows_table(&w->tlb, table) || tlb_knows_table(&w->clone.tlb, table))
 		world_fail(w, "table page %lu was freed while a CPU may still walk it", (long)i);
 	w->frames[i].state = FRAME_FREE;
 	w->in_use--;
@@ -103,9 +104,20 @@ static void flush(void *ctx, unsigned int cpu)
 	(void)cpu;
 	watch(w, "at a flush");
 	if (w->step && w->step->code == STEP_SYNC && w->step->write)
-		world_touch(w, w->step->also, true, w->step->way);
+		world_touch(w, w->step->also, EPT_W, w->step->way);
 	tlb_flush(&w->tlb);
+	ref_flushed(&w->ref);
+	w->moved = false;
+	w->clone.waits = false;
 	w->flushes++;
+}
+
+static void clone_flush(void *ctx, unsigned int cpu)
+{
+	struct world *w = ctx;
+
+	(void)cpu;
+	tlb_flush(&w->clone.tlb);
 }
 
 static void trace(void *ctx, unsigned int cpu, enum ept_event event, gfn_t gfn, enum pg_level level)
@@ -118,6 +130,7 @@ static void trace(void *ctx, unsigned int cpu, enum ept_event event, gfn_t gfn, 
 }
 
 static const struct ept_ops world_ops = { table_alloc, table_free, flush, trace };
+static const struct ept_ops clone_ops = { table_alloc, table_free, clone_flush, trace };
 
 /* --- beginning and end --------------------------------------------------------------------- */
 
@@ -139,7 +152,8 @@ void world_init(struct world *w, const struct ept_format *fmt, enum pg_level lea
 	w->ntables = ntables;
 	w->pouring = CONTENT_ARRIVED;
 	w->nmemory = nbacking;
-	w->memory = lazy(nbacking);
+	w->half = ALIGN_UP(nbacking, fmt_frames(fmt, PG_LEVEL_1G));
+	w->memory = lazy(3 * w->half);
 	w->tables = lazy(ntables * PAGE_SIZE);
 	w->frames = calloc(ntables, sizeof(*w->frames));
 	if (!w->frames)
@@ -158,12 +172,39 @@ void world_init(struct world *w, const struct ept_format *fmt, enum pg_level lea
 	ept_gather_init(&w->gather, ept_cpu(&w->ept, 0));
 }
 
+void world_set_nx(struct world *w)
+{
+	ept_set_nx(&w->ept);
+	w->ref.nx = true;
+}
+
+void world_set_plain(struct world *w)
+{
+	w->tlb.plain = true;
+	w->clone.tlb.plain = true;
+}
+
+void world_add_clone(struct world *w)
+{
+	struct world_clone *c = &w->clone;
+
+	w->has_clone = true;
+	ref_init(&c->ref, w->ref.fmt, w->ref.leaf_max,
+		 lazy(w->ref.npages * sizeof(struct ref_page)), w->ref.npages);
+	if (ept_init(&c->ept, w->ref.fmt, &clone_ops, w, &w->pool, w->ref.leaf_max))
+		world_fail(w, "ept_init() found no table");
+	ept_gather_init(&c->gather, ept_cpu(&c->ept, 0));
+}
+
 void world_fini(struct world *w)
 {
 	w->step = NULL;
 	tlb_flush(&w->tlb);
+	tlb_flush(&w->clone.tlb);
 	ept_sync(&w->gather);
 	ept_destroy(&w->ept, 0);
+	if (w->has_clone)
+		ept_destroy(&w->clone.ept, 0);
 	if (w->in_use)
 		world_fail(w, "%u table pages are left over", w->in_use);
 	world_free(w);
@@ -172,7 +213,9 @@ void world_fini(struct world *w)
 void world_free(struct world *w)
 {
 	munmap(w->tables, w->ntables * PAGE_SIZE);
-	munmap(w->memory, w->nmemory);
+	munmap(w->memory, 3 * w->half);
+	if (w->has_clone)
+		munmap(w->clone.ref.page, w->ref.npages * sizeof(struct ref_page));
 	munmap(w->ref.page, w->ref.npages * sizeof(struct ref_page));
 	free(w->frames);
 }
@@ -196,65 +239,152 @@ static void note(struct world *w, gfn_t gfn, uint8_t bits)
 	}
 }
 
-static void check_hit(struct world *w, gfn_t gfn, bool write, const struct tlb_access *a)
+static void write_page(struct reference *ref, uint64_t frame, uint8_t content)
 {
-	struct ref_page *p = &w->ref.page[gfn];
-	uint64_t i = (a->frame - WORLD_BACKING) >> PAGE_SHIFT;
-
-	if (p->kind != EPT_PRESENT) {
-		if (!w->gather.owed)
-			world_fail(w, "page %lu is not there, but was reached", (long)gfn);
-		note(w, gfn, (uint8_t)a->sets); /* its neighbours shared the stale entry */
-		return;
-	}
-	if (a->frame != p->frame) {
-		world_fail(w, "page %lu was reached at the wrong frame", (long)gfn);
-		return;
-	}
-	if (w->memory[i] != p->content)
-		world_fail(w, "page %lu holds %u, not %u", (long)gfn, w->memory[i], p->content);
-	p->must |= write ? REF_ACCESSED | REF_DIRTY : REF_ACCESSED;
-	if (a->sets)
-		note(w, gfn, (uint8_t)a->sets);
-	if (write)
-		w->memory[i] = p->content = CONTENT_GUEST;
+	for (gfn_t i = 0; i < ref->npages; i++)
+		if (ref->page[i].kind != EPT_NONE && ref->page[i].frame == frame)
+			ref->page[i].content = content;
 }
 
-void world_touch(struct world *w, gfn_t gfn, bool write, unsigned int way)
+void world_write(struct world *w, uint64_t frame, uint8_t content)
 {
-	const struct ref_page *p = &w->ref.page[gfn];
+	w->memory[world_frame(frame)] = content;
+	write_page(&w->ref, frame, content);
+	if (w->has_clone)
+		write_page(&w->clone.ref, frame, content);
+}
+
+/* The page that has this frame now, though it was reached at another address. */
+static struct ref_page *moved_page(struct world *w, uint64_t frame)
+{
+	for (gfn_t i = 0; w->moved && i < w->ref.npages; i++)
+		if (w->ref.page[i].kind == EPT_PRESENT && w->ref.page[i].frame == frame)
+			return &w->ref.page[i];
+	return NULL;
+}
+
+/* What hardware noted of an access that went through. */
+static void seen(struct world *w, struct ref_page *p, bool write, const struct tlb_access *a)
+{
+	uint8_t bits = write ? REF_ACCESSED | REF_DIRTY : REF_ACCESSED;
+
+	if (!w->tlb.plain && !(a->stale && p->cleared))
+		p->must |= bits;
+	if (write)
+		ref_log(&w->ref, (gfn_t)(p - w->ref.page), a->stale);
+}
+
+/* A stale way led to what was there once: to be expected until the flush. */
+static void check_stale(struct world *w, gfn_t gfn, bool write, const struct tlb_access *a)
+{
+	struct ref_page *p = moved_page(w, a->frame);
+
+	if (w->ref.page[gfn].kind == EPT_PRESENT && !w->moved)
+		world_fail(w, "page %lu was reached at the wrong frame", (long)gfn);
+	else if (!w->gather.owed)
+		world_fail(w, "page %lu is not there, but was reached", (long)gfn);
+	note(w, gfn, (uint8_t)a->sets); /* its neighbours shared the stale entry */
+	if (p) {
+		p->may |= (uint8_t)a->sets;
+		seen(w, p, write, a);
+	}
+	if (write)
+		world_write(w, a->frame, CONTENT_GUEST);
+}
+
+static void check_hit(struct world *w, gfn_t gfn, unsigned int perms, const struct tlb_access *a)
+{
+	struct ref_page *p = &w->ref.page[gfn];
+	bool write = perms & EPT_W;
+
+	if (w->ref.nx && perms & EPT_X && a->level > PG_LEVEL_4K)
+		world_fail(w, "page %lu was executed in a large leaf", (long)gfn);
+	if (a->frame != p->frame ||
+	    (p->kind != EPT_PRESENT && !(p->kind == EPT_FROZEN && w->gather.owed))) {
+		check_stale(w, gfn, write, a);
+		return;
+	}
+	if (!w->gather.owed && ((perms & ~p->perms) || (write && p->cow)))
+		world_fail(w, "page %lu may not be accessed so", (long)gfn);
+	if (w->memory[world_frame(a->frame)] != p->content)
+		world_fail(w, "page %lu holds %u, not %u", (long)gfn,
+			   w->memory[world_frame(a->frame)], p->content);
+	seen(w, p, write, a);
+	if (a->sets)
+		note(w, gfn, (uint8_t)a->sets);
+	if (write && (p->cow || w->has_clone))
+		world_write(w, a->frame, CONTENT_GUEST);
+	else if (write)
+		w->memory[world_frame(a->frame)] = p->content = CONTENT_GUEST;
+}
+
+static const char *names_of(unsigned int perms)
+{
+	return perms & EPT_W ? "written" : perms & EPT_X ? "executed" : "read";
+}
+
+void world_touch(struct world *w, gfn_t gfn, unsigned int perms, unsigned int way)
+{
+	struct ept_state s;
 	struct tlb_access a;
 	enum tlb_outcome o;
 
-	if (way >= tlb_ways(&w->tlb, w->ref.fmt, gfn, write))
+	if (way >= tlb_ways_of(&w->tlb, w->ref.fmt, gfn, perms))
 		return;
-	o = tlb_use(&w->tlb, &w->ept, gfn, write, way, &a);
+	o = tlb_access(&w->tlb, &w->ept, gfn, perms, way, &a);
 	if (o == TLB_FAULT)
 		world_fail(w, "page %lu: hardware refuses the entry", (long)gfn);
 	else if (o == TLB_HIT)
-		check_hit(w, gfn, write, &a);
-	else if (way == 0 && p->kind == EPT_PRESENT && (p->perms & (write ? EPT_W : EPT_R)))
-		world_fail(w, "page %lu is there, but was not reached", (long)gfn);
+		check_hit(w, gfn, perms, &a);
+	else if (way == 0 && w->ref.page[gfn].kind == EPT_PRESENT) {
+		s = ept_lookup(&w->ept, gfn);
+		if (!(perms & ~(w->ref.page[gfn].perms & ~s.withheld)))
+			world_fail(w, "page %lu is there, but could not be %s", (long)gfn,
+				   names_of(perms));
+	}
 }
 
 /* --- comparison ---------------------------------------------------------------------------- */
 
-/* What a CPU may still use must be true, unless a flush is owed. */
+/* What hardware lets a guest do with the page now. */
+static unsigned int rights_now(const struct ept *ept, gfn_t gfn)
+{
+	struct ept_state leaf;
+
+	return tlb_peek(ept, gfn, &leaf) == TLB_HIT ? leaf.perms : 0;
+}
+
+static void verify_leaf(struct world *w, const struct tlb_leaf *l, gfn_t gfn)
+{
+	const struct ref_page *p = &w->ref.page[gfn];
+	uint64_t frame = l->frame + ((gfn - l->gfn) << PAGE_SHIFT);
+	bool odd = p->tracked || p->cow || w->ref.nx;
+
+	if (p->kind != EPT_PRESENT || p->frame != frame || (l->perms & ~p->perms) ||
+	    l->memtype != p->memtype)
+		world_fail(w, "a CPU may still use an old translation of page %lu", (long)gfn);
+	else if (odd && (l->perms & ~rights_now(&w->ept, gfn)))
+		world_fail(w, "a CPU may still use rights to page %lu that are withheld",
+			   (long)gfn);
+	else if (p->tracked && l->perms & EPT_W && l->dirty && !w->tlb.plain &&
+		 !ept_lookup(&w->ept, gfn).dirty)
+		world_fail(w, "a CPU may still write to page %lu unseen", (long)gfn);
+}
+
+/* What a CPU may still use must be true, unless a flush is owed. Large leaves may never be executed
+ * where that is forbidden. */
 static void verify_tlb(struct world *w)
 {
-	for (unsigned int i = 0; i < w->tlb.nleaves && !w->gather.owed; i++) {
+	for (unsigned int i = 0; i < w->tlb.nleaves; i++) {
 		const struct tlb_leaf *l = &w->tlb.leaf[i];
 		uint64_t n = fmt_frames(w->ref.fmt, (enum pg_level)l->level);
 
+		if (w->ref.nx && l->level > PG_LEVEL_4K && l->perms & EPT_X)
+			world_fail(w, "a CPU may execute a large leaf at %lu", (long)l->gfn);
 		/* Of the largest leaves some pages, the first among them. */
-		for (uint64_t j = 0; j < n && l->gfn + j < w->ref.npages; j += 1 + n / 1024) {
-			const struct ref_page *p = &w->ref.page[l->gfn + j];
-
-			if (p->kind != EPT_PRESENT || p->frame != l->frame + (j << PAGE_SHIFT) ||
-			    (l->perms & ~p->perms) || l->memtype != p->memtype)
-				world_fail(w, "a CPU may still use an old translation of page %lu",
-					   (long)(l->gfn + j));
-		}
+		for (uint64_t j = 0; j < n && l->gfn + j < w->ref.npages && !w->gather.owed;
+		     j += 1 + n / 1024)
+			verify_leaf(w, l, l->gfn + j);
 	}
 }
 
@@ -285,6 +415,8 @@ static void verify_census(struct world *w)
 	}
 	if (sum.tables != (int64_t)tables)
 		world_fail(w, "%ld tables counted, %ld linked", (long)sum.tables, (long)tables);
+	if (w->has_clone)
+		tables += (uint64_t)w->clone.ept.cpu[0].stats.tables;
 	if (w->in_use != tables + w->gather.n)
 		world_fail(w, "%u table pages in use, %lu linked, %u wait for a flush", w->in_use,
 			   (long)tables, w->gather.n);
@@ -312,7 +444,7 @@ bool world_verify_tables(struct world *w)
 	verify_census(w);
 	if (w->gather.n && !w->gather.owed)
 		world_fail(w, "tables wait, but no flush is owed");
-	wrong = w->claimed ? NULL : ept_check(&w->ept, &where);
+	wrong = w->claimed || w->is_frozen ? NULL : ept_check(&w->ept, &where);
 	if (wrong)
 		world_fail(w, "ept_check at %lu: %s", (long)where, wrong);
 	return !w->fault[0];
@@ -320,5 +452,7 @@ bool world_verify_tables(struct world *w)
 
 bool world_verify(struct world *w)
 {
+	if (w->has_clone)
+		world_verify_clone(w);
 	return world_verify_range(w, 0, w->ref.npages) && world_verify_tables(w);
 }

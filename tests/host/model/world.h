@@ -10,6 +10,7 @@
 #define TESTS_HOST_MODEL_WORLD_H
 
 #include "ept/ept.h"
+#include "ept/relocate.h"
 #include "mm/err.h"
 #include "tests/host/model/reference.h"
 #include "tests/host/model/tlb.h"
@@ -21,7 +22,10 @@
 enum {
 	CONTENT_NONE = 0,
 	CONTENT_ARRIVED = 1,
-	CONTENT_GUEST = 2
+	CONTENT_GUEST = 2,
+	CONTENT_ZERO = 3, /* discarded */
+	CONTENT_HOST = 4, /* written by the hypervisor */
+	CONTENT_LEFT = 5, /* of a frame that nobody is to look at any more */
 };
 
 enum step_code {
@@ -39,6 +43,27 @@ enum step_code {
 	STEP_POISON,         /* gfn */
 	STEP_TOUCH,          /* gfn, write, way: the guest's access */
 	STEP_SYNC, /* hardware writes to `also` by `way` before it acknowledges, if write */
+	STEP_PROTECT,      /* gfn, frames, perms */
+	STEP_DISCARD,      /* gfn, frames */
+	STEP_FILL_ZERO,    /* gfn, level: zeros arrive */
+	STEP_POISON_RANGE, /* gfn, frames */
+	STEP_MOVE,         /* gfn, frames, also: where to */
+	STEP_SPLIT_RANGE,  /* gfn, frames, level */
+	STEP_TRACK,        /* gfn, frames; write: by faults; otherwise by dirty bits */
+	STEP_COLLECT,      /* gfn, frames */
+	STEP_UNTRACK,      /* gfn, frames; tracking ends with the last mark */
+	STEP_FETCH,        /* gfn, way: the guest executes */
+	STEP_RESOLVE,      /* gfn; write, or else it was a fetch */
+	STEP_REACH,        /* gfn, write */
+	STEP_FREEZE,       /* gfn, level: by one who keeps it */
+	STEP_THAW,         /* that one; write: on another frame, with a copy */
+	STEP_COPY,         /* gfn: what a write to a shared frame needs, all at once */
+	STEP_RECOVER_NX,   /* gfn, frames, level: the budget */
+	STEP_CLONE,        /* gfn, frames; write: private */
+	STEP_CLONE_UNMAP,  /* gfn, frames: what follows is done to the clone */
+	STEP_CLONE_TOUCH,  /* gfn, write, way */
+	STEP_CLONE_COPY,   /* gfn */
+	STEP_CLONE_FILL,   /* gfn: it arrives in a frame of its own */
 	STEP_CODES,
 };
 
@@ -56,11 +81,26 @@ struct step {
 	uint32_t backing;
 };
 
+/* What may follow a world: a second address space with the same memory. */
+struct world_clone {
+	struct ept ept;
+	struct ept_gather gather;
+	struct tlb tlb;
+	struct reference ref;
+	bool waits; /* for the original's flush; nobody runs it before */
+};
+
 struct world {
 	struct ept ept;
 	struct ept_gather gather; /* of CPU 0, which does all but STEP_FILL and what follows it */
 	struct ept_claim claim;   /* of CPU 1 */
 	bool claimed;
+	struct ept_frozen frozen;
+	bool is_frozen;
+	bool has_clone;
+	struct world_clone clone;
+	bool moved;   /* something, since the last flush */
+	bool aliases; /* pages do not lie where they were mapped to */
 	bool eager; /* after each step the CPU looks at all pages, so it remembers all there is */
 	unsigned int
 		pending_max; /* no collapse while so many tables wait for a flush; 0: no limit */
@@ -75,10 +115,13 @@ struct world {
 	unsigned int fail_at; /* this allocation fails; 0: none does */
 	unsigned int flushes;
 	uint64_t changing_from, changing_to; /* pages that the step may unmap */
+	bool changing_rights;                /* the step may withhold some */
 	const struct step *step;             /* under way */
+	bool dirty; /* the entry of the step's page was, before the step */
 	uint8_t pouring;                     /* what pages hold that arrive: CONTENT_ARRIVED */
 	uint8_t *memory; /* what each backing frame holds; WORLD_BACKING is the first */
-	uint64_t nmemory;
+	uint64_t nmemory; /* frames that a map may use; behind them, as many for copies */
+	uint64_t half;    /* of these, and as many again for the clone's; aligned to any leaf */
 	char fault[192]; /* empty: none */
 };
 
@@ -91,6 +134,12 @@ struct world {
 void world_init(struct world *w, const struct ept_format *fmt, enum pg_level leaf_max,
 		uint64_t npages, uint64_t nbacking, unsigned int ntables);
 
+/* Before anything is mapped: large leaves cannot be executed; hardware without accessed and dirty
+ * bits; a clone that can be made. */
+void world_set_nx(struct world *w);
+void world_set_plain(struct world *w);
+void world_add_clone(struct world *w);
+
 /* Takes everything down; w->fault says if something was left over. */
 void world_fini(struct world *w);
 
@@ -100,14 +149,15 @@ void world_free(struct world *w);
 /* Whether the step makes sense now: it would not wait for somebody who never comes. */
 bool world_allows(const struct world *w, const struct step *s);
 
-/* The guest reads or writes a page, starting the walk as tlb.h says. */
-void world_touch(struct world *w, gfn_t gfn, bool write, unsigned int way);
+/* The guest reads, writes or executes a page, starting the walk as tlb.h says. */
+void world_touch(struct world *w, gfn_t gfn, unsigned int perms, unsigned int way);
+void world_clone_touch(struct world *w, gfn_t gfn, unsigned int perms, unsigned int way);
 
 /* Does the step; false, and w->fault says why, if anything is not as it must be. */
 bool world_step(struct world *w, const struct step *s);
 
 /* Does the step to the second stage alone, with allocation `nth` failing. It must refuse with
- * -ENOMEM and leave every page as it was. */
+ * -ENOMEM and leave every page as it was. Steps that answer otherwise to that are not done. */
 bool world_step_fails(struct world *w, const struct step *s, unsigned int nth);
 
 /* Compares everything with the reference; world_step() does so for small worlds by itself. */
@@ -118,6 +168,35 @@ bool world_verify_range(struct world *w, gfn_t gfn, uint64_t frames);
 bool world_verify_tables(struct world *w);
 
 void world_fail(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- between its files --- */
+
+/* Something is wrong with one page of an address space, or nothing. */
+void world_verify_clone(struct world *w);
+
+/* Number of a frame of guest memory. */
+static inline uint64_t world_frame(uint64_t frame)
+{
+	return (frame - WORLD_BACKING) >> PAGE_SHIFT;
+}
+
+/* The frame is written to: whoever maps it sees that. */
+void world_write(struct world *w, uint64_t frame, uint8_t content);
+
+/* steps_range.c, steps_clone.c: like the functions of steps.c. What a step finds besides its
+ * answer goes to world_fail(). */
+bool world_allows_more(const struct world *w, const struct step *s);
+int world_run_more(struct world *w, const struct step *s);
+int world_expect_more(struct world *w, const struct step *s, int r);
+bool world_allows_clone(const struct world *w, const struct step *s);
+int world_run_clone(struct world *w, const struct step *s);
+int world_expect_clone(struct world *w, const struct step *s, int r);
+
+/* The frame that the piece goes to, as large as it is, or 0: somebody uses it. */
+uint64_t world_fresh(const struct world *w, gfn_t gfn, enum pg_level level);
+void world_copy(struct world *w, uint64_t from, uint64_t to, uint64_t frames);
+
+bool world_overlaps_claim(const struct world *w, uint64_t gfn, uint64_t frames);
 
 const char *step_text(const struct step *s, char *buf, size_t bytes);
 
