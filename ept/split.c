@@ -140,7 +140,7 @@ int split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_
 		s = slot_find(me->ept, gfn, level);
 		switch (entry_kind(me->ept->fmt, s.entry, s.level)) {
 		case EPT_FROZEN:
-			return -EBUSY;
+			return s.level == level ? 0 : -EBUSY; /* as small as that already */
 		case EPT_POISON:
 			err = s.level == level ? 0 : split_absent(me, &s, gfn, why);
 			if (err || s.level == level)
