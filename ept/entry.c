@@ -4,10 +4,14 @@
 
 static uint64_t encode_hidden(const struct ept_state *s)
 {
+	bool frozen = s->kind == EPT_FROZEN;
+
 	return (uint64_t)s->kind << ENTRY_KIND_SHIFT | (uint64_t)s->perms << ENTRY_PERMS_SHIFT |
 	       (uint64_t)s->memtype << ENTRY_MEMTYPE_SHIFT | (~s->frame.v & ENTRY_FRAME_MASK) |
 	       (s->requested ? ENTRY_REQUESTED : 0) | (s->tracked ? ENTRY_TRACKED : 0) |
-	       (s->zero ? ENTRY_ZERO : 0) | (s->cow ? ENTRY_COW : 0);
+	       (s->zero ? ENTRY_ZERO : 0) | (s->cow ? ENTRY_COW : 0) |
+	       (frozen && s->accessed ? ENTRY_ACCESSED : 0) |
+	       (frozen && s->dirty ? ENTRY_DIRTY : 0);
 }
 
 static uint64_t encode_leaf(const struct ept_format *fmt, const struct ept_state *s)
@@ -34,6 +38,8 @@ static void decode_hidden(uint64_t e, struct ept_state *s)
 	s->tracked = e & ENTRY_TRACKED;
 	s->zero = e & ENTRY_ZERO;
 	s->cow = e & ENTRY_COW;
+	s->accessed = e & ENTRY_ACCESSED;
+	s->dirty = e & ENTRY_DIRTY;
 }
 
 static void decode_leaf(const struct ept_format *fmt, uint64_t e, struct ept_state *s)

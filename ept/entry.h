@@ -15,6 +15,8 @@
  *	 53    tracked: under dirty tracking
  *	 54    zero: its contents were given up, and are zeros; nobody is to be asked for them
  *	 56    the frame is not its own, see below
+ *	 57    frozen: it was accessed
+ *	 58    frozen: it was dirty
  *
  * A slot that is all zero is NONE.
  *
@@ -25,7 +27,7 @@
  *	 54    writing is granted, but withheld: the first write is to be noted, or needs a copy
  *	 55    executing is granted, but withheld: the leaf is too large for it (iTLB multihit)
  *	 56    the frame is not its own: another address space uses it, too, so a write needs a
- *copy; in a hidden entry, what arrives needs a frame that the caller brings
+ *	       copy; in a hidden entry, what arrives needs a frame that the caller brings
  */
 #ifndef EPT_ENTRY_H
 #define EPT_ENTRY_H
@@ -56,6 +58,8 @@ enum ept_kind {
 #define ENTRY_NO_W          (UINT64_C(1) << 54) /* leaves */
 #define ENTRY_NO_X          (UINT64_C(1) << 55)
 #define ENTRY_COW           (UINT64_C(1) << 56)
+#define ENTRY_ACCESSED      (UINT64_C(1) << 57) /* frozen entries */
+#define ENTRY_DIRTY         (UINT64_C(1) << 58)
 #define ENTRY_SOFTWARE      (ENTRY_TRACKED | ENTRY_NO_W | ENTRY_NO_X | ENTRY_COW) /* of leaves */
 #define ENTRY_HIDDEN_BITS   UINT64_C(7) /* clear in whatever the hardware shall not see */
 

@@ -27,7 +27,8 @@
  *  - A FILLING slot belongs to the one who filled it, alone: publish and give up are plain stores.
  *    So a page is filled once, and a late copy cannot overwrite what the guest has written since.
  *  - A FROZEN slot belongs to the one who froze it, alone, across a flush: so nobody may wait for
- *    it inside of the second stage, where the flush waits for them.
+ *    it inside of the second stage, where the flush waits for them. Others only add accessed and
+ *    dirty bits that come late, by compare-and-swap, and so does the thaw.
  *  - All else (split of a present leaf, collapse, freeze, protect, poison, unmap) holds the lock of
  *    the table that contains the slot. Only the dirty bit of a tracked leaf is cleared without it:
  *    what is tracked never collapses. Collapse and unmap also hold the lock of the child table that

@@ -48,27 +48,49 @@ uint64_t table_ad(const struct ept *ept, hpa_t table)
 	return any & (ept->fmt->accessed | ept->fmt->dirty);
 }
 
-/* Sets accessed and dirty bits in whatever leaves map the range now. */
+/* The entry with accessed and dirty bits, if it has a place for them. */
+static uint64_t with_ad(const struct ept *ept, const struct ept_slot *s, uint64_t ad)
+{
+	switch (entry_kind(ept->fmt, s->entry, s->level)) {
+	case EPT_PRESENT:
+		return s->entry | ad;
+	case EPT_FROZEN:
+		return s->entry | (ad & ept->fmt->accessed ? ENTRY_ACCESSED : 0) |
+		       (ad & ept->fmt->dirty ? ENTRY_DIRTY : 0);
+	default:
+		return s->entry;
+	}
+}
+
+/* Sets accessed and dirty bits in whatever leaves map the range now, or will be back. */
 static void add_ad(const struct ept *ept, gfn_t gfn, enum pg_level level, uint64_t ad)
 {
 	gfn_t end = gfn + fmt_frames(ept->fmt, level);
 
 	while (gfn < end) {
 		struct ept_slot s = slot_find(ept, gfn, PG_LEVEL_4K);
+		uint64_t with = with_ad(ept, &s, ad);
 
-		while (entry_kind(ept->fmt, s.entry, s.level) == EPT_PRESENT &&
-		       !slot_swap(&s, s.entry | ad))
-			cpu_relax();
+		while (with != s.entry && !slot_swap(&s, with))
+			with = with_ad(ept, &s, ad);
 		if (entry_kind(ept->fmt, s.entry, s.level) == EPT_TABLE && s.level > PG_LEVEL_4K)
 			continue; /* split meanwhile: look below */
 		gfn = fmt_base(ept->fmt, gfn, s.level) + fmt_frames(ept->fmt, s.level);
 	}
 }
 
-/* The frozen slot is ours alone, so a store will do; late bits go with it. */
+/* The frozen slot is ours, but for late bits, which go with it. */
 static void thaw(struct ept_cpu *me, const struct ept_thaw *f, enum pg_level level, uint64_t late)
 {
-	atomic_store_explicit(f->slot, f->leaf | late, memory_order_release);
+	const struct ept_format *fmt = me->ept->fmt;
+	struct ept_slot s = { .at = f->slot, .table = f->table, .level = level };
+	uint64_t leaf;
+
+	s.entry = atomic_load_explicit(s.at, memory_order_relaxed);
+	do {
+		leaf = f->leaf | late | (s.entry & ENTRY_ACCESSED ? fmt->accessed : 0) |
+		       (s.entry & ENTRY_DIRTY ? fmt->dirty : 0);
+	} while (!slot_swap(&s, leaf));
 	leaf_counted(me, f->table, level, 1);
 }
 

@@ -57,13 +57,19 @@ int ept_freeze(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why 
 	}
 }
 
-/* The slot is ours alone, so a store will do. Release: the contents come first. */
+/* The slot is ours, but for accessed and dirty bits that came late. Release, in the swap: the
+ * contents come first. */
 static bool thaw(struct ept_cpu *me, const struct ept_frozen *f, struct ept_state is)
 {
 	const struct ept *ept = me->ept;
 	enum pg_level level = f->was.level;
+	struct ept_slot s = { .at = f->slot, .table = f->table, .level = level };
 
-	atomic_store_explicit(f->slot, leaf_encode(ept, is), memory_order_release);
+	s.entry = atomic_load_explicit(s.at, memory_order_relaxed);
+	do {
+		is.accessed = s.entry & ENTRY_ACCESSED;
+		is.dirty = s.entry & ENTRY_DIRTY;
+	} while (!slot_swap(&s, leaf_encode(ept, is)));
 	ept_stat_add(ept_stat_pages(&me->stats, level), 1);
 	return table_count(f->table, 1) > ept->walk.index_mask && level < ept->leaf_max;
 }

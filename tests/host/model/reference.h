@@ -94,9 +94,6 @@ unsigned int ref_recover_nx(struct reference *ref, gfn_t gfn, uint64_t frames);
 /* The flush: from now on no CPU knows old things. */
 void ref_flushed(struct reference *ref);
 
-/* A write under tracking that went through; `stale`: by a remembered translation. */
-void ref_log(struct reference *ref, gfn_t gfn, bool stale);
-
 /* --- for its own files --- */
 
 struct span {

@@ -263,15 +263,22 @@ static struct ref_page *moved_page(struct world *w, uint64_t frame)
 	return NULL;
 }
 
-/* What hardware noted of an access that went through. */
-static void seen(struct world *w, struct ref_page *p, bool write, const struct tlb_access *a)
+/*
+ * What hardware noted of an access that went through. Where an old way led around the page's entry,
+ * since its bits were cleared or its mark is new, nobody relies on it before the flush: who collects
+ * reads the contents after it.
+ */
+static void seen(struct world *w, struct ref_page *p, bool write)
 {
-	uint8_t bits = write ? REF_ACCESSED | REF_DIRTY : REF_ACCESSED;
+	gfn_t gfn = (gfn_t)(p - w->ref.page);
+	struct ept_state is = ept_lookup(&w->ept, gfn);
+	bool in_entry = write ? is.dirty : is.accessed;
 
-	if (!w->tlb.plain && !(a->stale && p->cleared))
-		p->must |= bits;
-	if (write)
-		ref_log(&w->ref, (gfn_t)(p - w->ref.page), a->stale);
+	if ((p->cleared || p->unreliable) && !in_entry)
+		return;
+	if (!w->tlb.plain)
+		p->must |= write ? REF_ACCESSED | REF_DIRTY : REF_ACCESSED;
+	p->logged |= write && p->tracked;
 }
 
 /* A stale way led to what was there once: to be expected until the flush. */
@@ -286,7 +293,7 @@ static void check_stale(struct world *w, gfn_t gfn, bool write, const struct tlb
 	note(w, gfn, (uint8_t)a->sets); /* its neighbours shared the stale entry */
 	if (p) {
 		p->may |= (uint8_t)a->sets;
-		seen(w, p, write, a);
+		seen(w, p, write);
 	}
 	if (write)
 		world_write(w, a->frame, CONTENT_GUEST);
@@ -309,7 +316,7 @@ static void check_hit(struct world *w, gfn_t gfn, unsigned int perms, const stru
 	if (w->memory[world_frame(a->frame)] != p->content)
 		world_fail(w, "page %lu holds %u, not %u", (long)gfn,
 			   w->memory[world_frame(a->frame)], p->content);
-	seen(w, p, write, a);
+	seen(w, p, write);
 	if (a->sets)
 		note(w, gfn, (uint8_t)a->sets);
 	if (write && (p->cow || w->has_clone))
