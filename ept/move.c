@@ -73,6 +73,9 @@ int ept_move(struct ept_cpu *me, gfn_t from, gfn_t to, uint64_t frames, struct e
 		return -EINVAL;
 	if (anything_mapped(me->ept, to, frames))
 		return -EEXIST;
+	/* Bits that come late to tables unlinked before look for the pages where they are now. */
+	if (g->n)
+		ept_sync(g);
 	err = move(me, from, to, frames, g);
 	/* The tables at `from` are still there, so the way back needs none. Who froze something of
 	 * it meanwhile is not long about it, but needs us to stand outside: then the caller does
