@@ -352,6 +352,7 @@ static void stale_ways_to_what_was_moved(void **state)
 	add_move(&x, 0, 4, 17);
 	add_move(&x, 17, 21, 0);
 	add_touches(&x, 1, true, 4);
+	add_touches(&x, 2, false, 2);
 	add_touches(&x, 18, true, 2);
 	add_at(&x, STEP_SPLIT, 1, PG_LEVEL_4K);
 	add_at(&x, STEP_COLLAPSE, 1, PG_LEVEL_2M);

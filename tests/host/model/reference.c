@@ -454,8 +454,6 @@ const char *ref_compare(const struct reference *ref, gfn_t gfn, const struct ept
 		return "wrong mark of a shared frame";
 	if (withheld_wrongly(ref, p, s))
 		return "wrong rights withheld";
-	if (s->kind == EPT_FROZEN)
-		return NULL; /* who froze it keeps the bits */
 	if (ad & ~p->may)
 		return "an accessed or dirty bit that nobody set";
 	if (exact && p->must & ~ad)

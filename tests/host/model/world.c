@@ -272,13 +272,13 @@ static void seen(struct world *w, struct ref_page *p, bool write)
 {
 	gfn_t gfn = (gfn_t)(p - w->ref.page);
 	struct ept_state is = ept_lookup(&w->ept, gfn);
-	bool in_entry = write ? is.dirty : is.accessed;
+	bool relied_on = !p->cleared && !p->unreliable;
 
-	if ((p->cleared || p->unreliable) && !in_entry)
-		return;
-	if (!w->tlb.plain)
-		p->must |= write ? REF_ACCESSED | REF_DIRTY : REF_ACCESSED;
-	p->logged |= write && p->tracked;
+	if (!w->tlb.plain && (relied_on || is.accessed))
+		p->must |= REF_ACCESSED;
+	if (!w->tlb.plain && write && (relied_on || is.dirty))
+		p->must |= REF_DIRTY;
+	p->logged |= write && p->tracked && (relied_on || is.dirty);
 }
 
 /* A stale way led to what was there once: to be expected until the flush. */
