@@ -209,7 +209,7 @@ static void add_protect(struct explore *x, unsigned int gfn, unsigned int end, u
 
 static void rights_outlive_splits_and_collapses(void **state)
 {
-	struct explore x = begin("protect", 6);
+	struct explore x = begin("protect", 7);
 
 	(void)state;
 	x.first[x.nfirst++] = map(0, PAGES, EPT_PRESENT, EPT_RWX, 0);
@@ -286,7 +286,7 @@ static void what_is_discarded_is_zero_and_never_asked_for(void **state)
 
 static void what_is_discarded_is_reached_no_more(void **state)
 {
-	struct explore x = begin("discard present", 6);
+	struct explore x = begin("discard present", 8);
 
 	(void)state;
 	x.first[x.nfirst++] = map(0, PAGES, EPT_PRESENT, EPT_RWX, 0);
@@ -315,7 +315,7 @@ static void add_move(struct explore *x, unsigned int from, unsigned int end, uns
 
 static void moves_at_mixed_granularity(void **state)
 {
-	struct explore x = begin("move", 7);
+	struct explore x = begin("move", 9);
 
 	(void)state;
 	x.npages = 32;
@@ -342,7 +342,7 @@ static void moves_at_mixed_granularity(void **state)
 
 static void stale_ways_to_what_was_moved(void **state)
 {
-	struct explore x = begin("move stale", 7);
+	struct explore x = begin("move stale", 9);
 
 	(void)state;
 	x.npages = 32;
@@ -391,7 +391,7 @@ static void add_reaches(struct explore *x, unsigned int gfn)
 
 static void no_write_is_missed_by_dirty_bits(void **state)
 {
-	struct explore x = begin("dirty bits", 7);
+	struct explore x = begin("dirty bits", 8);
 
 	(void)state;
 	x.first[x.nfirst++] = map(0, 8, EPT_PRESENT, EPT_RWX, 0);
@@ -409,7 +409,7 @@ static void no_write_is_missed_by_dirty_bits(void **state)
 
 static void no_write_is_missed_by_faults(void **state)
 {
-	struct explore x = begin("write faults", 7);
+	struct explore x = begin("write faults", 8);
 
 	(void)state;
 	x.plain = true;
@@ -430,7 +430,7 @@ static void no_write_is_missed_by_faults(void **state)
 
 static void arrivals_under_tracking(void **state)
 {
-	struct explore x = begin("tracked arrivals", 7);
+	struct explore x = begin("tracked arrivals", 8);
 
 	(void)state;
 	x.first[x.nfirst++] = map(0, PAGES, EPT_ABSENT, EPT_RWX, 0);
@@ -455,7 +455,7 @@ static void arrivals_under_tracking(void **state)
 
 static void arrivals_under_tracking_by_faults(void **state)
 {
-	struct explore x = begin("tracked arrivals, faults", 7);
+	struct explore x = begin("tracked arrivals, faults", 9);
 
 	(void)state;
 	x.plain = true;
@@ -489,7 +489,7 @@ static void add_thaws(struct explore *x)
 
 static void what_is_frozen_stands_still_for_all_others(void **state)
 {
-	struct explore x = begin("freeze", 5);
+	struct explore x = begin("freeze", 6);
 
 	(void)state;
 	x.first[x.nfirst++] = map(0, 8, EPT_PRESENT, EPT_RWX, 0);
@@ -524,7 +524,7 @@ static void what_is_frozen_stands_still_for_all_others(void **state)
 
 static void nobody_reaches_the_old_frame_after_the_sync(void **state)
 {
-	struct explore x = begin("relocate", 8);
+	struct explore x = begin("relocate", 10);
 
 	(void)state;
 	x.first[x.nfirst++] = map(0, 4, EPT_PRESENT, EPT_RWX, 0);
@@ -543,7 +543,7 @@ static void nobody_reaches_the_old_frame_after_the_sync(void **state)
 
 static void writes_do_not_leak_between_an_original_and_its_clone(void **state)
 {
-	struct explore x = begin("clone", 6);
+	struct explore x = begin("clone", 7);
 
 	(void)state;
 	x.clone = true;
@@ -583,7 +583,7 @@ static void writes_do_not_leak_between_an_original_and_its_clone(void **state)
 
 static void copies_under_tracking(void **state)
 {
-	struct explore x = begin("tracked clone", 6);
+	struct explore x = begin("tracked clone", 9);
 
 	(void)state;
 	x.clone = true;
@@ -623,7 +623,7 @@ static void add_recovery(struct explore *x, unsigned int gfn, unsigned int end, 
 
 static void no_fetch_goes_through_a_large_leaf(void **state)
 {
-	struct explore x = begin("execute", 7);
+	struct explore x = begin("execute", 8);
 
 	(void)state;
 	x.nx = true;

@@ -225,8 +225,10 @@ bool ref_publish(struct reference *ref, gfn_t gfn, enum pg_level level, uint8_t 
 
 		p->kind = EPT_PRESENT;
 		p->requested = false;
-		/* What was discarded has changed since it was last collected. */
-		p->must = p->may = p->tracked && p->zero ? REF_DIRTY : 0;
+		/* What was discarded has changed since it was last collected; and bits may still
+		 * come late to it. */
+		p->must = p->tracked && p->zero ? REF_DIRTY : 0;
+		p->may = (uint8_t)(p->must | (p->zero ? p->may : 0));
 		p->zero = false;
 		p->cow = false;
 		p->content = content;
@@ -391,7 +393,7 @@ void ref_note(struct reference *ref, gfn_t gfn, uint64_t frames, uint8_t bits)
 {
 	for (uint64_t i = 0; i < frames && gfn + i < ref->npages; i++)
 		if (ref->page[gfn + i].kind == EPT_PRESENT ||
-		    ref->page[gfn + i].kind == EPT_FROZEN)
+		    ref->page[gfn + i].kind == EPT_FROZEN || ref->page[gfn + i].zero)
 			ref->page[gfn + i].may |= bits;
 }
 

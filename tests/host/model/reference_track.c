@@ -68,7 +68,7 @@ static const char *collect_entry(struct reference *ref, struct span s, gfn_t gfn
 	for (gfn_t i = s.start; i < s.end && whole && reported[s.start - gfn]; i++) {
 		struct ref_page *p = &ref->page[i];
 
-		p->cleared = p->kind == EPT_PRESENT;
+		p->cleared |= p->kind == EPT_PRESENT;
 		ref->recent = true;
 		p->must &= (uint8_t)~REF_DIRTY;
 		p->may &= (uint8_t)~REF_DIRTY;

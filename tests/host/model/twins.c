@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ept/access.h"
+#include "ept/range.h"
+#include "ept/track.h"
 #include "tests/host/model/twins.h"
 
 /* Hundreds of GiB apart, so that it shows where an address comes from. */
@@ -173,10 +176,18 @@ static void destroy(struct twin *w)
 	free(w->seen);
 }
 
+void twins_set_nx(struct twins *t)
+{
+	ept_set_nx(&t->intel.ept);
+	ept_set_nx(&t->amd.ept);
+}
+
 void twins_fini(struct twins *t)
 {
 	if (t->claimed && !t->fault[0])
 		(void)twins_step(t, &(struct step){ .code = STEP_GIVE_UP }, 0);
+	if (t->is_frozen && !t->fault[0])
+		(void)twins_step(t, &(struct step){ .code = STEP_THAW }, 0);
 	if (!t->fault[0])
 		(void)twins_step(t, &(struct step){ .code = STEP_SYNC }, 0);
 	destroy(&t->intel);
@@ -200,16 +211,30 @@ bool twins_allow(const struct twins *t, const struct step *s)
 	case STEP_MAP:
 		return !t->intel.gather.owed;
 	case STEP_UNMAP:
+	case STEP_PROTECT:
+	case STEP_DISCARD:
+	case STEP_POISON_RANGE:
+	case STEP_TRACK:
+	case STEP_UNTRACK:
 		return !overlaps_claim(t, s->gfn, s->frames);
+	case STEP_MOVE:
+		return !overlaps_claim(t, s->gfn, s->frames) &&
+		       !overlaps_claim(t, s->also, s->frames);
 	case STEP_POISON:
 		return !overlaps_claim(t, s->gfn, 1);
+	case STEP_FREEZE:
+		return !t->is_frozen;
+	case STEP_THAW:
+		return t->is_frozen;
 	case STEP_FILL:
 		return !t->claimed;
 	case STEP_PUBLISH:
 	case STEP_GIVE_UP:
 		return t->claimed;
+	case STEP_COPY:
+		return false;
 	default:
-		return true;
+		return s->code < STEP_CLONE;
 	}
 }
 
@@ -218,6 +243,8 @@ struct answer {
 	int64_t r;
 	uint64_t frame; /* of a claim, less guest memory's address */
 	struct ept_collapse_result collapse;
+	struct ept_split_result split;
+	uint64_t reported[TWIN_ENTRIES / 64]; /* of the first pages that were collected */
 	uint64_t allocs;
 	uint64_t flushes;
 	uint64_t gathered;
@@ -278,6 +305,88 @@ static int map(struct twin *w, const struct step *s)
 		       (enum ept_memtype)s->memtype, (enum ept_kind)s->kind);
 }
 
+static int track(struct twin *w, const struct step *s, bool on)
+{
+	struct ept_cpu *me = ept_cpu(&w->ept, 0);
+	gfn_t next = s->gfn, end = s->gfn + s->frames;
+	int r = 0;
+
+	if (on)
+		(void)!ept_track_begin(&w->ept, s->write ? EPT_TRACK_WRITES : EPT_TRACK_DIRTY);
+	while (!r && next < end)
+		r = on ? ept_track_some(me, &next, end, 600, &w->gather)
+		       : ept_untrack_some(me, &next, end, 600, &w->gather);
+	if (!r && !on)
+		ept_track_end(&w->ept);
+	return r;
+}
+
+static int64_t reach(struct twin *w, const struct step *s)
+{
+	hpa_t at;
+	int r = ept_reach(ept_cpu(&w->ept, 0), s->gfn, s->write ? EPT_W : EPT_R, &at, &w->gather);
+
+	return r ? r : (int64_t)(at.v - w->backing);
+}
+
+static bool thaw(struct twin *w, const struct step *s)
+{
+	/* Any other will do; it is not touched. */
+	uint64_t further = s->write ? 256 * GIB : 0;
+
+	return ept_thaw(ept_cpu(&w->ept, 1), &w->frozen, hpa(w->frozen.was.frame.v + further));
+}
+
+static int64_t zeros(struct twin *w, const struct step *s)
+{
+	struct ept_claim zero;
+	int r = ept_fill_zero(ept_cpu(&w->ept, 0), s->gfn, (enum pg_level)s->level, &zero);
+
+	return r ? r : 1 + ept_publish(ept_cpu(&w->ept, 0), &zero);
+}
+
+static int64_t run_more(struct twin *w, const struct step *s, struct answer *a)
+{
+	struct ept_cpu *me = ept_cpu(&w->ept, 0);
+	enum pg_level level = (enum pg_level)s->level;
+	gfn_t next = s->gfn;
+
+	switch (s->code) {
+	case STEP_PROTECT:
+		return ept_protect(me, s->gfn, s->frames, s->perms, &w->gather);
+	case STEP_DISCARD:
+		return ept_discard(me, s->gfn, s->frames, &w->gather);
+	case STEP_FILL_ZERO:
+		return zeros(w, s);
+	case STEP_POISON_RANGE:
+		return ept_poison_range(me, s->gfn, s->frames, &w->gather);
+	case STEP_MOVE:
+		return ept_move(me, s->gfn, s->also, s->frames, &w->gather);
+	case STEP_SPLIT_RANGE:
+		ept_split_range(me, s->gfn, s->frames, level, EPT_WHY_ASKED, &w->gather, &a->split);
+		return 0;
+	case STEP_TRACK:
+	case STEP_UNTRACK:
+		return track(w, s, s->code == STEP_TRACK);
+	case STEP_COLLECT:
+		return (int64_t)ept_track_collect(me, s->gfn, MIN(s->frames, (uint32_t)TWIN_ENTRIES),
+						  a->reported, &w->gather);
+	case STEP_FETCH:
+		return access(w, s->gfn, EPT_X, s->way);
+	case STEP_RESOLVE:
+		return ept_resolve(me, s->gfn, s->write ? EPT_W : EPT_X, &w->gather);
+	case STEP_REACH:
+		return reach(w, s);
+	case STEP_FREEZE:
+		return ept_freeze(ept_cpu(&w->ept, 1), s->gfn, level, EPT_WHY_COW, &w->frozen,
+				  &w->gather);
+	case STEP_THAW:
+		return thaw(w, s);
+	default:
+		return ept_recover_nx(me, &next, s->gfn + s->frames, 1000, &w->gather);
+	}
+}
+
 static int64_t run(struct twin *w, const struct step *s, struct answer *a)
 {
 	struct ept_cpu *me = ept_cpu(&w->ept, 0);
@@ -312,9 +421,11 @@ static int64_t run(struct twin *w, const struct step *s, struct answer *a)
 		return ept_poison(me, s->gfn, &w->gather);
 	case STEP_TOUCH:
 		return access(w, s->gfn, s->perms, s->way);
-	default:
+	case STEP_SYNC:
 		ept_sync(&w->gather);
 		return 0;
+	default:
+		return run_more(w, s, a);
 	}
 }
 
@@ -354,6 +465,8 @@ bool twins_step(struct twins *t, const struct step *s, unsigned int fail_at)
 		t->claimed = intel.r == 0;
 	else if (s->code == STEP_PUBLISH || s->code == STEP_GIVE_UP)
 		t->claimed = false;
+	if (s->code == STEP_FREEZE || s->code == STEP_THAW)
+		t->is_frozen = s->code == STEP_FREEZE && intel.r == 0;
 	if (memcmp(&intel, &amd, sizeof(amd)))
 		twins_fail(t, "Intel answered %ld (%ld tables, %ld flushes), AMD %ld (%ld, %ld)",
 			   (long)intel.r, (long)intel.allocs, (long)intel.flushes, (long)amd.r,

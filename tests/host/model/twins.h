@@ -28,6 +28,7 @@ struct twin {
 	struct ept ept;
 	struct ept_gather gather; /* of CPU 0, which does all but STEP_FILL and what follows it */
 	struct ept_claim claim;   /* of CPU 1 */
+	struct ept_frozen frozen;
 	struct frame_pool pool;
 	uint64_t (*seen)[TWIN_ENTRIES]; /* the tables as they were compared last */
 	unsigned int allocs;            /* in this step */
@@ -41,6 +42,7 @@ struct twins {
 	unsigned int ntables;
 	uint8_t *level; /* of each table page when it was compared last; 0: it was free */
 	bool claimed;
+	bool is_frozen;
 	unsigned int fail_at;
 	const struct step *step; /* under way */
 	uint64_t done;           /* steps */
@@ -55,6 +57,9 @@ struct twins {
 void twins_init(struct twins *t, const struct ept_format *amd, enum pg_level leaf_max,
 		unsigned int ntables);
 
+/* Large leaves cannot be executed: before anything is mapped. */
+void twins_set_nx(struct twins *t);
+
 /* Takes both down, after a sync if there was no fault; t->fault says if a table page is left over.
  */
 void twins_fini(struct twins *t);
@@ -64,7 +69,8 @@ bool twins_allow(const struct twins *t, const struct step *s);
 
 /**
  * twins_step() - does a step to both and compares answers, counters and all entries that changed.
- * The steps are those of model/world.h; a touch's `perms` say what kind of access it is.
+ * The steps are those of model/world.h, but for the clone's; a touch's `perms` say what kind of
+ * access it is.
  * @fail_at: this allocation of the step fails; 0: none does
  * Return: false, and t->fault says why, if they differ.
  */

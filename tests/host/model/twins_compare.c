@@ -40,7 +40,8 @@ static bool same_state(const struct ept_state *a, const struct ept_state *b)
 {
 	return a->kind == b->kind && a->level == b->level && a->perms == b->perms &&
 	       a->memtype == b->memtype && a->requested == b->requested &&
-	       a->tracked == b->tracked && a->accessed == b->accessed && a->dirty == b->dirty;
+	       a->tracked == b->tracked && a->zero == b->zero && a->cow == b->cow &&
+	       a->withheld == b->withheld && a->accessed == b->accessed && a->dirty == b->dirty;
 }
 
 /* A visible entry: what its hardware reads in it, and what ept/ decodes, must be one. */
@@ -50,7 +51,7 @@ static const char *decoded_wrongly(const struct bits *b, const struct ept_state 
 		return "it is decoded as another kind than hardware sees";
 	if (s->frame.v != b->frame)
 		return "it is decoded with another address than hardware sees";
-	if (b->sort == BITS_LEAF && (s->perms != b->perms || s->memtype != b->memtype ||
+	if (b->sort == BITS_LEAF && ((s->perms & ~s->withheld) != b->perms || s->memtype != b->memtype ||
 				     s->accessed != b->accessed || s->dirty != b->dirty))
 		return "it is decoded with other bits than hardware sees";
 	return NULL;
@@ -73,7 +74,8 @@ static const char *wrong_alone(const struct twin *w, uint64_t e, unsigned int le
 	/* L1TF: the address that stands there is the opposite of the frame's. */
 	if (address(~e, 12) < w->backing || address(~e, 12) != s.frame.v)
 		return "it is hidden, but its frame is not inverted";
-	if (field(e, 63, 53))
+	if (field(e, 63, 59) || field(e, 55, 55) ||
+	    (field(e, 58, 57) && s.kind != EPT_FROZEN))
 		return "it is hidden, and has bits that nobody asked for";
 	return NULL;
 }
@@ -197,7 +199,7 @@ bool twins_check(struct twins *t)
 	gfn_t where_intel = 0, where_amd = 0;
 	const char *intel, *amd;
 
-	if (t->claimed)
+	if (t->claimed || t->is_frozen)
 		return true;
 	intel = ept_check(&t->intel.ept, &where_intel);
 	amd = ept_check(&t->amd.ept, &where_amd);
