@@ -18,8 +18,7 @@ test_ept_race_tsan_SRCS := $(EPT_MODEL) tests/host/model/crowd.c
 # Few CPUs in all orders: what is under test, hardware's walk included, is instrumented as for TSan
 # and linked with our own functions behind that.
 INTERLEAVED := $(sort $(wildcard ept/*.c)) tests/host/model/tlb.c
-INTERLEAVE_OBJS := $(patsubst %.c,$(HOST_BUILD)/interleave/%.o,$(INTERLEAVED) \
-	tests/host/interleave_ept.c \
+INTERLEAVE_SHARED := $(patsubst %.c,$(HOST_BUILD)/interleave/%.o,$(INTERLEAVED) \
 	$(addprefix tests/host/model/,toy.c crowd.c interleave.c interleave_hooks.c))
 
 $(INTERLEAVED:%.c=$(HOST_BUILD)/interleave/%.o): INTERLEAVE_CFLAGS := -fsanitize=thread
@@ -27,19 +26,23 @@ $(HOST_BUILD)/interleave/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(HOST_CFLAGS) -O2 $(INTERLEAVE_CFLAGS) -MMD -MP -c $< -o $@
 
-$(HOST_BUILD)/bin/interleave_ept: $(INTERLEAVE_OBJS)
+$(HOST_BUILD)/bin/interleave_%: $(HOST_BUILD)/interleave/tests/host/interleave_%.o \
+		$(INTERLEAVE_SHARED)
 	@mkdir -p $(@D)
 	$(CC) -pthread $^ -o $@ -lcmocka
 
-HOST_TESTS += test_ept_interleave
-host-test: host-run-test_ept_interleave
-host-run-test_ept_interleave: $(HOST_BUILD)/bin/interleave_ept
-	@tests/host/run test_ept_interleave $(HOST_BUILD)/test_ept_interleave.tap $(HOST_TIMEOUT) $<
-host-test-ept_interleave: host-run-test_ept_interleave
-	@cat $(HOST_BUILD)/test_ept_interleave.tap
-	@! grep -q '^not ok' $(HOST_BUILD)/test_ept_interleave.tap
+INTERLEAVE_TESTS := ept range
 
-.PHONY: host-run-test_ept_interleave host-test-ept_interleave
+HOST_TESTS += $(INTERLEAVE_TESTS:%=test_interleave_%)
+host-test: $(INTERLEAVE_TESTS:%=host-run-test_interleave_%)
+$(INTERLEAVE_TESTS:%=host-run-test_interleave_%): host-run-test_interleave_%: \
+		$(HOST_BUILD)/bin/interleave_%
+	@tests/host/run test_interleave_$* $(HOST_BUILD)/test_interleave_$*.tap $(HOST_TIMEOUT) $<
+$(INTERLEAVE_TESTS:%=host-test-interleave_%): host-test-interleave_%: host-run-test_interleave_%
+	@cat $(HOST_BUILD)/test_interleave_$*.tap
+	@! grep -q '^not ok' $(HOST_BUILD)/test_interleave_$*.tap
+
+.PHONY: $(INTERLEAVE_TESTS:%=host-run-test_interleave_%) $(INTERLEAVE_TESTS:%=host-test-interleave_%)
 
 # The figures: no sanitizer, and the second stage compiled as the hypervisor compiles it, without
 # vector registers.

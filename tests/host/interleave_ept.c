@@ -3,89 +3,7 @@
  * Two or three CPUs at once on the toy geometry, in all orders with few preemptions: see
  * model/interleave.h. Each test is a scene; its name is what must hold in every order.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <string.h>
-
-#include "tests/host/model/interleave.h"
-
-#define PAGES INTERLEAVE_PAGES
-#define ALL   0x802bu /* pages 0, 1, 3, 5 and 15 stand for all */
-
-static struct {
-	unsigned int fills[PAGES];
-	unsigned int asked[PAGES]; /* requests that were the first */
-	bool wrote[PAGES];
-	int result[INTERLEAVE_CPUS];
-} seen;
-
-/* --- setups --- */
-
-static void map(struct crowd_cpu *cpu, gfn_t gfn, uint64_t n, enum ept_kind kind)
-{
-	if (ept_map(cpu->me, gfn, n, hpa(CROWD_BACKING + (gfn << PAGE_SHIFT)), EPT_RWX, EPT_WB,
-		    kind))
-		crowd_fail(cpu, "map failed");
-}
-
-static void collapse(struct crowd_cpu *cpu, gfn_t gfn, enum pg_level level)
-{
-	int r = ept_collapse(cpu->me, gfn, level, &cpu->gather);
-
-	if (r == -EINVAL || r == -EFAULT)
-		crowd_fail(cpu, "collapse returned %d", r);
-}
-
-static void arrive(struct crowd_cpu *cpu, gfn_t gfn, enum pg_level level)
-{
-	struct ept_claim claim;
-	int r = ept_fill(cpu->me, gfn, level, &claim);
-
-	seen.result[cpu->id] = r;
-	if (r)
-		return;
-	for (uint64_t i = 0; i < fmt_frames(cpu->crowd->ept.fmt, level); i++)
-		seen.fills[gfn + i]++;
-	if (ept_publish(cpu->me, &claim))
-		collapse(cpu, gfn, (enum pg_level)(level + 1));
-}
-
-static void split(struct crowd_cpu *cpu, gfn_t gfn)
-{
-	int r = ept_split(cpu->me, gfn, PG_LEVEL_4K, EPT_WHY_ASKED, &cpu->gather);
-
-	if (r && r != -ENOENT && r != -EHWPOISON && r != -EBUSY)
-		crowd_fail(cpu, "split returned %d", r);
-}
-
-static void nothing(struct crowd_cpu *cpu)
-{
-	memset(&seen, 0, sizeof(seen));
-	(void)cpu;
-}
-
-static void absent(struct crowd_cpu *cpu)
-{
-	nothing(cpu);
-	map(cpu, 0, PAGES, EPT_ABSENT);
-}
-
-static void present(struct crowd_cpu *cpu)
-{
-	nothing(cpu);
-	map(cpu, 0, PAGES, EPT_PRESENT);
-}
-
-/* Present, the first four pages in single entries. */
-static void present_small(struct crowd_cpu *cpu)
-{
-	present(cpu);
-	split(cpu, 0);
-	ept_sync(&cpu->gather);
-}
+#include "tests/host/interleave_case.h"
 
 /* In one table: pages 0 and 1 are here, 2 and 3 are not. */
 static void half(struct crowd_cpu *cpu)
@@ -202,19 +120,6 @@ static void map_1(struct crowd_cpu *cpu)
 	map(cpu, 1, 1, EPT_ABSENT);
 }
 
-static void touch(struct crowd_cpu *cpu, gfn_t gfn, bool write, unsigned int way)
-{
-	struct tlb_access a;
-	enum tlb_outcome o = tlb_use(&cpu->tlb, &cpu->crowd->ept, gfn, write, way, &a);
-
-	if (o == TLB_FAULT)
-		crowd_fail(cpu, "hardware walked into what is no table");
-	if (o == TLB_HIT && a.frame != CROWD_BACKING + (gfn << PAGE_SHIFT))
-		crowd_fail(cpu, "hardware found a wrong frame");
-	if (o == TLB_HIT && write)
-		seen.wrote[gfn] = true;
-}
-
 static void write_1(struct crowd_cpu *cpu)
 {
 	touch(cpu, 1, true, 0);
@@ -235,33 +140,6 @@ static void look_at_all(struct crowd_cpu *cpu)
 }
 
 /* --- what must come of it --- */
-
-static void expect(struct crowd_cpu *cpu, gfn_t from, gfn_t to, enum ept_kind kind)
-{
-	for (gfn_t gfn = from; gfn < to; gfn++) {
-		struct ept_state s = ept_lookup(&cpu->crowd->ept, gfn);
-		uint64_t offset = gfn & (fmt_frames(cpu->crowd->ept.fmt, s.level) - 1);
-
-		if (s.kind != kind)
-			crowd_fail(cpu, "page %lu became %s", (long)gfn, entry_kind_name(s.kind));
-		else if (kind != EPT_NONE &&
-			 s.frame.v + (offset << PAGE_SHIFT) != CROWD_BACKING + (gfn << PAGE_SHIFT))
-			crowd_fail(cpu, "page %lu got a wrong frame", (long)gfn);
-		if (seen.wrote[gfn] && s.kind == EPT_PRESENT && !s.dirty)
-			crowd_fail(cpu, "page %lu lost its dirty bit", (long)gfn);
-		if (seen.fills[gfn] > 1)
-			crowd_fail(cpu, "page %lu was filled %u times", (long)gfn, seen.fills[gfn]);
-	}
-}
-
-static void expect_tables(struct crowd_cpu *cpu, int64_t n)
-{
-	struct ept_stats sum;
-
-	ept_stats_sum(&cpu->crowd->ept, &sum);
-	if (sum.tables != n)
-		crowd_fail(cpu, "%ld tables, not %ld", (long)sum.tables, (long)n);
-}
 
 static void page_0_is_here(struct crowd_cpu *cpu)
 {
@@ -362,23 +240,6 @@ static void both_are_mapped(struct crowd_cpu *cpu)
 }
 
 /* --- the scenes --- */
-
-#define SCENE(scene_name, n, nested, start, end, always, ...)                                      \
-	static void scene_name(void **state)                                                       \
-	{                                                                                          \
-		const struct scene scene = {                                                       \
-			.name = #scene_name,                                                       \
-			.ncpus = n,                                                                \
-			.preemptions = nested,                                                     \
-			.setup = start,                                                            \
-			.act = { __VA_ARGS__ },                                                    \
-			.check = end,                                                              \
-			.steady = always,                                                          \
-		};                                                                                 \
-                                                                                                   \
-		(void)state;                                                                       \
-		assert_true(interleave(&scene));                                                   \
-	}
 
 SCENE(one_page_is_filled_once, 3, 2, absent, page_0_is_here, 0, arrive_0, arrive_0, arrive_0)
 SCENE(a_claim_given_up_can_be_had_by_another, 2, 3, absent, nothing, 0, arrive_0, claim_and_give_up)

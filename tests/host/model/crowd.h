@@ -38,6 +38,7 @@ struct crowd_cpu {
 
 struct crowd {
 	struct ept ept;
+	const struct ept *also; /* another address space, on the same table pages; or NULL */
 	struct frame_pool pool;
 	_Atomic uint64_t generation; /* flushes that were ever asked for */
 	pthread_barrier_t barrier;

@@ -180,18 +180,21 @@ static void start_cpu(unsigned int id)
 
 static void verify_end(struct crowd_cpu *cpu)
 {
-	struct ept_stats sum;
+	struct ept_stats sum, also = { 0 };
 	unsigned int used = 0;
 	gfn_t where;
 	const char *wrong = ept_check(&run.crowd.ept, &where);
 
 	if (wrong)
 		crowd_fail(cpu, "ept_check at %lu: %s", (long)where, wrong);
+	if (run.crowd.also)
+		ept_stats_sum(run.crowd.also, &also);
 	ept_stats_sum(&run.crowd.ept, &sum);
 	for (unsigned int i = 0; i < run.crowd.ntables; i++)
 		used += run.crowd.pool.frames[i].state == FRAME_USED;
-	if (used != sum.tables)
-		crowd_fail(cpu, "%u table pages in use, %ld linked", used, (long)sum.tables);
+	if (used != sum.tables + also.tables)
+		crowd_fail(cpu, "%u table pages in use, %ld linked", used,
+			   (long)(sum.tables + also.tables));
 }
 
 /* Returns how many places there were in which another CPU could have run; 0: something is wrong. */

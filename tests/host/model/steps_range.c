@@ -94,7 +94,7 @@ bool world_allows_more(const struct world *w, const struct step *s)
 
 static int track(struct world *w, const struct step *s)
 {
-	enum ept_track_by by = s->write ? EPT_TRACK_WRITES : EPT_TRACK_DIRTY;
+	enum ept_track_by by = s->write || w->tlb.plain ? EPT_TRACK_WRITES : EPT_TRACK_DIRTY;
 	bool on = w->ref.track != EPT_TRACK_NOT;
 	gfn_t next = s->gfn, end = s->gfn + s->frames;
 	int r = ept_track_begin(&w->ept, by);
