@@ -46,8 +46,8 @@ $(INTERLEAVE_TESTS:%=host-test-interleave_%): host-test-interleave_%: host-run-t
 
 # The figures: no sanitizer, and the second stage compiled as the hypervisor compiles it, without
 # vector registers.
-HOST_BENCH_CFLAGS := -std=gnu11 -O2 -g -I. -pthread $(HOST_WARN)
-HOST_BENCH_OBJS := $(patsubst %.c,$(HOST_BUILD)/bench/%.o,tests/host/bench_ept.c \
+HOST_BENCH_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -I. -pthread $(HOST_WARN)
+HOST_BENCH_OBJS := $(patsubst %.c,$(HOST_BUILD)/bench/%.o,$(sort $(wildcard tests/host/bench_*.c)) \
 	tests/host/arena.c mm/frame.c mm/table_cache.c $(sort $(wildcard ept/*.c)))
 
 $(HOST_BUILD)/bench/ept/%.o: HOST_BENCH_CFLAGS += -mgeneral-regs-only
@@ -58,10 +58,11 @@ $(HOST_BUILD)/bench/%.o: %.c
 
 $(HOST_BUILD)/bin/bench_ept: $(HOST_BENCH_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $^ -o $@
+	$(CC) -pthread $^ -o $@
 
 host-bench: $(HOST_BUILD)/bin/bench_ept
-	@$<
+	@mkdir -p $(BUILD)/bench
+	@$< $(BUILD)/bench/host.json
 
 .PHONY: host-bench
 
