@@ -18,7 +18,18 @@ void ept_track_end(struct ept *ept)
 	atomic_store(&ept->track, EPT_TRACK_NOT);
 }
 
-/* --- marks -------------------------------------------------------------------------------- */
+/* --- leaves that are alike ---------------------------------------------------------------- */
+
+/*
+ * The leaves of a table mostly differ in their frames alone. So what became of the other bits of
+ * one is what becomes of the next one's.
+ */
+struct alike {
+	uint64_t was;
+	uint64_t is;
+	bool known;
+	bool lost; /* the guest can do less with what it is */
+};
 
 static struct ept_state mark(struct ept_state s, unsigned int on)
 {
@@ -26,27 +37,93 @@ static struct ept_state mark(struct ept_state s, unsigned int on)
 	return s;
 }
 
-/* 0: the slot is as it shall be, or holds nothing that could be written; -EAGAIN: look again. */
-static int mark_slot(struct ept_cpu *me, struct ept_slot *s, bool on, struct ept_gather *g)
+static struct ept_state unwritten(struct ept_state s, unsigned int arg)
 {
-	const struct ept_format *fmt = me->ept->fmt;
-	struct ept_state is = entry_decode(fmt, s->entry, s->level);
+	(void)arg;
+	s.dirty = false;
+	return s;
+}
 
-	switch (is.kind) {
-	case EPT_PRESENT:
-		return slot_change(me, s, mark, on, g) ? 0 : -EAGAIN;
-	case EPT_ABSENT:
-		return slot_swap(s, on ? s->entry | ENTRY_TRACKED : s->entry & ~ENTRY_TRACKED)
-			       ? 0
-			       : -EAGAIN;
-	case EPT_FILLING:
-		cpu_relax();
-		return -EAGAIN;
-	case EPT_FROZEN:
-		return -EBUSY;
-	default:
-		return 0;
+/* What the leaf `e` becomes. All that `a` is used for are of one level, and change alike. */
+static inline uint64_t changed(const struct ept *ept, struct alike *a, uint64_t e,
+			       enum pg_level level,
+			       struct ept_state (*change)(struct ept_state was, unsigned int arg),
+			       unsigned int arg)
+{
+	uint64_t frame = e & ept->fmt->addr;
+
+	if (__builtin_expect(!a->known || a->was != (e ^ frame), 0)) {
+		struct ept_state was = entry_decode(ept->fmt, e, level), is = change(was, arg);
+
+		*a = (struct alike){
+			.was = e ^ frame,
+			.is = leaf_encode(ept, is) & ~ept->fmt->addr,
+			.known = true,
+			.lost = was.perms & ~was.withheld & ~(is.perms & ~withheld_of(ept, &is)),
+		};
 	}
+	return a->is | frame;
+}
+
+/* --- marks -------------------------------------------------------------------------------- */
+
+/* With the slot's table locked. 0: it is as it shall be, or holds nothing that could be written;
+ * -EAGAIN: look again; -EBUSY: it is frozen. */
+static int mark_locked(const struct ept *ept, struct ept_slot *s, bool on, struct alike *a,
+		       struct ept_gather *g)
+{
+	uint64_t to = s->entry;
+
+	do {
+		switch (entry_kind(ept->fmt, s->entry, s->level)) {
+		case EPT_PRESENT:
+			if (on && s->level > PG_LEVEL_4K)
+				return -EAGAIN; /* it came meanwhile: split it first */
+			to = changed(ept, a, s->entry, s->level, mark, on);
+			g->owed |= a->lost;
+			break;
+		case EPT_ABSENT:
+			to = on ? s->entry | ENTRY_TRACKED : s->entry & ~ENTRY_TRACKED;
+			break;
+		case EPT_FILLING:
+			return -EAGAIN;
+		case EPT_FROZEN:
+			return -EBUSY;
+		case EPT_TABLE:
+			return -EAGAIN; /* somebody split what was absent */
+		default:
+			return 0;
+		}
+	} while (to != s->entry && !slot_swap(s, to));
+	return 0;
+}
+
+/* Marks `max` slots of one table, from this one on, under one lock. Returns how many are done. */
+static unsigned int mark_run(struct ept_cpu *me, struct ept_slot s, unsigned int max, bool on,
+			     struct ept_gather *g, int *err)
+{
+	struct alike alike = { 0 };
+	unsigned int done = 0;
+
+	table_lock(s.table);
+	*err = table_dead(s.table) ? -EAGAIN : 0;
+	for (; !*err && done < max; s.at++) {
+		s.entry = atomic_load_explicit(s.at, memory_order_acquire);
+		*err = mark_locked(me->ept, &s, on, &alike, g);
+		done += !*err;
+	}
+	table_unlock(s.table);
+	return done;
+}
+
+/* Slots of the table, from the one that covers gfn on, that cover something before `end`; of large
+ * ones, one. */
+static unsigned int run_length(const struct ept_format *fmt, gfn_t gfn, gfn_t end,
+			       enum pg_level level)
+{
+	uint64_t in_table = fmt_entries(fmt) - fmt_index(fmt, gfn, level);
+
+	return level > PG_LEVEL_4K ? 1 : (unsigned int)MIN(in_table, end - gfn);
 }
 
 /* Marks [*next, end) for as long as the budget lasts; what is present is split first, if asked. */
@@ -54,32 +131,34 @@ static int mark_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int bu
 		     struct ept_gather *g)
 {
 	const struct ept_format *fmt = me->ept->fmt;
-	unsigned int spent = 0;
+	unsigned int spent = 0, done;
+	int err = 0;
 
 	if (*next >= end)
 		return 0;
 	if (!gfn_range_ok(me->ept, *next, end - *next))
 		return -EINVAL;
-	while (*next < end && spent < budget) {
+	while (*next < end && spent < budget && !err) {
 		struct ept_slot s = slot_find(me->ept, *next, PG_LEVEL_4K);
-		int err;
 
 		if (on && s.level > PG_LEVEL_4K &&
 		    entry_kind(fmt, s.entry, s.level) == EPT_PRESENT) {
 			err = ept_split(me, *next, (enum pg_level)(s.level - 1), EPT_WHY_DIRTY, g);
 			spent += fmt_entries(fmt);
-			err = err ? err : -EAGAIN;
-		} else {
-			err = mark_slot(me, &s, on, g);
-			spent++;
+			continue;
 		}
-		if (!err)
-			*next = fmt_base(fmt, *next, s.level) + fmt_frames(fmt, s.level);
-		else if (err != -EAGAIN)
-			return err;
+		done = run_length(fmt, *next, end, s.level);
+		done = mark_run(me, s, MIN(done, budget - spent), on, g, &err);
+		spent += done + !done;
+		if (done)
+			*next = fmt_base(fmt, *next, s.level) + done * fmt_frames(fmt, s.level);
+		if (err == -EAGAIN) {
+			cpu_relax();
+			err = 0;
+		}
 	}
 	*next = MIN(*next, end);
-	return 0;
+	return err;
 }
 
 int ept_track_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
@@ -103,36 +182,62 @@ static uint64_t report(uint64_t *bitmap, gfn_t from, gfn_t to)
 	return to - from;
 }
 
+/* Under tracking, and written or discarded, if it is memory at all: most entries are not. */
+static inline bool may_be_dirty(const struct ept_format *fmt, uint64_t e)
+{
+	return e & ENTRY_TRACKED && e & (e & fmt->seen ? fmt->dirty : ENTRY_ZERO);
+}
+
 /* Clears the dirty bit of a leaf under tracking, if all of it is reported. False: it is clean.
  * Without the table's lock: see "who may change a slot". */
-static bool clean(const struct ept *ept, struct ept_slot *s, bool whole)
+static bool clean(const struct ept *ept, struct ept_slot *s, bool whole, struct alike *a)
 {
-	for (;;) {
-		struct ept_state is = entry_decode(ept->fmt, s->entry, s->level);
+	while (may_be_dirty(ept->fmt, s->entry)) {
+		enum ept_kind kind = entry_kind(ept->fmt, s->entry, s->level);
 
-		if (is.kind != EPT_PRESENT || !is.tracked || !is.dirty)
-			return is.kind == EPT_ABSENT && is.tracked && is.zero;
-		if (!whole)
-			return true;
-		is.dirty = false;
-		if (slot_swap(s, leaf_encode(ept, is)))
+		if (kind != EPT_PRESENT)
+			return kind == EPT_ABSENT;
+		if (!whole || slot_swap(s, changed(ept, a, s->entry, s->level, unwritten, 0)))
 			return true;
 	}
+	return false;
+}
+
+/* The pages [from, to), which one table of 4 KiB entries maps. Bit 0 stands for `first`. */
+static uint64_t collect_table(const struct ept *ept, hpa_t table, gfn_t from, gfn_t to, gfn_t first,
+			      uint64_t *bitmap)
+{
+	struct ept_slot s = { .level = PG_LEVEL_4K, .table = table_meta(ept, table) };
+	struct alike alike = { 0 };
+	uint64_t n = 0;
+
+	s.at = &table_entries(ept, table)[fmt_index(ept->fmt, from, PG_LEVEL_4K)];
+	for (gfn_t gfn = from; gfn < to; gfn++, s.at++) {
+		s.entry = atomic_load_explicit(s.at, memory_order_acquire);
+		if (clean(ept, &s, true, &alike))
+			n += report(bitmap, gfn - first, gfn - first + 1);
+	}
+	return n;
 }
 
 uint64_t ept_track_collect(struct ept_cpu *me, gfn_t gfn, uint64_t frames, uint64_t *bitmap,
 			   struct ept_gather *g)
 {
-	struct ept_iter it = ept_iter(me->ept, gfn, frames, PG_LEVEL_4K);
+	const struct ept *ept = me->ept;
+	struct ept_iter it = ept_iter(ept, gfn, frames, PG_LEVEL_2M);
 	gfn_t end = gfn + frames;
 	uint64_t n = 0;
 
-	if (!gfn_range_ok(me->ept, gfn, frames))
+	if (!gfn_range_ok(ept, gfn, frames))
 		return 0;
 	while (ept_iter_next(&it)) {
 		gfn_t from = MAX(it.gfn, gfn), to = MIN(it.gfn + ept_iter_frames(&it), end);
+		struct alike alike = { 0 };
 
-		if (clean(me->ept, &it.slot, to - from == ept_iter_frames(&it)))
+		if (it.slot.level == PG_LEVEL_2M && ept_iter_kind(&it) == EPT_TABLE)
+			n += collect_table(ept, entry_child(ept->fmt, it.slot.entry), from, to, gfn,
+					   bitmap);
+		else if (clean(ept, &it.slot, to - from == ept_iter_frames(&it), &alike))
 			n += report(bitmap, from - gfn, to - gfn);
 	}
 	if (n)
