@@ -14,9 +14,9 @@ struct row {
 	bool at_least; /* or else: at most */
 };
 
-#define TWO(id, key, text, wall_aim)                                                               \
-	[id] = { key, "x", text ", wall clock", wall_aim, true },                                  \
-	[id##_CPU] = { key "_cpu", "x", text ", CPU time", 0, true }
+#define TWO(id, key, text, cpu_aim)                                                                \
+	[id] = { key, "x", text ", wall clock", 0, true },                                         \
+	[id##_CPU] = { key "_cpu", "x", text ", CPU time", cpu_aim, true }
 
 static const struct row rows[FIGURES] = {
 	[COPY_4K] = { "copy_4k", "ns", "copy of 4 KiB", 0, false },
@@ -121,6 +121,10 @@ void figures_report(const char *path)
 	printf("table work of an arrival: %.1f %% of the copy (scattered: %.1f %%); aim: below 10 %%\n",
 	       100 * figure_median(ARRIVAL_4K) / copy,
 	       100 * figure_median(ARRIVAL_4K_SCATTERED) / copy);
+	if (figure_median(TWO_SPIN) < 1.8)
+		printf("the second CPU was not to be had: a loop without memory went %.2f times as fast "
+		       "on two\n",
+		       figure_median(TWO_SPIN));
 	if (path)
 		write_json(path);
 }
