@@ -83,14 +83,17 @@ static int merge(const struct ept *ept, hpa_t table, enum pg_level level, struct
 	uint64_t first = atomic_load_explicit(at, memory_order_relaxed);
 	struct ept_state s = entry_decode(fmt, first, below);
 	uint64_t expected = first, step = fmt_bytes(fmt, below), differs = 0, any = 0;
+	const _Atomic uint64_t *end = at + fmt_entries(fmt);
 
 	if (!IS_ALIGNED(s.frame.v, fmt_bytes(fmt, level)))
 		return -EINVAL;
-	for (unsigned int i = 0; i < fmt_entries(fmt); i++, expected += step) {
-		uint64_t e = atomic_load_explicit(&at[i], memory_order_relaxed);
+	for (; at < end; at += TABLE_STRIDE, expected += TABLE_STRIDE * step) {
+		uint64_t a = entry_peek(at), b = entry_peek(at + 1), c = entry_peek(at + 2),
+			 d = entry_peek(at + 3);
 
-		differs |= e ^ expected;
-		any |= e;
+		differs |= (a ^ expected) | (b ^ (expected + step)) | (c ^ (expected + 2 * step)) |
+			   (d ^ (expected + 3 * step));
+		any |= a | b | c | d;
 	}
 	differs &= ~ad_mask;
 	if (differs & fmt_leaf_addr(fmt, below))

@@ -40,11 +40,12 @@ void gather_table(struct ept_gather *g, hpa_t table, gfn_t gfn, enum pg_level le
 
 uint64_t table_ad(const struct ept *ept, hpa_t table)
 {
-	const _Atomic uint64_t *at = table_entries(ept, table);
+	const _Atomic uint64_t *at = table_entries(ept, table), *end = at + fmt_entries(ept->fmt);
 	uint64_t any = 0;
 
-	for (unsigned int i = 0; i < fmt_entries(ept->fmt); i++)
-		any |= atomic_load_explicit(&at[i], memory_order_relaxed);
+	for (; at < end; at += TABLE_STRIDE)
+		any |= entry_peek(at) | entry_peek(at + 1) | entry_peek(at + 2) |
+		       entry_peek(at + 3);
 	return any & (ept->fmt->accessed | ept->fmt->dirty);
 }
 

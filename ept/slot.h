@@ -22,6 +22,14 @@ static inline _Atomic uint64_t *table_entries(const struct ept *ept, hpa_t table
 	return frame_virt(ept->pool, table);
 }
 
+/* Entries that a loop over a whole table takes at once: each geometry has a multiple of them. */
+#define TABLE_STRIDE 4
+
+static inline uint64_t entry_peek(const _Atomic uint64_t *at)
+{
+	return atomic_load_explicit(at, memory_order_relaxed);
+}
+
 static inline struct ept_table *table_meta(const struct ept *ept, hpa_t table)
 {
 	return (struct ept_table *)&frame_of(ept->pool, table)->owner;
