@@ -14,4 +14,8 @@ const char *bench_copy_job(const struct run_config *config, const struct boot_in
 /* All of region= is mapped in 4 KiB leaves, then collapsed to the largest. */
 const char *bench_collapse_job(const struct run_config *config, const struct boot_info *info);
 
+/* All of region= is one leaf for each GiB; it is split ahead and marked for dirty tracking, read
+ * out with nothing and with 1 % dirty, and brought back to large leaves. */
+const char *bench_track_job(const struct run_config *config, const struct boot_info *info);
+
 #endif

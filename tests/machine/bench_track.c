@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Dirty tracking of all of region=: see tests/machine/bench.h. No guest runs: what hardware would
+ * write, the bench writes, outside of what is measured. */
+#include "ept/access.h"
+#include "ept/track.h"
+#include "hv/clock.h"
+#include "hv/console.h"
+#include "hv/vm.h"
+#include "tests/machine/bench.h"
+
+#define STEP       4096 /* entries in one bounded step */
+#define WORDS      (GIB / PAGE_SIZE / 64)
+#define EACH_NTH   100 /* page is written */
+#define NOT_TO_END "a step of tracking failed"
+
+static uint64_t bitmap[WORDS];
+
+typedef int (*step_fn)(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
+		       struct ept_gather *g);
+
+/* Cycles until the steps are through; 0: one of them failed. */
+static uint64_t through(struct vm *vm, step_fn step)
+{
+	struct ept_cpu *me = ept_cpu(&vm->ept, 0);
+	uint64_t begin = clock_now();
+	gfn_t next = 0;
+
+	while (next < vm->frames)
+		if (step(me, &next, vm->frames, STEP, &vm->gather[0]))
+			return 0;
+	ept_sync(&vm->gather[0]);
+	return clock_now() - begin;
+}
+
+static uint64_t collect(struct vm *vm, uint64_t *reported)
+{
+	uint64_t begin = clock_now();
+
+	*reported = ept_track_collect(ept_cpu(&vm->ept, 0), 0, vm->frames, bitmap, &vm->gather[0]);
+	ept_sync(&vm->gather[0]);
+	return clock_now() - begin;
+}
+
+static const char *write_some(struct vm *vm)
+{
+	hpa_t at;
+
+	for (gfn_t gfn = 0; gfn < vm->frames; gfn += EACH_NTH)
+		if (ept_reach(ept_cpu(&vm->ept, 0), gfn, EPT_W, &at, &vm->gather[0]))
+			return "a page could not be written";
+	return NULL;
+}
+
+struct track_cycles {
+	uint64_t split, clean, some, untrack, collapse;
+	uint64_t reported;
+	int64_t syncs; /* of the recovery */
+};
+
+static const char *measure(struct vm *vm, struct track_cycles *c)
+{
+	struct ept_collapse_result result;
+	struct ept_stats before, after;
+	const char *why;
+	uint64_t none, begin;
+
+	c->split = through(vm, ept_track_some);
+	(void)collect(vm, &none); /* what was written before */
+	c->clean = collect(vm, &none);
+	why = write_some(vm);
+	c->some = collect(vm, &c->reported);
+	ept_stats_sum(&vm->ept, &before);
+	c->untrack = through(vm, ept_untrack_some);
+	begin = clock_now();
+	ept_track_end(&vm->ept);
+	ept_collapse_range(ept_cpu(&vm->ept, 0), 0, vm->frames, &vm->gather[0], &result);
+	ept_sync(&vm->gather[0]);
+	c->collapse = clock_now() - begin;
+	ept_stats_sum(&vm->ept, &after);
+	c->syncs = after.syncs - before.syncs;
+	if (!why && (!c->split || !c->untrack))
+		why = NOT_TO_END;
+	if (!why && (none || c->reported != (vm->frames + EACH_NTH - 1) / EACH_NTH))
+		why = "what was collected is not what was written";
+	return why ? why : after.pages_4k || after.pages_2m ? "it did not collapse" : NULL;
+}
+
+/* All of memory arrives at once, in leaves as large as there are. */
+static const char *fill_large(struct vm *vm)
+{
+	struct ept_claim claim;
+
+	for (gfn_t gfn = 0; gfn < vm->frames; gfn += level_frames(PG_LEVEL_1G)) {
+		if (ept_fill(ept_cpu(&vm->ept, 0), gfn, PG_LEVEL_1G, &claim))
+			return "1 GiB could not be filled";
+		(void)ept_publish(ept_cpu(&vm->ept, 0), &claim);
+	}
+	return NULL;
+}
+
+const char *bench_track_job(const struct run_config *config, const struct boot_info *info)
+{
+	struct vm *vm = vm_create("bench", config, config->backing);
+	struct track_cycles c = { 0 };
+	const char *why;
+
+	(void)info;
+	if (!vm)
+		return "no memory for the VM";
+	why = vm->frames > 64 * WORDS ? "region= is more than 1 GiB" : fill_large(vm);
+	if (!why && ept_track_begin(&vm->ept, EPT_TRACK_DIRTY))
+		why = "tracking could not begin";
+	if (!why)
+		why = measure(vm, &c);
+	if (!why)
+		con_printf("cleave-json: {\"bench\":\"track\",\"second_stage\":\"%s\","
+			   "\"split\":%llu,\"collect_none\":%llu,\"collect_1pct\":%llu,"
+			   "\"untrack\":%llu,\"collapse\":%llu,\"syncs\":%lld}\n",
+			   vendor->format->name, (unsigned long long)c.split,
+			   (unsigned long long)c.clean, (unsigned long long)c.some,
+			   (unsigned long long)c.untrack, (unsigned long long)c.collapse,
+			   (long long)c.syncs);
+	vm_destroy(vm);
+	return why;
+}
