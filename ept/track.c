@@ -214,7 +214,7 @@ static uint64_t collect_table(const struct ept *ept, hpa_t table, gfn_t from, gf
 	s.at = &table_entries(ept, table)[fmt_index(ept->fmt, from, PG_LEVEL_4K)];
 	for (gfn_t gfn = from; gfn < to; gfn++, s.at++) {
 		s.entry = atomic_load_explicit(s.at, memory_order_acquire);
-		if (clean(ept, &s, true, &alike))
+		if (may_be_dirty(ept->fmt, s.entry) && clean(ept, &s, true, &alike))
 			n += report(bitmap, gfn - first, gfn - first + 1);
 	}
 	return n;
