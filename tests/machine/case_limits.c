@@ -8,6 +8,7 @@
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
+#include "tests/machine/hoard.h"
 #include "tests/machine/lab.h"
 
 #define WORK  (8 * MIB)
@@ -93,46 +94,6 @@ static const char *table_allocation_fails_everywhere(struct lab *lab)
 }
 
 /* --- frames ------------------------------------------------------------------------------- */
-
-#define HOARD_BLOCKS 4096
-
-static struct {
-	unsigned int n;
-	struct {
-		hpa_t block;
-		unsigned int order;
-	} held[HOARD_BLOCKS];
-} hoard;
-
-/* Takes free blocks of at least this order, all that there are or that it has room for. */
-static void hoard_take(unsigned int least)
-{
-	for (unsigned int order = FRAME_ORDERS; order-- > least;)
-		while (hoard.n < HOARD_BLOCKS) {
-			hpa_t block = frame_alloc(&machine_frames, order);
-
-			if (block.v == HPA_NONE.v)
-				break;
-			hoard.held[hoard.n].block = block;
-			hoard.held[hoard.n++].order = order;
-		}
-}
-
-/* Nothing was written to the blocks, and to fill them with junk would take long. */
-static const char *hoard_give(void)
-{
-	bool junk = machine_frames.junk;
-	int err = 0;
-
-	machine_frames.junk = false;
-	while (hoard.n) {
-		hoard.n--;
-		err |= frame_free(&machine_frames, hoard.held[hoard.n].block,
-				  hoard.held[hoard.n].order);
-	}
-	machine_frames.junk = junk;
-	return err ? "a hoarded block could not be given back" : NULL;
-}
 
 #define LOOSE 2048 /* single frames that are given back little by little, */
 #define STEP  64   /* so many at a time */
