@@ -5,6 +5,8 @@
 #include "ept/access.h"
 #include "ept/relocate.h"
 #include "hv/clock.h"
+#include "hv/clone.h"
+#include "hv/frames.h"
 #include "hv/trace.h"
 #include "hv/vm.h"
 #include "mm/err.h"
@@ -125,6 +127,19 @@ static void write_contents(hpa_t frame, const struct page_reply *reply, enum pg_
 		__builtin_memset(direct(frame), 0, level_frames(level) << PAGE_SHIFT);
 }
 
+/* A clone's page, whose frame is another VM's: page by page. */
+static int place_foreign(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_level level,
+			 const struct page_reply *reply)
+{
+	int err = level > PG_LEVEL_4K ? -E2BIG : clone_fill(p->vm, cpu, gfn, reply);
+
+	if (!err)
+		count(reply->data || reply->in_place ? &p->stats[cpu].data_frames
+						     : &p->stats[cpu].zero_frames,
+		      1);
+	return err;
+}
+
 /* One piece that was not faulted for, with the contents that the reply says. Returns what
  * ept_fill() says. */
 static int place_piece(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_level level,
@@ -139,7 +154,7 @@ static int place_piece(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_lev
 	bool full;
 
 	if (__builtin_expect(err, 0))
-		return err;
+		return err == -EXDEV ? place_foreign(p, cpu, gfn, level, reply) : err;
 	write_contents(claim.frame, reply, level);
 	full = ept_publish(me, &claim);
 	end = clock_now();
@@ -211,7 +226,7 @@ static int refill(struct pager *p, unsigned int cpu, gfn_t gfn)
 	int err = ept_fill_zero(me, gfn, PG_LEVEL_4K, &claim);
 
 	if (err)
-		return err;
+		return err == -EXDEV ? clone_fill(p->vm, cpu, gfn, &zeros) : err;
 	__builtin_memset(direct(claim.frame), 0, PAGE_SIZE);
 	if (ept_publish(me, &claim))
 		complete(p, cpu, gfn, PG_LEVEL_4K);
@@ -222,28 +237,49 @@ static int refill(struct pager *p, unsigned int cpu, gfn_t gfn)
 
 /* --- private copies ----------------------------------------------------------------------- */
 
+/* What was frozen becomes the page's own, by a copy if anybody else refers to the frame. */
+static int make_own(struct pager *p, unsigned int cpu, const struct ept_frozen *f)
+{
+	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
+	hpa_t frame;
+
+	if (frames_sole(p->vm, f->gfn, f->was.frame)) {
+		(void)ept_thaw_owned(me, f);
+		count(&p->stats[cpu].reused, 1);
+		return 0;
+	}
+	frame = frames_take(p->vm, f->gfn);
+	if (frame.v == HPA_NONE.v) {
+		(void)ept_thaw(me, f, f->was.frame);
+		return -ENOMEM;
+	}
+	__builtin_memcpy(direct(frame), direct(f->was.frame), PAGE_SIZE);
+	(void)ept_thaw(me, f, frame);
+	frames_drop(p->vm, f->was.frame);
+	count(&p->stats[cpu].copied, 1);
+	return 0;
+}
+
 int pager_copy(struct pager *p, unsigned int cpu, gfn_t gfn)
 {
 	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
 	struct ept_gather *g = &p->vm->gather[cpu];
-	hpa_t frame = frame_alloc(&machine_frames, FRAME_ORDER_4K);
 	uint64_t begin = clock_now();
 	struct ept_frozen f;
-	int err;
+	int err = ept_freeze(me, gfn, PG_LEVEL_4K, EPT_WHY_COW, &f, g);
 
-	if (frame.v == HPA_NONE.v)
-		return -ENOMEM;
-	err = ept_freeze(me, gfn, PG_LEVEL_4K, EPT_WHY_COW, &f, g);
-	if (err) {
-		vm_frame_free(frame);
+	if (err)
 		return err;
-	}
 	ept_sync(g);
-	__builtin_memcpy(direct(frame), direct(f.was.frame), PAGE_SIZE);
-	(void)ept_thaw(me, &f, frame);
-	count(&p->stats[cpu].copied, 1);
+	if (f.was.cow && !atomic_load(&p->vm->cloning)) {
+		err = make_own(p, cpu, &f);
+	} else {
+		/* It is its own already; or what refers to it is not counted yet. */
+		(void)ept_thaw(me, &f, f.was.frame);
+		err = f.was.cow ? -EBUSY : 0;
+	}
 	count(&p->stats[cpu].copy_cycles, clock_now() - begin);
-	return 0;
+	return err;
 }
 
 /* --- faults ------------------------------------------------------------------------------- */
@@ -329,6 +365,21 @@ static inline enum pager_answer fault_over(struct pager *p, struct vcpu *vcpu, g
 	return PAGER_RESUME;
 }
 
+/* Not to be filled, or not in the frame that it has. */
+static __attribute__((noinline)) enum pager_answer
+fault_elsewhere(struct pager *p, struct vcpu *vcpu, gfn_t gfn, const struct page_reply *reply,
+		unsigned int access, int err, uint64_t begin)
+{
+	if (err == -EXDEV) {
+		err = clone_fill(p->vm, vcpu->cpu, gfn, reply);
+		if (!err)
+			return fault_over(p, vcpu, gfn, begin);
+		if (err == -ENOMEM)
+			return PAGER_NOMEM;
+	}
+	return fault_refused(p, vcpu, gfn, access, err);
+}
+
 /* A page with contents, at hand: the path that everything else is measured against. */
 static inline enum pager_answer fault_data(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
 					   const struct page_reply *reply, unsigned int access,
@@ -339,7 +390,7 @@ static inline enum pager_answer fault_data(struct pager *p, struct vcpu *vcpu, g
 	int err = ept_fill(me, gfn, PG_LEVEL_4K, &claim);
 
 	if (__builtin_expect(err, 0))
-		return fault_refused(p, vcpu, gfn, access, err);
+		return fault_elsewhere(p, vcpu, gfn, reply, access, err, begin);
 	if (reply->data)
 		__builtin_memcpy(direct(claim.frame), reply->data, PAGE_SIZE);
 	if (__builtin_expect(ept_publish(me, &claim), 0))
@@ -356,6 +407,8 @@ static enum pager_answer fault_zeros(struct pager *p, struct vcpu *vcpu, gfn_t g
 
 	if (err == -E2BIG)
 		err = place_piece(p, vcpu->cpu, gfn, PG_LEVEL_4K, &zeros);
+	if (err == -ENOMEM && ept_lookup(&p->vm->ept, gfn).cow)
+		return PAGER_NOMEM;
 	if (err)
 		return fault_refused(p, vcpu, gfn, access, err);
 	vcpu->stats.faults_remote++;

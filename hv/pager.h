@@ -27,6 +27,7 @@
 	X(collapsed, "tables that collapsed")                                                      \
 	X(refilled, "discarded pages that came back as zeros")                                     \
 	X(copied, "private copies of pages")                                                       \
+	X(reused, "private pages that nobody else referred to any more")                           \
 	X(copy_cycles, "cycles of making them, flushes included")                                  \
 	X(starved, "placements put off for want of a table page")
 
@@ -95,7 +96,8 @@ gfn_t pager_place_zeros(struct pager *p, unsigned int cpu, gfn_t gfn, gfn_t end)
 
 /**
  * pager_copy() - the page at gfn, which is private, gets a frame of its own, with the same
- * contents. The VM's until it is destroyed. Return: 0; -ENOMEM; or why it could not be frozen: see
+ * contents; or keeps the one that it has, if nobody else refers to that any more.
+ * Return: 0; -ENOMEM; -EBUSY: the VM is being cloned; or why it could not be frozen: see
  * ept_freeze().
  */
 int must_check pager_copy(struct pager *p, unsigned int cpu, gfn_t gfn);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Loading a payload into a VM. The image comes from the ESP and is checked as foreign input. */
+#include "hv/clone.h"
 #include "hv/console.h"
+#include "hv/guest_memory.h"
 #include "hv/vm.h"
 #include "mm/err.h"
 #include "mm/machine.h"
@@ -30,25 +32,29 @@ static const char *wrong(const struct vm *vm, const struct abi_header *h, uint64
 	return NULL;
 }
 
+/* Zeros where nothing is yet, in the pieces that the VM grows by. */
+static int make_present(struct vm *vm, gfn_t gfn)
+{
+	static const struct page_reply zeros = { 0 };
+	enum pg_level piece = vm->pager.piece;
+	struct ept_claim claim;
+	int err = ept_fill(ept_cpu(&vm->ept, cpu_id()), ALIGN_DOWN(gfn, level_frames(piece)), piece,
+			   &claim);
+
+	if (err)
+		return err == -EXDEV ? clone_fill(vm, cpu_id(), gfn, &zeros) : err;
+	__builtin_memset(direct(claim.frame), 0, level_frames(piece) << PAGE_SHIFT);
+	(void)ept_publish(ept_cpu(&vm->ept, cpu_id()), &claim);
+	return 0;
+}
+
 /* One page of the image; zeros behind its end. */
 static int load_page(struct vm *vm, gfn_t gfn, const char *data, uint64_t bytes)
 {
-	struct ept_cpu *me = ept_cpu(&vm->ept, cpu_id());
-	struct ept_claim claim;
-	char *to = vm_page(vm, gfn);
+	int err = vm_page(vm, gfn) ? 0 : make_present(vm, gfn);
 
-	if (!to) {
-		enum pg_level piece = vm->pager.piece;
-		int err = ept_fill(me, ALIGN_DOWN(gfn, level_frames(piece)), piece, &claim);
-
-		if (err)
-			return err;
-		__builtin_memset(direct(claim.frame), 0, level_frames(piece) << PAGE_SHIFT);
-		(void)ept_publish(me, &claim);
-		to = vm_page(vm, gfn);
-	}
-	__builtin_memcpy(to, data, bytes);
-	return 0;
+	/* It may be private, or tracked. */
+	return err ? err : guest_write(vm, gpa(gfn << PAGE_SHIFT), data, bytes, GUEST_WAIT);
 }
 
 static int load_image(struct vm *vm, const struct abi_header *h, const char *image)

@@ -32,6 +32,15 @@ void tlb_leave(struct tlb *tlb, unsigned int cpu)
 	atomic_fetch_and(&tlb->joined, ~(1u << cpu));
 }
 
+bool tlb_visit(struct tlb *tlb, unsigned int cpu)
+{
+	/* Its own bit: nobody else changes it. */
+	if (atomic_load_explicit(&tlb->joined, memory_order_relaxed) >> cpu & 1)
+		return false;
+	tlb_join(tlb, cpu);
+	return true;
+}
+
 static bool behind(struct tlb *tlb, unsigned int cpu, uint64_t generation)
 {
 	return atomic_load(&tlb->joined) >> cpu & 1 &&

@@ -33,6 +33,10 @@ void tlb_init(struct tlb *tlb, const struct ept *ept);
 void tlb_join(struct tlb *tlb, unsigned int cpu);
 void tlb_leave(struct tlb *tlb, unsigned int cpu);
 
+/* As tlb_join(), for a while in a CPU that may have joined already. True: it had not, and is to
+ * leave. */
+bool must_check tlb_visit(struct tlb *tlb, unsigned int cpu);
+
 void tlb_catch_up(struct tlb *tlb, unsigned int cpu, uint64_t generation);
 
 /* Does somebody wait for this CPU to flush? */

@@ -3,7 +3,9 @@
 #include "hv/vm.h"
 
 #include "hv/clock.h"
+#include "hv/clone.h"
 #include "hv/console.h"
+#include "hv/frames.h"
 #include "hv/panic.h"
 #include "hv/smp.h"
 #include "hv/trace.h"
@@ -106,9 +108,8 @@ static bool nx_wanted(enum config_nx nx)
 	return nx == NX_ON || (nx == NX_AUTO && vendor->nx_rule());
 }
 
-static int make_tables(struct vm *vm)
+static int make_tables(struct vm *vm, enum pg_level leaf_max)
 {
-	enum pg_level leaf_max = MIN(vm->backing.level, vendor->leaf_max());
 	int err = table_reserve(&machine_tables, tables_at_worst(vm->frames));
 
 	if (err)
@@ -123,7 +124,6 @@ static int make_tables(struct vm *vm)
 	tlb_init(&vm->tlb, &vm->ept);
 	for (unsigned int i = 0; i < MAX_CPUS; i++)
 		ept_gather_init(&vm->gather[i], ept_cpu(&vm->ept, i));
-	err = backing_map(&vm->backing, ept_cpu(&vm->ept, 0));
 out:
 	if (err)
 		con_printf("cleave: vm %s: not enough memory for its tables\n", vm->name);
@@ -145,7 +145,26 @@ static int make_vcpus(struct vm *vm)
 	return 0;
 }
 
-struct vm *vm_create(const char *name, const struct run_config *config, enum pg_level backing)
+static int map_memory(struct vm *vm)
+{
+	int err = backing_map(&vm->backing, ept_cpu(&vm->ept, 0));
+
+	if (err)
+		con_printf("cleave: vm %s: not enough memory for its tables\n", vm->name);
+	else if (backing_register(&vm->backing, &vm->ept))
+		err = -ENOSPC;
+	if (err == -ENOSPC)
+		con_printf("cleave: vm %s: too many VMs: destroy one first\n", vm->name);
+	return err;
+}
+
+void vm_place_vcpu(struct vm *vm, unsigned int index, unsigned int cpu)
+{
+	vm->vcpu[index].cpu = cpu;
+	vm->shared_cpu[cpu] = true;
+}
+
+static struct vm *vm_new(const char *name, const struct run_config *config)
 {
 	static unsigned int last_id;
 	hpa_t where = frame_alloc(&machine_frames, vm_order());
@@ -164,7 +183,27 @@ struct vm *vm_create(const char *name, const struct run_config *config, enum pg_
 	vm->nvcpus = config->vcpus;
 	for (unsigned int i = 0; i < vm->nvcpus; i++)
 		vm->vcpu[i].hw_page = vm->vcpu[i].hw_log = HPA_NONE;
-	if (take_memory(vm, backing) || make_tables(vm) || make_vcpus(vm)) {
+	return vm;
+}
+
+struct vm *vm_create(const char *name, const struct run_config *config, enum pg_level backing)
+{
+	struct vm *vm = vm_new(name, config);
+
+	if (vm && (take_memory(vm, backing) ||
+		   make_tables(vm, MIN(vm->backing.level, vendor->leaf_max())) || map_memory(vm) ||
+		   make_vcpus(vm))) {
+		vm_destroy(vm);
+		return NULL;
+	}
+	return vm;
+}
+
+struct vm *vm_create_like(const struct vm *model, const char *name)
+{
+	struct vm *vm = vm_new(name, model->config);
+
+	if (vm && (make_tables(vm, model->ept.leaf_max) || make_vcpus(vm))) {
 		vm_destroy(vm);
 		return NULL;
 	}
@@ -178,11 +217,15 @@ void vm_destroy(struct vm *vm)
 	if (vm->ept_made) {
 		for (unsigned int i = 0; i < MAX_CPUS; i++)
 			ept_sync(&vm->gather[i]);
-		ept_destroy(&vm->ept, cpu_id());
+		clone_forget(vm);
+		frames_drop_all(vm);
 	}
+	/* Before the tables, which a lookup would walk. */
+	backing_give(&vm->backing);
+	if (vm->ept_made)
+		ept_destroy(&vm->ept, cpu_id());
 	if (vm->tables_reserved)
 		table_unreserve(&machine_tables, tables_at_worst(vm->frames));
-	backing_give(&vm->backing);
 	if (frame_free(&machine_frames, direct_hpa(vm), vm_order()))
 		panic("a VM's frames were not ours to free");
 }

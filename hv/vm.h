@@ -35,7 +35,19 @@ struct vm {
 	_Atomic uint32_t over;              /* vCPUs that are done, halted or dead */
 	_Atomic uint64_t first_entry;       /* TSC of the first VM entry; 0 before */
 	_Atomic(_Atomic uint64_t *) logged; /* the dirty log's bitmap, where the hardware logs */
+
+	_Atomic uint64_t singles;     /* 4 KiB frames of its own: hv/frames.h */
+	_Atomic unsigned int cloning; /* clones of it are being made: hv/clone.h */
+	bool shares;                  /* its memory is, or was, another VM's, too */
+	unsigned int sharers;         /* VMs whose memory is this one's: */
+	struct vm *first_sharer;
+	struct vm *memory_of, *next_sharer; /* it is one of these */
 };
+
+static inline struct vm *vm_of(struct ept *ept)
+{
+	return (struct vm *)((char *)ept - offsetof(struct vm, ept));
+}
 
 /**
  * vm_create() - memory of region bytes, all of it absent, in blocks of `backing` (or of 2 MiB where
@@ -44,8 +56,15 @@ struct vm {
  */
 struct vm *vm_create(const char *name, const struct run_config *config, enum pg_level backing);
 
+/* As vm_create(), with nothing mapped and no backing: the caller provides for it. Its largest leaf
+ * is that of `model`. */
+struct vm *vm_create_like(const struct vm *model, const char *name);
+
 /* Gives everything back. No CPU runs it any more. */
 void vm_destroy(struct vm *vm);
+
+/* The vCPU, which is stopped, runs on this CPU from now on; on the boot CPU by vm_turn(). */
+void vm_place_vcpu(struct vm *vm, unsigned int index, unsigned int cpu);
 
 /**
  * vm_load_payload() - copy a payload into guest memory and set the vCPUs to its entry.

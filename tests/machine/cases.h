@@ -57,6 +57,16 @@
 	X(executed_leaves_are_split)                                                               \
 	X(longest_fault_while_collapsing)
 
+#define CASES_CLONE(X)                                                                             \
+	X(clone_has_the_same_memory)                                                               \
+	X(clone_of_a_gib_costs_tables)                                                             \
+	X(clones_write_apart)                                                                      \
+	X(clone_outlives_the_original)                                                             \
+	X(clone_of_a_running_vm)                                                                   \
+	X(clone_of_a_clone)                                                                        \
+	X(shared_clone)                                                                            \
+	X(clone_without_memory)
+
 /* All of them. */
 #define CASES(X)                                                                                   \
 	CASES_LEVELS(X)                                                                            \
@@ -65,7 +75,8 @@
 	CASES_HOSTILE(X)                                                                           \
 	CASES_POISON(X)                                                                            \
 	CASES_RANGES(X)                                                                            \
-	CASES_TRACK(X)
+	CASES_TRACK(X)                                                                             \
+	CASES_CLONE(X)
 
 #define CASE_JOB(name)                                                                             \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);

@@ -5,7 +5,7 @@
 #include "guest/layout.h"
 #include "hv/clock.h"
 #include "hv/console.h"
-#include "hv/string.h"
+#include "hv/guest_memory.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
@@ -195,14 +195,15 @@ const char *lab_check(const struct lab *lab)
 /* --- the guest ---------------------------------------------------------------------------- */
 
 /* A payload that ran before left its data behind, and a load writes only what the file has. */
-static void forget_image(struct lab *lab)
+static const char *forget_image(struct lab *lab)
 {
-	for (uint64_t at = GUEST_LOAD; at < GUEST_END; at += PAGE_SIZE) {
-		void *page = vm_page(lab->vm, at >> PAGE_SHIFT);
+	static const uint8_t nothing[PAGE_SIZE];
 
-		if (page)
-			memset(page, 0, PAGE_SIZE);
-	}
+	for (uint64_t at = GUEST_LOAD; at < GUEST_END; at += PAGE_SIZE)
+		if (vm_page(lab->vm, at >> PAGE_SHIFT) &&
+		    guest_write(lab->vm, gpa(at), nothing, PAGE_SIZE, GUEST_WAIT))
+			return "the image could not be overwritten";
+	return NULL;
 }
 
 const char *lab_start(struct lab *lab, const char *payload, uint64_t seed, uint64_t start,
@@ -214,7 +215,7 @@ const char *lab_start(struct lab *lab, const char *payload, uint64_t seed, uint6
 	lab->config.work_start = start;
 	lab->config.work = work;
 	lab->config.stride = stride;
-	forget_image(lab);
+	TRY(forget_image(lab));
 	for (unsigned int i = 0; i < vm->nvcpus; i++) {
 		vm->vcpu[i].wrong_count = 0;
 		vm->vcpu[i].death = NULL;
