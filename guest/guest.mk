@@ -6,7 +6,7 @@ BUILD ?= build
 NASM ?= nasm
 OBJCOPY ?= objcopy
 
-GUEST_NAMES := seq random chase writer pair balloon touch bad poke lost mark exec
+GUEST_NAMES := seq random chase writer pair balloon touch bad poke mover hot lost mark exec
 GUEST_LIB := guest hypercall line pattern probe state trap
 GUEST_OUT := $(BUILD)/guest
 GUESTS := $(GUEST_NAMES:%=$(GUEST_OUT)/%.bin)

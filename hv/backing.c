@@ -334,3 +334,22 @@ hpa_t backing_head(const struct backing *b, hpa_t frame)
 	}
 	return HPA_NONE;
 }
+
+hpa_t backing_whole(const struct backing *b, gfn_t gfn, enum pg_level level)
+{
+	uint64_t size = level_frames(level);
+	hpa_t whole = HPA_NONE;
+
+	spin_lock(&backing_lock);
+	EACH_EXTENT(b, p, e)
+	{
+		hpa_t at = extent_frame(e, gfn);
+
+		if (!b->moved && e->order >= level_order(level) && extent_has(e, gfn) &&
+		    extent_has(e, gfn + size - 1) && IS_ALIGNED(at.v, size << PAGE_SHIFT) &&
+		    ept_rmap_refs(&machine_rmap, backing_head(b, at)) == 1)
+			whole = at;
+	}
+	spin_unlock(&backing_lock);
+	return whole;
+}

@@ -56,6 +56,10 @@ void backing_leave(struct backing *b, gfn_t gfn, uint64_t frames, hpa_t now);
 /* Where gfn began: its frame, or HPA_NONE. */
 hpa_t backing_frame(const struct backing *b, gfn_t gfn);
 
+/* The frames that could back the whole range of this level at gfn as one leaf, and that no other
+ * address space refers to; or HPA_NONE. */
+hpa_t backing_whole(const struct backing *b, gfn_t gfn, enum pg_level level);
+
 /* The head of the block that holds this frame, or HPA_NONE. The caller holds backing_lock. */
 hpa_t backing_head(const struct backing *b, hpa_t frame);
 

@@ -67,6 +67,13 @@
 	X(shared_clone)                                                                            \
 	X(clone_without_memory)
 
+#define CASES_RELOCATE(X)                                                                          \
+	X(relocation_under_load)                                                                   \
+	X(relocation_says_why)                                                                     \
+	X(scattered_memory_collapses)                                                              \
+	X(private_pages_collapse)                                                                  \
+	X(move_at_mixed_granularity)
+
 /* All of them. */
 #define CASES(X)                                                                                   \
 	CASES_LEVELS(X)                                                                            \
@@ -76,7 +83,8 @@
 	CASES_POISON(X)                                                                            \
 	CASES_RANGES(X)                                                                            \
 	CASES_TRACK(X)                                                                             \
-	CASES_CLONE(X)
+	CASES_CLONE(X)                                                                             \
+	CASES_RELOCATE(X)
 
 #define CASE_JOB(name)                                                                             \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);
