@@ -124,8 +124,9 @@ static void merge(struct ept_monitor *m)
 static void divide(struct ept_monitor *m, unsigned int i)
 {
 	struct ept_region *r = &m->region[i];
-	uint64_t first = MAX(r->frames * (1 + random_below(m, 9)) / 10, UINT64_C(1));
+	uint64_t first = r->frames * (1 + random_below(m, 9)) / 10;
 
+	first = MAX(first, UINT64_C(1));
 	for (unsigned int j = m->n; j > i + 1; j--)
 		m->region[j] = m->region[j - 1];
 	m->region[i + 1] = *r;
