@@ -97,7 +97,7 @@ static const char *relocate(struct lab *lab, gfn_t gfn, enum pg_level level)
 /* One leaf of 2 MiB, and in between the pages of the range behind it. */
 static const char *relocate_some(struct lab *lab, uint64_t n)
 {
-	if (n % 8 == 0)
+	if (n % 16 == 0)
 		return relocate(lab, RANGE, PG_LEVEL_2M);
 	return relocate(lab, RANGE + RANGE_FRAMES + n * 16 % RANGE_FRAMES, PG_LEVEL_4K);
 }

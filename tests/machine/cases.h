@@ -74,6 +74,10 @@
 	X(private_pages_collapse)                                                                  \
 	X(move_at_mixed_granularity)
 
+#define CASES_WATCH(X)                                                                             \
+	X(hot_is_collapsed_first)                                                                  \
+	X(watching_costs_by_regions)
+
 /* All of them. */
 #define CASES(X)                                                                                   \
 	CASES_LEVELS(X)                                                                            \
@@ -84,7 +88,8 @@
 	CASES_RANGES(X)                                                                            \
 	CASES_TRACK(X)                                                                             \
 	CASES_CLONE(X)                                                                             \
-	CASES_RELOCATE(X)
+	CASES_RELOCATE(X)                                                                          \
+	CASES_WATCH(X)
 
 #define CASE_JOB(name)                                                                             \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);
