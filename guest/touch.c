@@ -2,10 +2,23 @@
 /*
  * Payload for benchmarks: reads 8 bytes of each of its pages, once, in the order of their addresses
  * and tells the cycles. It prepares nothing and checks nothing: its pages are whatever they are.
+ * With this seed each vCPU's pages are all pages, else only its share.
  */
 #include "guest/cpu.h"
 #include "guest/guest.h"
 #include "guest/line.h"
+
+#define TOUCH_OVERLAP 77
+
+/* Each page of the work area is its own. */
+static void take_all(struct vcpu *me)
+{
+	uint64_t stride = me->apart / me->vcpus;
+
+	me->first -= me->index * stride;
+	me->apart = stride;
+	me->pages = (param(ABI_P_WORK_BYTES) - PAGE_BYTES) / stride + 1;
+}
 
 static uint64_t touch_all(const struct vcpu *me)
 {
@@ -22,6 +35,8 @@ _Noreturn void payload_main(struct vcpu *me)
 	struct line line;
 	uint64_t cycles;
 
+	if (me->seed == TOUCH_OVERLAP)
+		take_all(me);
 	hypercall(ABI_READY, 0, 0, 0);
 	if (me->index == 0)
 		hypercall(ABI_MIGRATE, 0, 0, 0);

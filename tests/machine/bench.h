@@ -17,5 +17,8 @@ const char *bench_collapse_job(const struct run_config *config, const struct boo
 /* All of region= is one leaf for each GiB; it is split ahead and marked for dirty tracking, read
  * out with nothing and with 1 % dirty, and brought back to large leaves. */
 const char *bench_track_job(const struct run_config *config, const struct boot_info *info);
+/* work= bytes come from another VM on demand, latency= after they were asked for, for vcpus=; see
+ * tests/machine/bench_demand.c. */
+const char *bench_demand_job(const struct run_config *config, const struct boot_info *info);
 
 #endif

@@ -15,5 +15,6 @@ const struct job jobs[] = { { "migrate", migrate_job },
 			    { "bench_copy", bench_copy_job },
 			    { "bench_collapse", bench_collapse_job },
 			    { "bench_track", bench_track_job },
+			    { "bench_demand", bench_demand_job },
 			    CASES(CASE) };
 const size_t njobs = ARRAY_LEN(jobs);
