@@ -27,8 +27,8 @@ static struct ept_gather *gather(const struct lab *lab)
 /* A second GiB of guest memory on the same frame: the pages' words are the same in both. */
 static const char *add_gib(struct lab *lab)
 {
-	if (ept_map(me(lab), GIB_FRAMES, GIB_FRAMES, backing_frame(&lab->vm->backing, 0), EPT_RWX, EPT_WB,
-		    EPT_ABSENT))
+	if (ept_map(me(lab), GIB_FRAMES, GIB_FRAMES, backing_frame(&lab->vm->backing, 0), EPT_RWX,
+		    EPT_WB, EPT_ABSENT))
 		return "the second GiB could not be mapped";
 	lab->config.region = 2 * GIB;
 	lab->vm->pager.frames = LADDER_END;

@@ -168,8 +168,8 @@ static const char *lost_page_among_absent(struct lab *lab)
 
 	MUST(!ept_unmap(me, LOST, RANGE_FRAMES, g), "it could not be unmapped");
 	ept_sync(g);
-	MUST(!ept_map(me, LOST, RANGE_FRAMES, backing_frame(&lab->vm->backing, LOST),
-		      EPT_R | EPT_X, EPT_WB, EPT_ABSENT),
+	MUST(!ept_map(me, LOST, RANGE_FRAMES, backing_frame(&lab->vm->backing, LOST), EPT_R | EPT_X,
+		      EPT_WB, EPT_ABSENT),
 	     "it could not be mapped again");
 	TRY(poison(lab, lost));
 	TRY(visit(lab, LOST_LOAD, FEW));

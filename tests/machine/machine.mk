@@ -17,7 +17,8 @@ MATRIX_LARGE := $(MATRIX) --backing 1G
 # NAME_RUN: emulator, CPUs, image. NAME_CFG: what prints the configuration. The large migrations use
 # the product's image, which does not fill each GiB with junk when it is freed.
 MACHINE_QUICK := vmx1 vmx2 vmx4 vmx1-large-a vmx1-large-b svm1 svm2 svm4 svmb1
-MACHINE_LONG := $(foreach v,vmx svm,$(foreach n,1 2 4,$(v)$(n)-all))
+MACHINE_MOVES := vmx2-moves svm4-moves
+MACHINE_LONG := $(foreach v,vmx svm,$(foreach n,1 2 4,$(v)$(n)-all)) $(MACHINE_MOVES)
 
 vmx1_RUN := bochs 1 $(MACHINE_IMAGE)
 vmx2_RUN := bochs 2 $(MACHINE_IMAGE)
@@ -29,11 +30,11 @@ svmb1_RUN := bochs-svm 1 $(MACHINE_IMAGE)
 vmx1-large-a_RUN := bochs 1 $(BUILD)/cleave.efi
 vmx1-large-b_RUN := bochs 1 $(BUILD)/cleave.efi
 vmx1_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 0/3 --no-head; }
-vmx2_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 1/3 --no-head; }
+vmx2_CFG := { cat tests/machine/cases.cfg tests/machine/relocate.cfg && $(MATRIX_SMALL) --share 1/3 --no-head; }
 vmx4_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 2/3 --no-head; }
 svm1_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 0/4 --no-head; }
 svm2_CFG := $(MATRIX)
-svm4_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --no-head; }
+svm4_CFG := { cat tests/machine/cases.cfg tests/machine/relocate.cfg && $(MATRIX_SMALL) --no-head; }
 svmb1_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 0/8 --no-head; }
 vmx1-large-a_CFG := $(MATRIX_LARGE) --share 0/2
 vmx1-large-b_CFG := $(MATRIX_LARGE) --share 1/2
@@ -45,6 +46,12 @@ test_control_SRCS := hv/control.c
 $(foreach n,1 2 4,$(eval vmx$(n)-all_RUN := bochs $(n) $(BUILD)/cleave.efi))
 $(foreach n,1 2 4,$(eval svm$(n)-all_RUN := qemu $(n) $(BUILD)/cleave.efi))
 $(foreach b,$(MACHINE_LONG),$(eval $(b)_CFG := $(MATRIX)))
+
+# Memory that moves under load, for a minute.
+vmx2-moves_RUN := bochs 2 $(MACHINE_IMAGE)
+svm4-moves_RUN := qemu 4 $(MACHINE_IMAGE)
+$(foreach b,$(MACHINE_MOVES),$(eval $(b)_CFG := { sed '/^\[/,$$$$d' tests/machine/cases.cfg && \
+	sed 's/^after=.*/after=60000/' tests/machine/relocate.cfg; }))
 
 machine_emulator = $(word 1,$($(1)_RUN))
 machine_cpus = $(word 2,$($(1)_RUN))
