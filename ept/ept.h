@@ -30,16 +30,57 @@
  *    it inside of the second stage, where the flush waits for them. Others only add accessed and
  *    dirty bits that come late, by compare-and-swap, and so does the thaw.
  *  - All else (split of a present leaf, collapse, freeze, protect, poison, unmap) holds the lock of
- *    the table that contains the slot. Only the dirty bit of a tracked leaf is cleared without it:
- *    what is tracked never collapses. Collapse and unmap also hold the lock of the child table that
- * they take away, always parent before child, and mark it dead; whoever finds a table dead after
- * locking it starts again from the root.
+ *    the table that contains the slot. Collapse and unmap also hold the lock of the child table
+ *    that they take away, always parent before child, and mark it dead; whoever finds a table dead
+ *    after locking it starts again from the root. Only the dirty bit of a tracked leaf is cleared
+ *    without the lock: what is tracked never collapses.
  *  - Hardware sets accessed and dirty bits at any time. So a present entry is changed by
  *    compare-and-swap even under the lock.
  *
- *  Why arrival needs no lock against collapse: a table is collapsed only when all its entries are
- *  PRESENT, and no arrival changes a PRESENT entry. Why it needs none against unmap: unmap turns
- *  every child NONE by exchange before the table goes away, so a late fill finds NONE.
+ * WHY ARRIVAL NEEDS NO LOCK
+ *
+ *  What an arriving page writes (ept/arrive.c): its slot, by one compare-and-swap and one store;
+ *  its table's counter, by one addition; this CPU's own statistics (struct ept_cpu). Where it has
+ *  to split, also a page of this CPU's own magazine, and the slot above. A slot's line is shared
+ *  by the CPUs that place its 7 neighbours or whose guests walk there, a counter by those that
+ *  place pages of the same 2 MiB. No line is written by all; and no lock is taken, so nobody
+ *  waits for a CPU that stands still. Step by step, and who else may be there:
+ *
+ *  Walk down (slot_find). Anybody may change any slot on the way. A table that was unlinked stays
+ *  a table until its unlinker's flush is over, and that waits for us to leave (hv/tlb.c): what we
+ *  hold may be out of date, never reused. What is stale fails at the next compare-and-swap.
+ *
+ *  Split of an absent entry. Several may build a table, from the entry they saw; the swap lets
+ *  one of them link it, with all its entries, and the others discard what nobody has seen.
+ *
+ *  Fill (ABSENT -> FILLING). Against another fill or request, split, poison, unmap: one swap
+ *  wins, and the loser looks again. Against collapse: it wants all entries PRESENT, and this one
+ *  is not. Against unmap, which takes tables away: each entry became NONE by swap first, so in a
+ *  dead table nothing is ABSENT and this swap fails.
+ *
+ *  Contents. The slot is ours. Nobody changes what is FILLING: unmap and poison wait for us, here
+ *  in the table, for we wait for nobody; collapse and split refuse. So the table stays, too.
+ *
+ *  Publish (FILLING -> PRESENT, a store with release). From here the hardware sees the page, and
+ *  all that it may see was written before. Under the table's lock it may at once be poisoned,
+ *  unmapped or frozen: our counting is only late.
+ *
+ *  Count. Under the lock the counter is never above the number of PRESENT entries: arrival adds
+ *  after it publishes, and who takes away subtracts before letting the lock go. So "512" under
+ *  the lock means that all are PRESENT and that nobody still has to count; and no arrival changes
+ *  a PRESENT entry, so nothing moves under collapse but the hardware's bits. If pages only
+ *  arrive, one sees 512: the last addition. If others take pages away, the answer is a hint that
+ *  collapse checks. The table is there still: an unmap that emptied it waits for us to leave.
+ *
+ *  Those who change what the guest may be using (split, collapse, poison, unmap, freeze) hold the
+ *  lock of the slot's table, parent before child, and never wait for a flush while they hold one.
+ *  FROZEN is waited for outside, where a CPU acknowledges; its owner keeps his slot over his
+ *  flush, since what is FROZEN is neither full nor empty: its table stays. Accessed and dirty
+ *  bits that a harvest brings meanwhile are or-ed into the FROZEN entry, and published with it by
+ *  swap.
+ *
+ *  Checked by tests/spin (all orders, two entries a table), tests/host/interleave_ept.c (this
+ *  code, all orders with few preemptions) and test_ept_race_tsan.c (memory order, real geometry).
  *
  * MEMORY ORDER
  *

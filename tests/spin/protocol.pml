@@ -35,15 +35,18 @@
  *	ept_collapse			ept/collapse.c ept_collapse(), without collapse_below()
  *	gather_table, harvest, add_ad	ept/gather.c
  *	ept_sync			ept/gather.c; a gather is never full
- *	ept_poison, hide_present	ept/poison.c ept_poison(), poison_present(), poison_absent()
- *	clear_slots, clear_present	ept/map.c ept_unmap(), clear_slot()
+ *	ept_poison			ept/poison.c ept_poison(), poison_slot()
+ *	hide_present			ept/slot.c slot_hide()
+ *	clear_slots, clear_present	ept/map.c clear_slot(), ept/each.c change_each()
  *	drop_tables, drop_locked	ept/map.c drop_tables(), drop_table()
- *	relocate, collapse_protected	the rules for EPT_FROZEN
+ *	relocate, publish_frozen	ept/relocate.c ept_freeze(), ept_thaw(), with the copy between
+ *	collapse_protected		ept/collapse.c replace() with `freeze`, ept/gather.c thaw()
  *	tlb_quiesce, tlb_flush, tlb_join	hv/tlb.c; cpu_kick: hv/smp.c
  *	vcpu, enter, fault		hv/vcpu.c vcpu_run(), hv/vm.c turn_of(), vcpu_wait_over()
  *	access, walk_entry, touch	the CPU
  *
- * Not in it: ept_map() while others are in the range, a full gather, -ENOMEM, memory types.
+ * Not in it: ept_map(), ept_move() and cloning while others are in the range, dirty tracking, a full
+ * gather, -ENOMEM, memory types.
  */
 #include "scenarios.pml"
 #include "state.pml"
