@@ -34,9 +34,7 @@ static int put_copy(struct ept_cpu *clone, gfn_t gfn, const struct ept_state *s)
 		err = slot_make(clone, gfn, s->level, &place);
 		if (err)
 			return err;
-	} while (!slot_swap(&place, entry_encode(clone->ept->fmt, s)));
-	if (s->kind == EPT_PRESENT)
-		leaf_counted(clone, place.table, s->level, 1);
+	} while (!slot_put(clone, &place, entry_encode(clone->ept->fmt, s)));
 	ept_stat_add(&clone->stats.cloned, 1);
 	return 0;
 }

@@ -29,11 +29,11 @@
  *  - A FROZEN slot belongs to the one who froze it, alone, across a flush: so nobody may wait for
  *    it inside of the second stage, where the flush waits for them. Others only add accessed and
  *    dirty bits that come late, by compare-and-swap, and so does the thaw.
- *  - All else (split of a present leaf, collapse, freeze, protect, poison, unmap) holds the lock of
- *    the table that contains the slot. Collapse and unmap also hold the lock of the child table
- *    that they take away, always parent before child, and mark it dead; whoever finds a table dead
- *    after locking it starts again from the root. Only the dirty bit of a tracked leaf is cleared
- *    without the lock: what is tracked never collapses.
+ *  - All else (map, split of a present leaf, collapse, freeze, protect, poison, unmap) holds the
+ *    lock of the table that contains the slot. Collapse and unmap also hold the lock of the
+ *    child table that they take away, always parent before child, and mark it dead; whoever
+ *    finds a table dead after locking it starts again from the root. Only the dirty bit of a
+ *    tracked leaf is cleared without the lock: what is tracked never collapses.
  *  - Hardware sets accessed and dirty bits at any time. So a present entry is changed by
  *    compare-and-swap even under the lock.
  *

@@ -29,13 +29,11 @@ static int map_one(struct ept_cpu *me, gfn_t gfn, struct ept_state *s)
 			s->level--; /* smaller pieces were mapped in this table before */
 		else if (err)
 			return err;
-		else if (slot_swap(&slot, s->kind == EPT_PRESENT ? leaf_encode(ept, *s)
-								 : entry_encode(ept->fmt, s)))
-			break;
+		else if (slot_put(me, &slot,
+				  s->kind == EPT_PRESENT ? leaf_encode(ept, *s)
+							 : entry_encode(ept->fmt, s)))
+			return 0;
 	}
-	if (s->kind == EPT_PRESENT)
-		leaf_counted(me, slot.table, s->level, 1);
-	return 0;
 }
 
 static void roll_back(struct ept_cpu *me, gfn_t gfn, uint64_t frames)

@@ -45,8 +45,9 @@ int must_check ept_poison_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames,
  * ept_move() - map what is mapped at [from, from + frames) at [to, to + frames) instead, without
  * copying: entry by entry, as large as the distance between the two allows. What was asked for must
  * be asked for again, at its new address.
- * @to: nothing is mapped there, nothing else is mapped there meanwhile, and the ranges do not
- * overlap
+ * @to: nothing is mapped there, nothing else is mapped or unmapped there meanwhile, and the ranges
+ * do not overlap. Who has collapsed something of `from` has synced it: bits that come late to a
+ * table which waits in another CPU's gather would look for the pages where they no longer are.
  * Return: also -EEXIST, with nothing changed. After any error all is at `from`.
  * Flush: owed; until ept_sync() the old addresses may still be reachable.
  */

@@ -71,7 +71,7 @@ static bool thaw(struct ept_cpu *me, const struct ept_frozen *f, struct ept_stat
 		is.dirty = s.entry & ENTRY_DIRTY;
 	} while (!slot_swap(&s, leaf_encode(ept, is)));
 	ept_stat_add(ept_stat_pages(&me->stats, level), 1);
-	return table_count(f->table, 1) > ept->walk.index_mask && level < ept->leaf_max;
+	return table_count(f->table, 1) == ept->walk.index_mask + 1 && level < ept->leaf_max;
 }
 
 bool ept_thaw(struct ept_cpu *me, const struct ept_frozen *f, hpa_t frame)

@@ -38,6 +38,17 @@ bool slot_change(struct ept_cpu *me, struct ept_slot *s,
 	return true;
 }
 
+bool slot_put(struct ept_cpu *me, struct ept_slot *s, uint64_t entry)
+{
+	if (!slot_lock(me->ept, s, EPT_NONE))
+		return false;
+	atomic_store_explicit(s->at, entry, memory_order_release);
+	if (entry_kind(me->ept->fmt, entry, s->level) == EPT_PRESENT)
+		leaf_counted(me, s->table, s->level, 1);
+	slot_unlock(s);
+	return true;
+}
+
 /* Links an empty table into a slot that maps nothing. 0: look again. */
 static int link_empty(struct ept_cpu *me, struct ept_slot *s)
 {
@@ -46,7 +57,7 @@ static int link_empty(struct ept_cpu *me, struct ept_slot *s)
 
 	if (err)
 		return err;
-	if (!slot_swap(s, entry_table(me->ept->fmt, table)))
+	if (!slot_put(me, s, entry_table(me->ept->fmt, table)))
 		table_discard(me, table);
 	return 0;
 }

@@ -196,6 +196,10 @@ bool slot_change(struct ept_cpu *me, struct ept_slot *s,
 		 struct ept_state (*change)(struct ept_state was, unsigned int arg),
 		 unsigned int arg, struct ept_gather *g);
 
+/* A slot that maps nothing gets this entry. False: look again; it maps something, or its table is
+ * taken away, which is decided under the same lock. */
+bool slot_put(struct ept_cpu *me, struct ept_slot *s, uint64_t entry);
+
 /* Hides what was present, leaf by leaf or all at once, in counters. */
 static inline void leaf_counted(struct ept_cpu *me, struct ept_table *table, enum pg_level level,
 				int n)

@@ -239,6 +239,36 @@ static void both_are_mapped(struct crowd_cpu *cpu)
 	expect_tables(cpu, 3);
 }
 
+/* One page is mapped in its table, and goes away with it while another is mapped there. */
+static void one_page(struct crowd_cpu *cpu)
+{
+	nothing(cpu);
+	map(cpu, 3, 1, EPT_PRESENT);
+}
+
+static void map_absent_0(struct crowd_cpu *cpu)
+{
+	if (ept_map(cpu->me, 0, 1, hpa(CROWD_BACKING), EPT_RWX, EPT_WB, EPT_ABSENT))
+		crowd_fail(cpu, "map failed");
+	seen.fills[0] = 1;
+}
+
+/* Mapped before or after the unmapping; a table that holds it is linked, says the checker. */
+static void page_0_is_mapped_or_was(struct crowd_cpu *cpu)
+{
+	expect(cpu, 1, PAGES, EPT_NONE);
+	if (ept_lookup(&cpu->crowd->ept, 0).kind == EPT_PRESENT || !seen.fills[0])
+		crowd_fail(cpu, "page 0 is not what was mapped");
+}
+
+static void arrive_own(struct crowd_cpu *cpu)
+{
+	struct ept_claim claim;
+
+	if (ept_fill(cpu->me, cpu->id, PG_LEVEL_4K, &claim) == 0 && ept_publish(cpu->me, &claim))
+		crowd_fail(cpu, "two of four pages are said to be all");
+}
+
 /* --- the scenes --- */
 
 SCENE(one_page_is_filled_once, 3, 2, absent, page_0_is_here, 0, arrive_0, arrive_0, arrive_0)
@@ -283,6 +313,10 @@ SCENE(unmapping_waits_for_who_fills, 2, 3, absent, all_is_gone, 0, claim_and_giv
 SCENE(unmapping_all_takes_arrivals_along, 2, 2, half, all_is_gone, 0, arrive_2, unmap_all)
 SCENE(unmapping_all_takes_collapses_along, 2, 2, present_small, all_is_gone, 0, collapse_1g,
       unmap_all)
+SCENE(a_map_and_an_unmapping_of_its_table_agree, 2, 2, one_page, page_0_is_mapped_or_was, 0,
+      map_absent_0, unmap_all)
+SCENE(no_table_is_complete_of_which_pages_go_away, 3, 3, absent, nothing, 0, arrive_own, arrive_own,
+      unmap_all)
 SCENE(two_maps_share_their_tables, 2, 3, nothing, both_are_mapped, 0, map_0, map_1)
 SCENE(a_full_gather_flushes_while_others_free, 3, 1, present_small_gather_full, all_is_here, ALL,
       collapse_2m, collapse_1g, split_0)
@@ -317,6 +351,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(unmapping_waits_for_who_fills),
 		cmocka_unit_test(unmapping_all_takes_arrivals_along),
 		cmocka_unit_test(unmapping_all_takes_collapses_along),
+		cmocka_unit_test(a_map_and_an_unmapping_of_its_table_agree),
+		cmocka_unit_test(no_table_is_complete_of_which_pages_go_away),
 		cmocka_unit_test(two_maps_share_their_tables),
 		cmocka_unit_test(a_full_gather_flushes_while_others_free),
 	};
