@@ -539,7 +539,7 @@ SCENE(what_moves_collapses_in_one_place, 2, 2, half_present, all_has_moved, 0, m
       collapse_2m)
 SCENE(a_move_and_a_frozen_page_agree, 2, 2, half_present, all_has_moved, 0, move_0_3,
       freeze_1)
-SCENE(a_clone_sees_no_write_of_the_original, 2, 3, with_clone, no_write_leaks, 0, clone_all,
+SCENE(a_clone_sees_no_write_of_the_original, 2, 2, with_clone, no_write_leaks, 0, clone_all,
       write_1_copying)
 SCENE(a_clone_and_a_frozen_page_agree, 2, 2, with_clone, no_write_leaks, 0, clone_all, freeze_1)
 SCENE(a_fetch_splits_what_recovers, 2, 2, executed, no_large_leaf_is_executable, 0, recover,

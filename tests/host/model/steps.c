@@ -91,8 +91,13 @@ static void pour(struct world *w, const struct ept_claim *claim)
 		world_fail(w, "the claim's frame is not the page's");
 	else
 		memset(&w->memory[first], w->pouring, fmt_frames(w->ref.fmt, claim->level));
-	for (uint64_t i = 0; w->has_clone && i < fmt_frames(w->ref.fmt, claim->level); i++)
-		world_write(w, claim->frame.v + (i << PAGE_SHIFT), w->pouring);
+	/* Who shares a frame shares it at the same address, unless something moved. */
+	for (uint64_t i = 0; w->has_clone && i < fmt_frames(w->ref.fmt, claim->level); i++) {
+		uint64_t frame = claim->frame.v + (i << PAGE_SHIFT);
+
+		if (w->aliases || w->clone.ref.page[claim->gfn + i].frame == frame)
+			world_write(w, frame, w->pouring);
+	}
 }
 
 static void publish(struct world *w, unsigned int cpu, const struct ept_claim *claim)
