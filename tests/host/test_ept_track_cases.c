@@ -3,6 +3,8 @@
  * What must hold on the real geometry of dirty tracking, of frames that change under load, and
  * where large leaves cannot be executed. Each test's name is the claim.
  */
+#include <string.h>
+
 #include "ept/access.h"
 #include "ept/range.h"
 #include "ept/relocate.h"
@@ -19,7 +21,8 @@ static struct ept_cpu *me(void)
 static void track(unsigned int frames, bool by_faults)
 {
 	step((struct step){ .code = STEP_TRACK, .frames = frames, .write = by_faults });
-	at(STEP_SYNC, 0, PG_LEVEL_NONE);
+	if (w.gather.owed)
+		at(STEP_SYNC, 0, PG_LEVEL_NONE);
 }
 
 static void resolve(unsigned int gfn, bool write)
@@ -360,7 +363,21 @@ static void a_fetch_without_a_table_is_refused_and_can_be_made_again(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-@@
+		CASE(a_gib_is_tracked_by_dirty_bits_and_comes_back_in_place),
+		CASE(a_gib_is_tracked_by_faults_and_comes_back_in_place),
+		CASE(each_step_of_tracking_is_bounded),
+		CASE(a_first_write_faults_once_and_only_its_page),
+		CASE(without_a_table_a_write_is_noted_of_the_whole_leaf),
+		CASE(a_part_of_a_dirty_leaf_can_be_collected_without_losing_the_rest),
+		CASE(what_arrives_under_tracking_is_clean_and_what_is_discarded_is_reported),
+		CASE(the_hypervisors_own_write_is_reported),
+		CASE(freezing_answers_by_reason),
+		CASE(a_page_that_went_elsewhere_keeps_a_2m_from_collapsing),
+		CASE(an_owned_frame_needs_no_copy),
+		CASE(only_what_is_executed_is_split_and_it_recovers_in_bounded_steps),
+		CASE(sixteen_tables_at_the_most_are_frozen_for_one_flush),
+		CASE(a_recovery_that_begins_inside_of_a_gib_ends_with_that_gib),
+		CASE(a_fetch_without_a_table_is_refused_and_can_be_made_again),
 	};
 
 	return cmocka_run_group_tests_name("the second stage: tracking and accesses", tests, NULL,
