@@ -17,6 +17,7 @@ test_ept_random_SRCS := $(EPT_MODEL)
 test_ept_formats_SRCS := $(EPT_MODEL) $(EPT_TWINS)
 test_ept_format_sequences_SRCS := $(EPT_MODEL) $(EPT_TWINS)
 test_ept_race_tsan_SRCS := $(EPT_MODEL) tests/host/model/crowd.c
+test_ept_range_race_tsan_SRCS := $(EPT_MODEL) tests/host/model/crowd.c
 
 # Few CPUs in all orders: what is under test, hardware's walk included, is instrumented as for TSan
 # and linked with our own functions behind that.

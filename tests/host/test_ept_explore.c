@@ -674,8 +674,6 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arrivals_claims_and_collapses),
-		cmocka_unit_test(hardware_that_remembers_all_it_may),
-		cmocka_unit_test(maps_unmaps_and_poison_of_parts),
 		cmocka_unit_test(rights_outlive_splits_and_collapses),
 		cmocka_unit_test(rights_of_what_has_not_arrived),
 		cmocka_unit_test(what_is_discarded_is_zero_and_never_asked_for),
@@ -692,6 +690,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(copies_under_tracking),
 		cmocka_unit_test(no_fetch_goes_through_a_large_leaf),
 		cmocka_unit_test(arrivals_in_large_pieces_are_not_executed),
+		cmocka_unit_test(maps_unmaps_and_poison_of_parts),
+		cmocka_unit_test(hardware_that_remembers_all_it_may),
 	};
 
 	if (argc > 1)

@@ -101,6 +101,7 @@ static void a_frame_is_found_at_whatever_granularity_it_is_mapped(void **state)
 	range(STEP_UNMAP, 77, 1);
 	assert_int_equal(find(77), 0);
 	assert_int_equal(find(78), 1);
+	assert_int_equal(find(F_1G - 1), 1);
 	assert_int_equal(find(F_1G), 0);
 	at(STEP_SYNC, 0, PG_LEVEL_NONE);
 	ept_rmap_remove(&rmap, &e, unused, NULL);

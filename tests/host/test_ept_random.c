@@ -194,7 +194,7 @@ static struct step draw_step(struct stream *s)
 	t.backing = t.gfn;
 	if (draw(s, 16) == 0)
 		t.backing += (uint32_t)s->w.ref.npages + 1;
-	t.write = draw(s, 2);
+	t.write = draw(s, t.code == STEP_TOUCH ? 4 : 2) == 0;
 	t.also = draw_gfn(s, t.code == STEP_MOVE ? EPT_NONE : EPT_PRESENT);
 	t.way = (uint8_t)draw(s, 6);
 	/* A clone of much, so that pages are found that are in both. */
