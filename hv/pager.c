@@ -266,15 +266,19 @@ int pager_copy(struct pager *p, unsigned int cpu, gfn_t gfn)
 	struct ept_gather *g = &p->vm->gather[cpu];
 	uint64_t begin = clock_now();
 	struct ept_frozen f;
-	int err = ept_freeze(me, gfn, PG_LEVEL_4K, EPT_WHY_COW, &f, g);
+	int err;
 
+	/* What refers to the page is not counted yet; and a frozen page would hold the clone up. */
+	if (atomic_load(&p->vm->cloning))
+		return -EBUSY;
+	err = ept_freeze(me, gfn, PG_LEVEL_4K, EPT_WHY_COW, &f, g);
 	if (err)
 		return err;
 	ept_sync(g);
 	if (f.was.cow && !atomic_load(&p->vm->cloning)) {
 		err = make_own(p, cpu, &f);
 	} else {
-		/* It is its own already; or what refers to it is not counted yet. */
+		/* It is its own already; or a clone was begun meanwhile. */
 		(void)ept_thaw(me, &f, f.was.frame);
 		err = f.was.cow ? -EBUSY : 0;
 	}

@@ -79,6 +79,8 @@ int vm_relocate(struct vm *vm, gfn_t gfn, enum pg_level level, hpa_t to)
 		return -EINVAL;
 	if (s.kind == EPT_PRESENT && s.level >= level && s.frame.v + inside == to.v)
 		return 0;
+	if (atomic_load(&vm->cloning))
+		return -EBUSY;
 	err = ept_freeze(me(vm), gfn, level, EPT_WHY_COW, &f, gather(vm));
 	ept_sync(gather(vm));
 	return err ? err : change_frames(vm, &f, to);
