@@ -118,8 +118,10 @@ void vcpu_put(struct vcpu *vcpu)
 {
 	if (!vcpu->loaded)
 		return;
-	if (current[vcpu->cpu] == vcpu)
-		take_registers(vcpu);
+	/* Also from a vCPU that goes on: what the vendor's code needs to save this one takes the
+	 * place of what it has active, so it must be activated again. */
+	if (current[vcpu->cpu])
+		take_registers(current[vcpu->cpu]);
 	vendor->save(vcpu);
 	vcpu->loaded = false;
 	/* Who loads it begins without. */
