@@ -279,12 +279,25 @@ static uint64_t sum_of(const struct vm *vm)
 	return sum;
 }
 
+/* Can any of the pages be written without a copy? */
+static bool writable(const struct vm *vm)
+{
+	for (gfn_t gfn = RANGE; gfn < RANGE + PAGES; gfn++)
+		if (!ept_lookup(&vm->ept, gfn).cow)
+			return true;
+	return false;
+}
+
 /* One clone, while the original writes: what it holds does not change. */
 static const char *clone_and_watch(struct lab *lab)
 {
+	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
 	uint64_t until = clock_now() + us_to_cycles(3000), sum;
+	int64_t flushes = me->stats.syncs + writable(lab->vm);
 
 	TRY(make_clone(lab, EPT_PRIVATE));
+	MUST(me->stats.syncs >= flushes && !lab->vm->gather[cpu_id()].owed,
+	     "the original may still write to what it shares");
 	sum = sum_of(other.vm);
 	while (clock_now() < until)
 		MUST(turn_both(lab) && !lab->vm->over, "the guest ended");
