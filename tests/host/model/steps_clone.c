@@ -16,10 +16,11 @@ static uint64_t own_frame(const struct world *w, gfn_t gfn)
 bool world_allows_clone(const struct world *w, const struct step *s)
 {
 	const struct world_clone *c = &w->clone;
-	const struct ref_page *p = &c->ref.page[s->gfn];
+	const struct ref_page *p;
 
 	if (!w->has_clone)
 		return false;
+	p = &c->ref.page[s->gfn];
 	switch (s->code) {
 	case STEP_CLONE:
 		return !world_overlaps_claim(w, s->gfn, s->frames);
