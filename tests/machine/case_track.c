@@ -48,6 +48,15 @@ static const char *let_run(struct lab *lab, uint64_t us)
 	return NULL;
 }
 
+/* Until the guest has made its first call between writes, and a little longer. */
+static const char *let_begin(struct lab *lab)
+{
+	for (unsigned int i = 0; i < lab->vm->nvcpus; i++)
+		while (!__atomic_load_n(&lab->vm->vcpu[i].chain, __ATOMIC_ACQUIRE))
+			MUST(lab_turn(lab) && !lab->vm->over, "the guest does not begin");
+	return let_run(lab, 1000);
+}
+
 static const char *word_of_page(struct lab *lab, gfn_t gfn, uint64_t *word)
 {
 	return guest_read(lab->vm, gfn_to_gpa(gfn), word, sizeof(*word), GUEST_WAIT)
@@ -142,7 +151,7 @@ static const char *track(struct lab *lab, enum dirty_how how)
 	__builtin_memcpy(known, first, sizeof(known));
 	/* An eighth of the pages is written, the others never. */
 	TRY(lab_start(lab, "mark", 32, WORK, PAGES * PAGE_SIZE, PAGE_SIZE));
-	TRY(let_run(lab, 1000));
+	TRY(let_begin(lab));
 	MUST(!dirty_begin(&d, lab->vm, how), "tracking could not begin");
 	MUST(dirty_begin(&second, lab->vm, how) == -EBUSY, "a second log was begun");
 	TRY(split_ahead(lab, &d));
@@ -245,7 +254,7 @@ static const char *longest_fault_while_collapsing(struct lab *lab)
 
 	TRY(arrive(lab));
 	TRY(lab_start(lab, "mark", 256, WORK, PAGES * PAGE_SIZE, PAGE_SIZE));
-	TRY(let_run(lab, 1000));
+	TRY(let_begin(lab));
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		struct ept_gather *g = &lab->vm->gather[cpu_id()];
 
