@@ -5,14 +5,17 @@
  * not touched the guest.
  *
  *	byte 0	 0 the header as it stands, 1 4 MiB of memory, not 2, 2 pieces of 4 KiB, not 2 MiB,
- *		 4:3 vCPUs, 7:5 all set: the memory runs out
+ *		 4:3 vCPUs, 7:5 all set: the memory runs out, 6: a clone
  *	byte 1	 start of the work area, in pages
  *	then	 the header, in shorthand or as it stands, and the rest of the image
  */
+#include "hv/clone.h"
+#include "hv/guest_memory.h"
 #include "mm/err.h"
 #include "tests/fuzz/guest_memory.h"
 
 static struct run_config config;
+static bool is_clone; /* its pages come into frames of their own, one by one */
 static unsigned int fills_left, resets;
 static uint64_t entry_of[ABI_VCPUS_MAX], cr3_of[ABI_VCPUS_MAX], stack_of[ABI_VCPUS_MAX];
 
@@ -23,7 +26,11 @@ int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_clai
 	uint64_t frames = level_frames(level);
 
 	fuzz_check(me == &guest.ept.cpu[0] && IS_ALIGNED(gfn, frames));
-	fuzz_check(gfn + frames <= guest.frames && !guest_there[gfn]);
+	fuzz_check(gfn + frames <= guest.frames);
+	if (memchr(guest_there + gfn, true, frames))
+		return frames > 1 ? -E2BIG : -EEXIST;
+	if (is_clone)
+		return -EXDEV;
 	if (!fills_left)
 		return -ENOMEM;
 	fills_left--;
@@ -39,6 +46,27 @@ bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim)
 	(void)me;
 	memset(guest_there + claim->gfn, true, level_frames(claim->level));
 	return false;
+}
+
+int clone_fill(struct vm *vm, unsigned int cpu, gfn_t gfn, const struct page_reply *reply)
+{
+	fuzz_check(is_clone && vm == &guest && cpu == 0 && gfn < guest.frames && !guest_there[gfn]);
+	fuzz_check(!reply->data);
+	if (!fills_left)
+		return -ENOMEM;
+	fills_left--;
+	memset(guest_memory + (gfn << PAGE_SHIFT), 0, PAGE_SIZE);
+	guest_there[gfn] = true;
+	return 0;
+}
+
+int guest_write(struct vm *vm, gpa_t to, const void *from, uint64_t bytes, enum guest_wait wait)
+{
+	(void)wait;
+	fuzz_check(vm == &guest && bytes <= PAGE_SIZE && IS_ALIGNED(to.v, PAGE_SIZE));
+	fuzz_check(vm_page(vm, gpa_to_gfn(to)) != NULL);
+	memcpy(guest_memory + to.v, from, bytes);
+	return 0;
 }
 
 void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t cr3, uint64_t stack)
@@ -134,6 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	config.work_start = MIN(fuzz_take(&in, 1) << 14, config.region);
 	guest_begin(&config);
 	guest.pager.piece = how & 4 ? PG_LEVEL_4K : PG_LEVEL_2M;
+	is_clone = how >> 5 == 6;
 	fills_left = how >> 5 == 7 ? 1 : GUEST_PAGES;
 	resets = 0;
 	image = take_image(&in, how & 1, &module);
