@@ -32,19 +32,22 @@ static const char *wrong(const struct vm *vm, const struct abi_header *h, uint64
 	return NULL;
 }
 
-/* Zeros where nothing is yet, in the pieces that the VM grows by. */
+/* Zeros where nothing is yet, in the pieces that the VM grows by, or smaller ones where part of
+ * such a piece is here: a clone's pages come one by one. */
 static int make_present(struct vm *vm, gfn_t gfn)
 {
 	static const struct page_reply zeros = { 0 };
+	struct ept_cpu *me = ept_cpu(&vm->ept, cpu_id());
 	enum pg_level piece = vm->pager.piece;
 	struct ept_claim claim;
-	int err = ept_fill(ept_cpu(&vm->ept, cpu_id()), ALIGN_DOWN(gfn, level_frames(piece)), piece,
-			   &claim);
+	int err;
 
+	while ((err = ept_fill(me, ALIGN_DOWN(gfn, level_frames(piece)), piece, &claim)) == -E2BIG)
+		piece--;
 	if (err)
 		return err == -EXDEV ? clone_fill(vm, cpu_id(), gfn, &zeros) : err;
 	__builtin_memset(direct(claim.frame), 0, level_frames(piece) << PAGE_SHIFT);
-	(void)ept_publish(ept_cpu(&vm->ept, cpu_id()), &claim);
+	(void)ept_publish(me, &claim);
 	return 0;
 }
 
