@@ -27,7 +27,7 @@ int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_clai
 
 	fuzz_check(me == &guest.ept.cpu[0] && IS_ALIGNED(gfn, frames));
 	fuzz_check(gfn + frames <= guest.frames);
-	if (memchr(guest_there + gfn, true, frames))
+	if (memchr(guest_there + gfn, 1, frames))
 		return frames > 1 ? -E2BIG : -EEXIST;
 	if (is_clone)
 		return -EXDEV;
