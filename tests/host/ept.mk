@@ -7,6 +7,7 @@ EPT_BITS := $(addprefix tests/host/model/,bits_intel.c bits_amd.c)
 EPT_TWINS := $(addprefix tests/host/model/,twins.c twins_compare.c) $(EPT_BITS)
 
 test_ept_explore_SRCS := $(EPT_MODEL) tests/host/model/explore.c
+test_ept_explore_access_SRCS := $(EPT_MODEL) tests/host/model/explore.c
 test_ept_entry_SRCS := $(EPT_MODEL) $(EPT_BITS)
 test_ept_cases_SRCS := $(EPT_MODEL)
 test_ept_leaves_SRCS := $(EPT_MODEL)
@@ -35,7 +36,7 @@ $(HOST_BUILD)/bin/interleave_%: $(HOST_BUILD)/interleave/tests/host/interleave_%
 	@mkdir -p $(@D)
 	$(CC) -pthread $^ -o $@ -lcmocka
 
-INTERLEAVE_TESTS := ept range
+INTERLEAVE_TESTS := ept range access
 
 HOST_TESTS += $(INTERLEAVE_TESTS:%=test_interleave_%)
 host-test: $(INTERLEAVE_TESTS:%=host-run-test_interleave_%)

@@ -194,11 +194,9 @@ static void they_agree_on_all_short_sequences_on_a_present_gib(void **state)
 	try_all(&first, few_present_tries, ARRAY_LEN(few_present_tries), 5);
 }
 
-static const struct step a_present_gib = { .code = STEP_MAP,
-					   .frames = F_1G,
-					   .kind = EPT_PRESENT,
-					   .perms = EPT_RWX,
-					   .memtype = EPT_WB };
+static const struct step a_present_gib = {
+	.code = STEP_MAP, .frames = F_1G, .kind = EPT_PRESENT, .perms = EPT_RWX, .memtype = EPT_WB
+};
 
 static void they_agree_on_range_changes_and_other_frames(void **state)
 {

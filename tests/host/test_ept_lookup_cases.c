@@ -331,7 +331,7 @@ static void monitors_that_make_no_sense_are_refused(void **state)
 #define RMAP_CASE(name)                                                                            \
 	{ #name "_on_EPT", name, begin_rmap, end_rmap, (void *)&ept_format_intel },                \
 	{                                                                                          \
-#name "_on_NPT", name, begin_rmap, end_rmap, (void *)&ept_format_amd                       \
+#name "_on_NPT", name, begin_rmap, end_rmap, (void *)&ept_format_amd               \
 	}
 
 int main(void)

@@ -167,8 +167,8 @@ static void bound(const struct stream *s, struct step *t)
 {
 	const uint64_t n = fmt_frames(s->w.ref.fmt, PG_LEVEL_2M);
 
-	if (s->w.ref.npages > 64 && (t->code == STEP_TRACK || t->code == STEP_SPLIT_RANGE ||
-				     t->code == STEP_MOVE)) {
+	if (s->w.ref.npages > 64 &&
+	    (t->code == STEP_TRACK || t->code == STEP_SPLIT_RANGE || t->code == STEP_MOVE)) {
 		t->frames = (uint32_t)MIN((uint64_t)t->frames, 2 * n);
 	}
 }

@@ -158,8 +158,8 @@ static void bustle(struct crowd_cpu *cpu)
 
 		switch (crowd_random(cpu, 32)) {
 		case 0:
-			answered(cpu, "protect",
-				 ept_protect(cpu->me, gfn, 1, EPT_R, &cpu->gather), -EBUSY);
+			answered(cpu, "protect", ept_protect(cpu->me, gfn, 1, EPT_R, &cpu->gather),
+				 -EBUSY);
 			break;
 		case 1 ... 2:
 			answered(cpu, "protect",

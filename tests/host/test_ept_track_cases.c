@@ -102,7 +102,8 @@ static void each_step_of_tracking_is_bounded(void **state)
 
 		assert_int_equal(ept_track_some(me(), &next, F_1G, 1000, &w.gather), 0);
 		/* A table's worth more than the budget, at the most. */
-		assert_true((uint64_t)(stats()->splits_present - splits) * 512 + next - was <= 1512);
+		assert_true((uint64_t)(stats()->splits_present - splits) * 512 + next - was <=
+			    1512);
 		if (w.gather.owed && steps % 16 == 0)
 			ept_sync(&w.gather);
 	}

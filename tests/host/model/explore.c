@@ -49,8 +49,7 @@ static void save(const struct world *w, struct snapshot *s)
 		memcpy(s->words[i], w->tables + i * PAGE_SIZE, sizeof(s->words[i]));
 	memcpy(s->page, w->ref.page, w->ref.npages * sizeof(struct ref_page));
 	if (w->has_clone)
-		memcpy(s->clone_page, w->clone.ref.page,
-		       w->ref.npages * sizeof(struct ref_page));
+		memcpy(s->clone_page, w->clone.ref.page, w->ref.npages * sizeof(struct ref_page));
 	memcpy(s->memory, w->memory, MEMORY);
 }
 
@@ -62,8 +61,7 @@ static void restore(struct world *w, const struct snapshot *s)
 		memcpy(w->tables + i * PAGE_SIZE, s->words[i], sizeof(s->words[i]));
 	memcpy(w->ref.page, s->page, w->ref.npages * sizeof(struct ref_page));
 	if (w->has_clone)
-		memcpy(w->clone.ref.page, s->clone_page,
-		       w->ref.npages * sizeof(struct ref_page));
+		memcpy(w->clone.ref.page, s->clone_page, w->ref.npages * sizeof(struct ref_page));
 	memcpy(w->memory, s->memory, MEMORY);
 }
 

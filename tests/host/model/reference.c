@@ -412,8 +412,8 @@ unsigned int ref_withheld(const struct reference *ref, const struct ref_page *p,
 {
 	bool note = p->tracked && ref->track == EPT_TRACK_WRITES && !dirty;
 
-	return p->perms & ((note || p->cow ? EPT_W : 0u) |
-			   (ref->nx && p->level > PG_LEVEL_4K ? EPT_X : 0u));
+	return p->perms &
+	       ((note || p->cow ? EPT_W : 0u) | (ref->nx && p->level > PG_LEVEL_4K ? EPT_X : 0u));
 }
 
 /* Where hardware's dirty bit came late, writing may be withheld in vain. */

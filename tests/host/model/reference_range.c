@@ -31,8 +31,8 @@ static int enter(struct reference *ref, gfn_t gfn, uint64_t frames)
 
 static bool grantable(const struct reference *ref, unsigned int perms)
 {
-	return perms & EPT_R || (perms == EPT_X && !ref->nx &&
-				 ref->fmt->perms_of == ept_format_intel.perms_of);
+	return perms & EPT_R ||
+	       (perms == EPT_X && !ref->nx && ref->fmt->perms_of == ept_format_intel.perms_of);
 }
 
 int ref_protect(struct reference *ref, gfn_t gfn, uint64_t frames, unsigned int perms)

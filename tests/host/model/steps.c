@@ -8,16 +8,19 @@
 const char *step_text(const struct step *s, char *buf, size_t bytes)
 {
 	static const char *const names[STEP_CODES] = {
-		"map",        "unmap",       "request",     "arrive",         "arrive_all",
-		"fill",       "publish",     "give_up",     "split",          "collapse",
-		"collapse_range", "poison",  "touch",       "sync",           "protect",
-		"discard",    "fill_zero",   "poison_range", "move",          "split_range",
-		"track",      "collect",     "untrack",     "fetch",          "resolve",
-		"reach",      "freeze",      "thaw",        "copy",           "recover_nx",
-		"clone",      "clone_unmap", "clone_touch", "clone_copy",     "clone_fill",
+		"map",         "unmap",        "request",        "arrive",
+		"arrive_all",  "fill",         "publish",        "give_up",
+		"split",       "collapse",     "collapse_range", "poison",
+		"touch",       "sync",         "protect",        "discard",
+		"fill_zero",   "poison_range", "move",           "split_range",
+		"track",       "collect",      "untrack",        "fetch",
+		"resolve",     "reach",        "freeze",         "thaw",
+		"copy",        "recover_nx",   "clone",          "clone_unmap",
+		"clone_touch", "clone_copy",   "clone_fill",
 	};
 
-	snprintf(buf, bytes, "%s gfn=%u frames=%u level=%u kind=%s perms=%u write=%d also=%u way=%u",
+	snprintf(buf, bytes,
+		 "%s gfn=%u frames=%u level=%u kind=%s perms=%u write=%d also=%u way=%u",
 		 names[s->code], s->gfn, s->frames, s->level,
 		 entry_kind_name((enum ept_kind)s->kind), s->perms, s->write, s->also, s->way);
 	return buf;

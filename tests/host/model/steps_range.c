@@ -160,7 +160,8 @@ static int collect(struct world *w, const struct step *s)
 	return 0;
 }
 
-/* --- accesses and other frames ----------------------------------------------------------------- */
+/* --- accesses and other frames -----------------------------------------------------------------
+ */
 
 static unsigned int access_of(const struct step *s)
 {

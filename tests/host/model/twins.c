@@ -369,7 +369,8 @@ static int64_t run_more(struct twin *w, const struct step *s, struct answer *a)
 	case STEP_UNTRACK:
 		return track(w, s, s->code == STEP_TRACK);
 	case STEP_COLLECT:
-		return (int64_t)ept_track_collect(me, s->gfn, MIN(s->frames, (uint32_t)TWIN_ENTRIES),
+		return (int64_t)ept_track_collect(me, s->gfn,
+						  MIN(s->frames, (uint32_t)TWIN_ENTRIES),
 						  a->reported, &w->gather);
 	case STEP_FETCH:
 		return access(w, s->gfn, EPT_X, s->way);

@@ -51,8 +51,9 @@ static const char *decoded_wrongly(const struct bits *b, const struct ept_state 
 		return "it is decoded as another kind than hardware sees";
 	if (s->frame.v != b->frame)
 		return "it is decoded with another address than hardware sees";
-	if (b->sort == BITS_LEAF && ((s->perms & ~s->withheld) != b->perms || s->memtype != b->memtype ||
-				     s->accessed != b->accessed || s->dirty != b->dirty))
+	if (b->sort == BITS_LEAF &&
+	    ((s->perms & ~s->withheld) != b->perms || s->memtype != b->memtype ||
+	     s->accessed != b->accessed || s->dirty != b->dirty))
 		return "it is decoded with other bits than hardware sees";
 	return NULL;
 }
@@ -74,8 +75,7 @@ static const char *wrong_alone(const struct twin *w, uint64_t e, unsigned int le
 	/* L1TF: the address that stands there is the opposite of the frame's. */
 	if (address(~e, 12) < w->backing || address(~e, 12) != s.frame.v)
 		return "it is hidden, but its frame is not inverted";
-	if (field(e, 63, 59) || field(e, 55, 55) ||
-	    (field(e, 58, 57) && s.kind != EPT_FROZEN))
+	if (field(e, 63, 59) || field(e, 55, 55) || (field(e, 58, 57) && s.kind != EPT_FROZEN))
 		return "it is hidden, and has bits that nobody asked for";
 	return NULL;
 }

@@ -49,8 +49,7 @@ static void watch(struct world *w, const char *when)
 		if (p->kind != EPT_PRESENT || (gfn >= w->changing_from && gfn < w->changing_to))
 			continue;
 		if (tlb_peek(&w->ept, gfn, &leaf) != TLB_HIT || leaf.frame.v != p->frame ||
-		    (!w->changing_rights &&
-		     p->perms & ~ref_withheld(ref, p, false) & ~leaf.perms))
+		    (!w->changing_rights && p->perms & ~ref_withheld(ref, p, false) & ~leaf.perms))
 			world_fail(w, "page %lu was not mapped as it must be %s", (long)gfn, when);
 	}
 }
@@ -265,8 +264,8 @@ static struct ref_page *moved_page(struct world *w, uint64_t frame)
 
 /*
  * What hardware noted of an access that went through. Where an old way led around the page's entry,
- * since its bits were cleared or its mark is new, nobody relies on it before the flush: who collects
- * reads the contents after it.
+ * since its bits were cleared or its mark is new, nobody relies on it before the flush: who
+ * collects reads the contents after it.
  */
 static void seen(struct world *w, struct ref_page *p, bool write)
 {

@@ -42,7 +42,7 @@ enum step_code {
 	STEP_COLLAPSE_RANGE, /* gfn, frames */
 	STEP_POISON,         /* gfn */
 	STEP_TOUCH,          /* gfn, write, way: the guest's access */
-	STEP_SYNC, /* hardware writes to `also` by `way` before it acknowledges, if write */
+	STEP_SYNC,         /* hardware writes to `also` by `way` before it acknowledges, if write */
 	STEP_PROTECT,      /* gfn, frames, perms */
 	STEP_DISCARD,      /* gfn, frames */
 	STEP_FILL_ZERO,    /* gfn, level: zeros arrive */
@@ -101,7 +101,7 @@ struct world {
 	struct world_clone clone;
 	bool moved;   /* something, since the last flush */
 	bool aliases; /* pages do not lie where they were mapped to */
-	bool eager; /* after each step the CPU looks at all pages, so it remembers all there is */
+	bool eager;   /* after each step the CPU looks at all pages, so it remembers all there is */
 	unsigned int
 		pending_max; /* no collapse while so many tables wait for a flush; 0: no limit */
 	struct tlb tlb;
@@ -117,12 +117,12 @@ struct world {
 	uint64_t changing_from, changing_to; /* pages that the step may unmap */
 	bool changing_rights;                /* the step may withhold some */
 	const struct step *step;             /* under way */
-	bool dirty; /* the entry of the step's page was, before the step */
+	bool dirty;                          /* the entry of the step's page was, before the step */
 	uint8_t pouring;                     /* what pages hold that arrive: CONTENT_ARRIVED */
-	uint8_t *memory; /* what each backing frame holds; WORLD_BACKING is the first */
+	uint8_t *memory;  /* what each backing frame holds; WORLD_BACKING is the first */
 	uint64_t nmemory; /* frames that a map may use; behind them, as many for copies */
 	uint64_t half;    /* of these, and as many again for the clone's; aligned to any leaf */
-	char fault[192]; /* empty: none */
+	char fault[192];  /* empty: none */
 };
 
 /**
