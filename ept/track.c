@@ -145,6 +145,9 @@ static int mark_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int bu
 		    entry_kind(fmt, s.entry, s.level) == EPT_PRESENT) {
 			err = ept_split(me, *next, (enum pg_level)(s.level - 1), EPT_WHY_DIRTY, g);
 			spent += fmt_entries(fmt);
+			/* Whatever else is there now will be seen in its own right. */
+			if (err != -ENOMEM && err != -EBUSY)
+				err = 0;
 			continue;
 		}
 		done = run_length(fmt, *next, end, s.level);

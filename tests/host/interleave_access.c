@@ -74,6 +74,19 @@ static void track_4(struct crowd_cpu *cpu)
 		crowd_fail(cpu, "tracking returned %d", r);
 }
 
+static void unmap_0(struct crowd_cpu *cpu)
+{
+	if (ept_unmap(cpu->me, 0, 1, &cpu->gather))
+		crowd_fail(cpu, "unmap failed");
+}
+
+static void poison_0(struct crowd_cpu *cpu)
+{
+	if (ept_poison(cpu->me, 0, &cpu->gather))
+		crowd_fail(cpu, "poison failed");
+}
+
+/* As a vCPU does: it tries, faults, has it resolved, and tries again. */
 static void write_page(struct crowd_cpu *cpu, gfn_t gfn)
 {
 	struct tlb_access a;
@@ -133,6 +146,7 @@ static void clone_all(struct crowd_cpu *cpu)
 		crowd_fail(cpu, "clone returned %d", r);
 }
 
+/* A write that copies where it must. */
 static void write_1_copying(struct crowd_cpu *cpu)
 {
 	struct tlb_access a;
@@ -199,13 +213,14 @@ static void all_of_4_is_marked(struct crowd_cpu *cpu)
 	for (gfn_t gfn = 0; gfn < 4; gfn++) {
 		struct ept_state s = ept_lookup(&cpu->crowd->ept, gfn);
 
-		if (!s.tracked && s.kind != EPT_NONE)
+		if (!s.tracked && s.kind != EPT_NONE && s.kind != EPT_POISON)
 			crowd_fail(cpu, "page %lu is not marked", (long)gfn);
 		if (s.kind == EPT_PRESENT && !s.dirty && !(s.withheld & EPT_W))
 			crowd_fail(cpu, "page %lu can be written unseen", (long)gfn);
 	}
 }
 
+/* Either a collection said so, or the next one will. */
 static void written_is_reported_or_dirty(struct crowd_cpu *cpu)
 {
 	for (gfn_t gfn = 0; gfn < 4; gfn++) {
@@ -222,6 +237,7 @@ static void written_is_reported_or_dirty(struct crowd_cpu *cpu)
 		crowd_fail(cpu, "the write never came through");
 }
 
+/* The clone has a frame to itself, or nobody may write to it. */
 static void no_write_leaks(struct crowd_cpu *cpu)
 {
 	for (gfn_t gfn = 0; gfn < 4; gfn++) {
@@ -253,6 +269,10 @@ static void no_large_leaf_is_executable(struct crowd_cpu *cpu)
 
 /* --- the scenes --- */
 
+SCENE(tracking_goes_on_whatever_is_unmapped_first, 2, 2, present_more, all_of_4_is_marked, 0,
+      track_4, unmap_0)
+SCENE(tracking_goes_on_whatever_is_lost, 2, 2, present_more, all_of_4_is_marked, 0, track_4,
+      poison_0)
 SCENE(what_arrives_under_tracking_is_marked, 2, 2, absent_more, all_of_4_is_marked, 0, track_4,
       arrive_1)
 SCENE(what_arrives_as_2m_under_tracking_is_marked, 2, 2, absent_more, all_of_4_is_marked, 0,
@@ -291,6 +311,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(what_arrives_under_tracking_is_marked),
 		cmocka_unit_test(what_arrives_as_2m_under_tracking_is_marked),
 		cmocka_unit_test(tracking_goes_on_whatever_is_unmapped),
+		cmocka_unit_test(tracking_goes_on_whatever_is_unmapped_first),
+		cmocka_unit_test(tracking_goes_on_whatever_is_lost),
 		cmocka_unit_test(tracking_goes_on_whatever_collapses),
 		cmocka_unit_test(a_write_fault_is_not_missed_by_a_collection),
 		cmocka_unit_test(a_dirty_bit_is_not_missed_by_a_collection),
