@@ -38,6 +38,7 @@ static inline void small_more(struct crowd_cpu *cpu)
 	present_small(cpu);
 }
 
+/* Something is frozen: whoever froze it gets on, and the same call again does the rest. */
 static inline bool again(struct crowd_cpu *cpu, int r, unsigned int *tries)
 {
 	if (r != -EBUSY || ++*tries > 100)

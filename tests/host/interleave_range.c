@@ -6,6 +6,7 @@
 #include "ept/range.h"
 #include "tests/host/interleave_changes.h"
 
+/* Only the lower half is mapped. */
 static void half_absent(struct crowd_cpu *cpu)
 {
 	clear_more();
@@ -42,6 +43,7 @@ static void discard_1(struct crowd_cpu *cpu)
 		crowd_fail(cpu, "discard returned %d", r);
 }
 
+/* Whatever it says: rights and marks may differ, frames lie elsewhere. */
 static void collapse_2m(struct crowd_cpu *cpu)
 {
 	(void)!ept_collapse(cpu->me, 0, PG_LEVEL_2M, &cpu->gather);
