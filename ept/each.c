@@ -9,14 +9,12 @@ static int split_edge(struct ept_cpu *me, gfn_t edge, enum ept_why why, struct e
 {
 	const struct ept *ept = me->ept;
 	enum pg_level level = ept->leaf_max;
-	int err;
 
 	if (edge == fmt_space(ept->fmt))
 		return 0;
 	while (level > PG_LEVEL_4K && !IS_ALIGNED(edge, fmt_frames(ept->fmt, level)))
 		level--;
-	err = split_anything(me, edge, level, why, g);
-	return err == -ENOENT ? 0 : err;
+	return split_anything(me, edge, level, why, g);
 }
 
 static int split_edges(struct ept_cpu *me, gfn_t gfn, gfn_t end, enum ept_why why,

@@ -236,7 +236,8 @@ void drop_tables(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gath
 
 /* --- split.c ------------------------------------------------------------------------------- */
 
-/* As ept_split(), but poison is split as well, and what is being filled is waited for. */
+/* As ept_split(), but poison is split as well, what is being filled is waited for, and where
+ * nothing is (any more) nothing is to be split. */
 int must_check split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 			      struct ept_gather *g);
 

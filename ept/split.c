@@ -135,6 +135,8 @@ int split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_
 		int err = split_step(me, gfn, level, why, g);
 		struct ept_slot s;
 
+		if (err == -ENOENT)
+			return 0;
 		if (err != -EAGAIN && err != -EBUSY && err != -EHWPOISON)
 			return err;
 		s = slot_find(me->ept, gfn, level);

@@ -116,6 +116,34 @@ static void all_has_moved(struct crowd_cpu *cpu)
 	}
 }
 
+static void half_large(struct crowd_cpu *cpu)
+{
+	clear_more();
+	nothing(cpu);
+	map(cpu, 0, PAGES / 2, EPT_PRESENT);
+}
+
+static void move_oddly(struct crowd_cpu *cpu)
+{
+	int r = ept_move(cpu->me, 0, 9, 4, &cpu->gather);
+
+	if (r)
+		crowd_fail(cpu, "move returned %d", r);
+}
+
+static void unmap_0_3(struct crowd_cpu *cpu)
+{
+	if (ept_unmap(cpu->me, 0, 4, &cpu->gather))
+		crowd_fail(cpu, "unmap failed");
+}
+
+/* What was not moved in time is gone. */
+static void nothing_stays_behind(struct crowd_cpu *cpu)
+{
+	expect(cpu, 0, 4, EPT_NONE);
+	expect(cpu, 4, 8, EPT_PRESENT);
+}
+
 /* --- the scenes --- */
 
 SCENE(rights_reach_a_page_that_arrives, 2, 2, absent_more, pages_0_and_1_are_read_only, 0,
@@ -146,6 +174,9 @@ SCENE(what_moves_collapses_in_one_place, 2, 2, half_present, all_has_moved, 0, m
       collapse_2m)
 SCENE(a_move_and_a_frozen_page_agree, 2, 2, half_present, all_has_moved, 0, move_0_3, freeze_1)
 
+SCENE(what_moves_or_is_unmapped_is_gone, 2, 2, half_large, nothing_stays_behind, 0, move_oddly,
+      unmap_0_3)
+
 /* interleave_range [PATTERN]: only the scenes whose names match. */
 int main(int argc, char **argv)
 {
@@ -165,6 +196,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(what_moves_arrives_in_one_place),
 		cmocka_unit_test(what_moves_collapses_in_one_place),
 		cmocka_unit_test(a_move_and_a_frozen_page_agree),
+		cmocka_unit_test(what_moves_or_is_unmapped_is_gone),
 	};
 
 	if (argc > 1)
