@@ -3,6 +3,7 @@
 #include "tests/machine/cases.h"
 
 #include "guest/chain.h"
+#include "hv/guest_memory.h"
 #include "hv/string.h"
 #include "mm/err.h"
 #include "mm/percpu.h"
@@ -106,6 +107,44 @@ static const char *lost_pages_are_machine_checks(struct lab *lab)
 	TRY(visit_three(lab, LOST_STORE, 1));
 	TRY(visit_three(lab, LOST_KEEP, 1));
 	return visit_three(lab, LOST_FETCH, 2); /* a store and a fetch */
+}
+
+/* --- a whole huge page ---------------------------------------------------------------------- */
+
+/* Each of its pages is told at its own address, the last one as the first. */
+static const char *visit_huge(struct lab *lab)
+{
+	static gfn_t all[RANGE_FRAMES];
+
+	for (uint64_t i = 0; i < RANGE_FRAMES; i++)
+		all[i] = LOST + i;
+	TRY(visit(lab, LOST_LOAD, RANGE_FRAMES));
+	TRY(lab_finish(lab));
+	return told(lab, LOST_LOAD, RANGE_FRAMES, all, RANGE_FRAMES, 1);
+}
+
+static const char *lost_huge_page(struct lab *lab)
+{
+	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
+	struct ept_gather *g = &lab->vm->gather[cpu_id()];
+	struct ept_state s;
+
+	TRY(lab_fill(lab, 0, PG_LEVEL_1G));
+	MUST(!guest_poison(lab->vm, LOST, RANGE_FRAMES), "it could not be poisoned");
+	s = ept_lookup(&lab->vm->ept, LOST + 17);
+	MUST(s.kind == EPT_POISON && s.level == PG_LEVEL_2M, "it is not lost in one piece");
+	MUST(lab_stats(lab).poisoned == RANGE_FRAMES, "the counter of lost pages is wrong");
+	TRY(lab_leaves(lab, 0, 511, 0));
+	TRY(visit_huge(lab));
+	/* It blocks what is above it, and nothing else. */
+	MUST(!ept_split(me, LOST + RANGE_FRAMES, PG_LEVEL_4K, EPT_WHY_ASKED, g), "no split");
+	ept_sync(g);
+	MUST(lab_collapse(lab, LOST + RANGE_FRAMES, RANGE_FRAMES).collapsed == 1,
+	     "a neighbour did not collapse");
+	MUST(lab_collapse(lab, 0, GIB_FRAMES).poison == 1, "a GiB with a lost page collapsed");
+	TRY(lab_leaves(lab, 0, 511, 0));
+	TRY(lab_poke(lab, POKE_SHARE, WORK + 2 * MIB, GIB - WORK - 2 * MIB, 34 * MIB + PAGE_SIZE));
+	return visit_huge(lab);
 }
 
 /* --- machine checks that cannot be taken ---------------------------------------------------- */

@@ -39,6 +39,7 @@
 
 #define CASES_POISON(X)                                                                            \
 	X(lost_pages_are_machine_checks)                                                           \
+	X(lost_huge_page)                                                                          \
 	X(machine_check_shuts_down)                                                                \
 	X(machine_check_replaces_an_event)                                                         \
 	X(lost_page_among_absent)

@@ -103,6 +103,29 @@ static void pour(struct world *w, const struct ept_claim *claim)
 	}
 }
 
+/* Bits that came late to a table which waits for the flush are or-ed into whatever is in its place
+ * by then: also into what was discarded and has come back. */
+static void note_late_bits(struct world *w, const struct ept_claim *claim)
+{
+	const struct ept_format *fmt = w->ref.fmt;
+	uint64_t frames = fmt_frames(fmt, claim->level);
+
+	for (unsigned int i = 0; i < w->gather.n; i++) {
+		const struct ept_gathered *t = &w->gather.table[i];
+		const uint64_t *entry = frame_virt(&w->pool, t->table);
+		uint64_t any = 0;
+
+		if (claim->gfn + frames <= t->gfn ||
+		    claim->gfn >= t->gfn + fmt_frames(fmt, t->level))
+			continue;
+		for (unsigned int j = 0; j < fmt_entries(fmt); j++)
+			any |= entry[j] & ~t->seen_ad;
+		ref_note(&w->ref, claim->gfn, frames,
+			 (any & fmt->accessed ? REF_ACCESSED : 0) |
+				 (any & fmt->dirty ? REF_DIRTY : 0));
+	}
+}
+
 static void publish(struct world *w, unsigned int cpu, const struct ept_claim *claim)
 {
 	bool full;
@@ -111,6 +134,7 @@ static void publish(struct world *w, unsigned int cpu, const struct ept_claim *c
 	full = ept_publish(ept_cpu(&w->ept, cpu), claim);
 	if (full != ref_publish(&w->ref, claim->gfn, claim->level, w->pouring))
 		world_fail(w, "publish said %s, wrongly", full ? "complete" : "incomplete");
+	note_late_bits(w, claim);
 }
 
 static int fill(struct world *w, unsigned int cpu, gfn_t gfn, enum pg_level level,
