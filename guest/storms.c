@@ -158,7 +158,7 @@ static bool probe_far(const char *what, uint16_t selector)
 		uint16_t selector;
 	} __attribute__((packed)) target = { GUEST_LOAD, selector };
 
-	PROBE("rex.w lcall *%0", : "+m"(target) : : "memory");
+	PROBE("rex64 lcall *%0", : "+m"(target) : : "memory");
 	return probe_raised(what, TRAP_GP, selector & 0xfffc);
 }
 
