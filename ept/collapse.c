@@ -195,11 +195,19 @@ static int collapse_slot(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uns
 	return 1;
 }
 
-/* Accesses wait for what is frozen: not longer than it takes to come here. */
-static void thaw_now(struct ept_gather *g)
+/* Accesses wait for what is frozen: not longer than it takes to come here. Returns whether the
+ * table of this slot is full then. */
+static bool thaw_now(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_gather *g,
+		     bool full)
 {
-	if (g->frozen)
-		ept_sync(g);
+	struct ept_slot s;
+
+	if (!g->frozen)
+		return full;
+	ept_sync(g);
+	s = slot_find(me->ept, gfn, level);
+	return s.level == level && atomic_load_explicit(&s.table->present, memory_order_acquire) ==
+					   fmt_entries(me->ept->fmt);
 }
 
 /* All tables below one slot, from the smallest up. Stops a level at the first refusal. */
@@ -219,7 +227,7 @@ static int collapse_below(struct ept_cpu *me, gfn_t gfn, enum pg_level level, st
 			n += MAX(r, 0);
 			err = r < 0 && !err ? r : err;
 		}
-		thaw_now(g);
+		*parent_full = thaw_now(me, gfn, level, g, *parent_full);
 		if (err)
 			return err;
 	}
@@ -242,7 +250,7 @@ int ept_collapse(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_
 
 		level++;
 		r = collapse_slot(me, fmt_base(ept->fmt, gfn, level), level, 0, g, &full);
-		thaw_now(g);
+		full = thaw_now(me, gfn, level, g, full);
 		if (r <= 0)
 			break;
 		n += r;
@@ -298,7 +306,7 @@ static gfn_t collapse_level(struct ept_cpu *me, gfn_t from, gfn_t end, enum pg_l
 		/* Nothing smaller lies under a larger entry: step over it whole. */
 		at = fmt_base(ept->fmt, at, s.level) + fmt_frames(ept->fmt, s.level);
 	}
-	thaw_now(g);
+	(void)thaw_now(me, from, level, g, false);
 	return at < end && end - at >= size ? at : end;
 }
 

@@ -242,8 +242,11 @@ static const char *run_destination(struct migration *m)
 	for (unsigned int i = 0; i < MAX_CPUS; i++)
 		ept_sync(&m->to->gather[i]);
 	/* Nobody executes any more: what is small for that reason alone becomes large again. */
-	if (m->to->ept.nx && m->config->policy != POLICY_NEVER)
+	if (m->to->ept.nx && m->config->policy != POLICY_NEVER) {
 		(void)guest_recover_nx(m->to);
+		/* What became complete while a part of it was small for that reason was refused. */
+		pager_collapse_all(&m->to->pager, cpu_id());
+	}
 	m->finished = clock_now();
 	return why;
 }

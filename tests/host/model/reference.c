@@ -338,9 +338,6 @@ int ref_collapse(struct reference *ref, gfn_t gfn, enum pg_level level)
 		if (err)
 			return err;
 	}
-	/* Where it took a moment, because executing was to be withheld, it ends there. */
-	if (ref->nx && level == PG_LEVEL_2M && (ref->page[gfn].perms & EPT_X))
-		return n;
 	while (n > 0 && level < ref->leaf_max) {
 		level++;
 		r = ref_collapse_slot(ref, gfn, level, false);
