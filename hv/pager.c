@@ -370,10 +370,13 @@ static inline enum pager_answer fault_over(struct pager *p, struct vcpu *vcpu, g
 }
 
 /* Not to be filled, or not in the frame that it has. */
-static __attribute__((noinline)) enum pager_answer
-fault_elsewhere(struct pager *p, struct vcpu *vcpu, gfn_t gfn, const struct page_reply *reply,
-		unsigned int access, int err, uint64_t begin)
+static __attribute__((noinline)) enum pager_answer fault_elsewhere(struct pager *p,
+								   struct vcpu *vcpu, gfn_t gfn,
+								   const struct page_reply *reply,
+								   unsigned int access, int err)
 {
+	uint64_t begin = clock_now();
+
 	if (err == -EXDEV) {
 		err = clone_fill(p->vm, vcpu->cpu, gfn, reply);
 		if (!err)
@@ -386,15 +389,15 @@ fault_elsewhere(struct pager *p, struct vcpu *vcpu, gfn_t gfn, const struct page
 
 /* A page with contents, at hand: the path that everything else is measured against. */
 static inline enum pager_answer fault_data(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
-					   const struct page_reply *reply, unsigned int access,
-					   uint64_t begin)
+					   const struct page_reply *reply,
+					   const struct vcpu_exit *exit, uint64_t begin)
 {
 	struct ept_cpu *me = ept_cpu(&p->vm->ept, vcpu->cpu);
 	struct ept_claim claim;
 	int err = ept_fill(me, gfn, PG_LEVEL_4K, &claim);
 
 	if (__builtin_expect(err, 0))
-		return fault_elsewhere(p, vcpu, gfn, reply, access, err, begin);
+		return fault_elsewhere(p, vcpu, gfn, reply, exit->access, err);
 	if (reply->data)
 		__builtin_memcpy(direct(claim.frame), reply->data, PAGE_SIZE);
 	if (__builtin_expect(ept_publish(me, &claim), 0))
@@ -455,7 +458,7 @@ enum pager_answer pager_fault(struct pager *p, struct vcpu *vcpu, const struct v
 	if (!p->source->ops->now(p->source, gfn, &reply))
 		return fault_ask(p, vcpu, gfn, exit->access);
 	if (reply.data || reply.in_place)
-		return fault_data(p, vcpu, gfn, &reply, exit->access, begin);
+		return fault_data(p, vcpu, gfn, &reply, exit, begin);
 	return fault_zeros(p, vcpu, gfn, exit->access, begin);
 }
 
