@@ -169,12 +169,16 @@ void svm_activate(struct vcpu *vcpu)
 
 	b->tlb_control = TLB_NOTHING; /* svm_run() knows when not */
 	svm_cpus[cpu_id()].current = b;
+	x86_write_cr2(b->cr2);
 }
 
-/* VMLOAD and VMSAVE switch the rest at each exit. */
+/* VMLOAD and VMSAVE switch the rest at each exit. CR2 is in the VMCB, too, but Bochs 2.7 switches it
+ * neither at VMRUN nor at #VMEXIT; root mode leaves it as the guest had it. */
 void svm_deactivate(struct vcpu *vcpu)
 {
-	(void)vcpu;
+	struct vmcb *b = direct(vcpu->hw_page);
+
+	b->cr2 = x86_read_cr2();
 	svm_cpus[cpu_id()].current = NULL;
 }
 
