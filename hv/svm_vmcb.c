@@ -172,8 +172,8 @@ void svm_activate(struct vcpu *vcpu)
 	x86_write_cr2(b->cr2);
 }
 
-/* VMLOAD and VMSAVE switch the rest at each exit. CR2 is in the VMCB, too, but Bochs 2.7 switches it
- * neither at VMRUN nor at #VMEXIT; root mode leaves it as the guest had it. */
+/* VMLOAD and VMSAVE switch the rest at each exit. CR2 is in the VMCB, too, but Bochs 2.7 switches
+ * it neither at VMRUN nor at #VMEXIT; root mode leaves it as the guest had it. */
 void svm_deactivate(struct vcpu *vcpu)
 {
 	struct vmcb *b = direct(vcpu->hw_page);
