@@ -347,6 +347,23 @@ static void a_recovery_that_begins_inside_of_a_gib_ends_with_that_gib(void **sta
 	verify();
 }
 
+static void a_large_arrival_is_not_executed_and_recovery_leaves_other_splits_alone(void **state)
+{
+	(void)state;
+	world_set_nx(&w);
+	map(0, F_1G, EPT_ABSENT);
+	at(STEP_ARRIVE, 0, PG_LEVEL_2M);
+	assert_int_equal(ept_lookup(&w.ept, 5).withheld, EPT_X);
+	resolve(5, false);
+	step((struct step){ .code = STEP_FETCH, .gfn = 5 });
+	at(STEP_ARRIVE, F_2M, PG_LEVEL_2M);
+	at(STEP_SPLIT, F_2M, PG_LEVEL_4K);
+	step((struct step){ .code = STEP_RECOVER_NX, .frames = F_1G, .level = 3 });
+	assert_int_equal(ept_lookup(&w.ept, 5).level, PG_LEVEL_2M);
+	assert_int_equal(ept_lookup(&w.ept, F_2M).level, PG_LEVEL_4K);
+	verify();
+}
+
 static void a_fetch_without_a_table_is_refused_and_can_be_made_again(void **state)
 {
 	(void)state;
@@ -378,6 +395,7 @@ int main(void)
 		CASE(only_what_is_executed_is_split_and_it_recovers_in_bounded_steps),
 		CASE(sixteen_tables_at_the_most_are_frozen_for_one_flush),
 		CASE(a_recovery_that_begins_inside_of_a_gib_ends_with_that_gib),
+		CASE(a_large_arrival_is_not_executed_and_recovery_leaves_other_splits_alone),
 		CASE(a_fetch_without_a_table_is_refused_and_can_be_made_again),
 	};
 
