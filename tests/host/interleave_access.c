@@ -32,6 +32,14 @@ static void by_dirty_bits(struct crowd_cpu *cpu)
 	begin_tracking(cpu, EPT_TRACK_DIRTY);
 }
 
+/* Page 1 is dirty, and nobody has collected that. */
+static void dirty_1(struct crowd_cpu *cpu)
+{
+	by_dirty_bits(cpu);
+	touch(cpu, 1, true, 0);
+	tlb_flush(&cpu->tlb);
+}
+
 static void absent_small_tracked(struct crowd_cpu *cpu)
 {
 	absent_more(cpu);
@@ -267,7 +275,32 @@ static void no_large_leaf_is_executable(struct crowd_cpu *cpu)
 	}
 }
 
+static void page_1_is_gone(struct crowd_cpu *cpu)
+{
+	expect(cpu, 0, 1, EPT_PRESENT);
+	expect(cpu, 1, 2, EPT_NONE);
+	expect(cpu, 2, PAGES, EPT_PRESENT);
+}
+
+static void discard_1(struct crowd_cpu *cpu)
+{
+	if (ept_discard(cpu->me, 1, 1, &cpu->gather))
+		crowd_fail(cpu, "discard failed");
+}
+
+static void page_1_is_discarded(struct crowd_cpu *cpu)
+{
+	expect(cpu, 1, 2, EPT_ABSENT);
+	if (!ept_lookup(&cpu->crowd->ept, 1).zero)
+		crowd_fail(cpu, "page 1 is to be asked for again");
+}
+
 /* --- the scenes --- */
+
+SCENE(a_collection_brings_nothing_back_that_is_unmapped, 2, 3, dirty_1, page_1_is_gone, 0, collect,
+      unmap_1)
+SCENE(a_collection_brings_nothing_back_that_is_discarded, 2, 3, dirty_1, page_1_is_discarded, 0,
+      collect, discard_1)
 
 SCENE(tracking_goes_on_whatever_is_unmapped_first, 2, 2, present_more, all_of_4_is_marked, 0,
       track_4, unmap_0)
@@ -310,6 +343,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_arrives_under_tracking_is_marked),
 		cmocka_unit_test(what_arrives_as_2m_under_tracking_is_marked),
+		cmocka_unit_test(a_collection_brings_nothing_back_that_is_unmapped),
+		cmocka_unit_test(a_collection_brings_nothing_back_that_is_discarded),
 		cmocka_unit_test(tracking_goes_on_whatever_is_unmapped),
 		cmocka_unit_test(tracking_goes_on_whatever_is_unmapped_first),
 		cmocka_unit_test(tracking_goes_on_whatever_is_lost),

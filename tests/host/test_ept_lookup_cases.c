@@ -318,6 +318,22 @@ static void what_is_not_present_is_cold(void **state)
 	assert_int_equal(ept_monitor_hottest(&monitor, 1, order), 0);
 }
 
+static void regions_that_all_differ_are_divided_up_to_the_most(void **state)
+{
+	const unsigned int n[] = { 20, 25, 25 };
+
+	(void)state;
+	assert_int_equal(ept_monitor_begin(&monitor, 0, F_1G, 10, 25, 1), 0);
+	for (unsigned int round = 0; round < ARRAY_LEN(n); round++) {
+		for (unsigned int i = 0; i < monitor.n; i++)
+			monitor.region[i].hits = i % 2 ? 100 : 0;
+		monitor.intervals = 100;
+		ept_monitor_adapt(&monitor);
+		regions_tile_the_range(0, F_1G);
+		assert_int_equal(monitor.n, n[round]);
+	}
+}
+
 static void monitors_that_make_no_sense_are_refused(void **state)
 {
 	(void)state;
@@ -345,6 +361,7 @@ int main(void)
 		CASE(heat_follows_the_guest),
 		CASE(the_cost_is_bounded_by_regions_not_by_memory),
 		CASE(what_is_not_present_is_cold),
+		CASE(regions_that_all_differ_are_divided_up_to_the_most),
 		CASE(monitors_that_make_no_sense_are_refused),
 	};
 
