@@ -335,8 +335,10 @@ static void unmap_part(struct crowd_cpu *cpu)
 		}
 		ept_sync(&cpu->gather);
 		crowd_meet(cpu);
-		if (cpu->id == 0)
-			check_part(cpu, from, to);
+		if (cpu->id)
+			continue;
+		check_part(cpu, from, to);
+		crowd_share(&crowd);
 	}
 }
 

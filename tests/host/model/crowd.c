@@ -158,6 +158,20 @@ void crowd_meet(struct crowd_cpu *cpu)
 	pthread_barrier_wait(&cpu->crowd->barrier);
 }
 
+void crowd_share(struct crowd *c)
+{
+	struct crowd_cpu *rich = &c->cpu[0], *poor = &c->cpu[0];
+
+	do {
+		for (unsigned int i = 0; i < CROWD_CPUS; i++) {
+			rich = c->cpu[i].nfree > rich->nfree ? &c->cpu[i] : rich;
+			poor = c->cpu[i].nfree < poor->nfree ? &c->cpu[i] : poor;
+		}
+		if (rich->nfree > poor->nfree + 1)
+			poor->free[poor->nfree++] = rich->free[--rich->nfree];
+	} while (rich->nfree > poor->nfree + 1);
+}
+
 static void *run_cpu(void *arg)
 {
 	struct crowd_cpu *cpu = arg;

@@ -65,6 +65,10 @@ void crowd_pause(struct crowd_cpu *cpu);
 /* Waits for all CPUs; passes flushes meanwhile. */
 void crowd_meet(struct crowd_cpu *cpu);
 
+/* Gives each CPU as many free table pages as the others: they gather where tables are freed. To be
+ * called by one while all others wait. */
+void crowd_share(struct crowd *c);
+
 uint64_t crowd_random(struct crowd_cpu *cpu, uint64_t below);
 void crowd_fail(struct crowd_cpu *cpu, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
