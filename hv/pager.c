@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bringing pages in. See hv/pager.h. */
+/* Faults, and what else needs a page: see hv/pager.h. Placing is in pager_place.c. */
 #include "hv/pager.h"
 
 #include "ept/access.h"
@@ -7,19 +7,12 @@
 #include "hv/clock.h"
 #include "hv/clone.h"
 #include "hv/frames.h"
+#include "hv/pager_place.h"
 #include "hv/trace.h"
 #include "hv/vm.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
-
-/* Only its own CPU writes a counter: no locked instruction. */
-static inline void count(_Atomic uint64_t *counter, uint64_t n)
-{
-	uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, v + n, memory_order_relaxed);
-}
 
 void pager_init(struct pager *p, struct vm *vm, struct page_source *source, enum pg_level piece,
 		enum config_policy policy, uint64_t frames)
@@ -31,187 +24,6 @@ void pager_init(struct pager *p, struct vm *vm, struct page_source *source, enum
 		.policy = policy,
 		.frames = frames,
 	};
-}
-
-/* --- collapse ----------------------------------------------------------------------------- */
-
-static void collapse(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_level level)
-{
-	uint64_t begin = clock_now();
-	int n = ept_collapse(ept_cpu(&p->vm->ept, cpu), gfn, level, &p->vm->gather[cpu]);
-
-	count(&p->stats[cpu].collapse_cycles, clock_now() - begin);
-	if (n > 0)
-		count(&p->stats[cpu].collapsed, (uint64_t)n);
-}
-
-static bool queue_put(struct pager_queue *q, gfn_t gfn)
-{
-	uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-
-	if (tail - atomic_load_explicit(&q->head, memory_order_acquire) == PAGER_QUEUE)
-		return false;
-	q->gfn[tail % PAGER_QUEUE] = gfn;
-	atomic_store_explicit(&q->tail, tail + 1, memory_order_release);
-	return true;
-}
-
-/* The range of the level above `level` that holds gfn has just become complete. */
-static void complete(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_level level)
-{
-	enum pg_level above = (enum pg_level)(level + 1);
-	bool now = p->policy == POLICY_COMPLETE;
-
-	/* The range is aligned to 512 frames, so its level fits beside it. A full queue loses
-	 * nothing: the range collapses at once. */
-	if (p->policy == POLICY_BUDGET)
-		now = !queue_put(&p->queue[cpu], ALIGN_DOWN(gfn, 512) | above);
-	if (now)
-		collapse(p, cpu, gfn, above);
-}
-
-static bool queue_get(struct pager_queue *q, gfn_t *gfn)
-{
-	uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
-
-	if (head == atomic_load_explicit(&q->tail, memory_order_acquire))
-		return false;
-	*gfn = q->gfn[head % PAGER_QUEUE];
-	atomic_store_explicit(&q->head, head + 1, memory_order_release);
-	return true;
-}
-
-unsigned int pager_collapse_some(struct pager *p, unsigned int cpu, unsigned int n)
-{
-	unsigned int done = 0;
-	gfn_t entry;
-
-	for (unsigned int i = 0; i < ncpus; i++)
-		while (done < n && queue_get(&p->queue[i], &entry)) {
-			collapse(p, cpu, ALIGN_DOWN(entry, 512), (enum pg_level)(entry & 511));
-			done++;
-		}
-	return done;
-}
-
-unsigned int pager_backlog(const struct pager *p)
-{
-	unsigned int n = 0;
-
-	for (unsigned int i = 0; i < ncpus; i++)
-		n += atomic_load_explicit(&p->queue[i].tail, memory_order_acquire) -
-		     atomic_load_explicit(&p->queue[i].head, memory_order_relaxed);
-	return n;
-}
-
-void pager_collapse_all(struct pager *p, unsigned int cpu)
-{
-	struct ept_collapse_result result;
-	uint64_t begin = clock_now();
-
-	ept_collapse_range(ept_cpu(&p->vm->ept, cpu), 0, p->frames, &p->vm->gather[cpu], &result);
-	ept_sync(&p->vm->gather[cpu]);
-	count(&p->stats[cpu].collapse_cycles, clock_now() - begin);
-	count(&p->stats[cpu].collapsed, result.collapsed);
-}
-
-/* --- placing ------------------------------------------------------------------------------ */
-
-static const struct page_reply zeros = { 0 };
-
-static void write_contents(hpa_t frame, const struct page_reply *reply, enum pg_level level)
-{
-	if (reply->data)
-		__builtin_memcpy(direct(frame), reply->data, PAGE_SIZE);
-	else if (!reply->in_place)
-		__builtin_memset(direct(frame), 0, level_frames(level) << PAGE_SHIFT);
-}
-
-/* A clone's page, whose frame is another VM's: page by page. */
-static int place_foreign(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_level level,
-			 const struct page_reply *reply)
-{
-	int err = level > PG_LEVEL_4K ? -E2BIG : clone_fill(p->vm, cpu, gfn, reply);
-
-	if (!err)
-		count(reply->data || reply->in_place ? &p->stats[cpu].data_frames
-						     : &p->stats[cpu].zero_frames,
-		      1);
-	return err;
-}
-
-/* One piece that was not faulted for, with the contents that the reply says. Returns what
- * ept_fill() says. */
-static int place_piece(struct pager *p, unsigned int cpu, gfn_t gfn, enum pg_level level,
-		       const struct page_reply *reply)
-{
-	bool has_data = reply->data || reply->in_place;
-	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
-	struct pager_counters *stats = &p->stats[cpu];
-	uint64_t begin = clock_now(), end;
-	struct ept_claim claim;
-	int err = ept_fill(me, gfn, level, &claim);
-	bool full;
-
-	if (__builtin_expect(err, 0))
-		return err == -EXDEV ? place_foreign(p, cpu, gfn, level, reply) : err;
-	write_contents(claim.frame, reply, level);
-	full = ept_publish(me, &claim);
-	end = clock_now();
-	count(has_data ? &stats->data_frames : &stats->zero_frames, level_frames(level));
-	count(claim.entry & ENTRY_REQUESTED ? &stats->demand : &stats->background, 1);
-	count(&stats->place_cycles, end - begin);
-	trace_at(cpu, end, has_data ? TRACE_ARRIVE : TRACE_ZERO, gfn, level);
-	if (__builtin_expect(full, 0))
-		complete(p, cpu, gfn, level);
-	return 0;
-}
-
-/* The largest piece of [gfn, end) that begins at gfn. */
-static enum pg_level largest_piece(const struct pager *p, gfn_t gfn, gfn_t end)
-{
-	enum pg_level level = p->vm->ept.leaf_max;
-
-	while (level > PG_LEVEL_4K &&
-	       (!IS_ALIGNED(gfn, level_frames(level)) || end - gfn < level_frames(level)))
-		level--;
-	return level;
-}
-
-gfn_t pager_place_zeros(struct pager *p, unsigned int cpu, gfn_t gfn, gfn_t end)
-{
-	enum pg_level level = largest_piece(p, gfn, end);
-	struct ept_state there;
-	int err;
-
-	while ((err = place_piece(p, cpu, gfn, level, &zeros)) == -E2BIG)
-		level--;
-	if (!err)
-		return gfn + level_frames(level);
-	if (err == -ENOMEM)
-		count(&p->stats[cpu].starved, 1);
-	/* It is here, or under way: step over what is. */
-	there = ept_lookup(&p->vm->ept, gfn);
-	return ALIGN_DOWN(gfn, level_frames(there.level)) + level_frames(there.level);
-}
-
-void pager_place(struct pager *p, unsigned int cpu, const struct page_reply *reply)
-{
-	gfn_t end = reply->gfn + reply->frames;
-
-	if (reply->data || reply->in_place) {
-		int err = place_piece(p, cpu, reply->gfn, PG_LEVEL_4K, reply);
-
-		if (err == -ENOMEM)
-			count(&p->stats[cpu].starved, 1);
-		else if (err) {
-			count(&p->stats[cpu].duplicates, 1);
-			trace(TRACE_DUPLICATE, reply->gfn, PG_LEVEL_4K);
-		}
-		return;
-	}
-	for (gfn_t gfn = reply->gfn; gfn < end;)
-		gfn = pager_place_zeros(p, cpu, gfn, end);
 }
 
 /* --- what was discarded --------------------------------------------------------------------- */
@@ -226,10 +38,10 @@ static int refill(struct pager *p, unsigned int cpu, gfn_t gfn)
 	int err = ept_fill_zero(me, gfn, PG_LEVEL_4K, &claim);
 
 	if (err)
-		return err == -EXDEV ? clone_fill(p->vm, cpu, gfn, &zeros) : err;
+		return err == -EXDEV ? clone_fill(p->vm, cpu, gfn, &pager_zeros) : err;
 	__builtin_memset(direct(claim.frame), 0, PAGE_SIZE);
 	if (ept_publish(me, &claim))
-		complete(p, cpu, gfn, PG_LEVEL_4K);
+		pager_complete(p, cpu, gfn, PG_LEVEL_4K);
 	count(&p->stats[cpu].refilled, 1);
 	err = ept_reach(me, gfn, EPT_W, &at, &p->vm->gather[cpu]);
 	return err == -EFAULT ? 0 : err; /* the guest may only read it */
@@ -401,7 +213,7 @@ static inline enum pager_answer fault_data(struct pager *p, struct vcpu *vcpu, g
 	if (reply->data)
 		__builtin_memcpy(direct(claim.frame), reply->data, PAGE_SIZE);
 	if (__builtin_expect(ept_publish(me, &claim), 0))
-		complete(p, vcpu->cpu, gfn, PG_LEVEL_4K);
+		pager_complete(p, vcpu->cpu, gfn, PG_LEVEL_4K);
 	return fault_over(p, vcpu, gfn, begin);
 }
 
@@ -410,10 +222,10 @@ static enum pager_answer fault_zeros(struct pager *p, struct vcpu *vcpu, gfn_t g
 				     unsigned int access, uint64_t begin)
 {
 	gfn_t at = ALIGN_DOWN(gfn, level_frames(p->piece));
-	int err = place_piece(p, vcpu->cpu, at, p->piece, &zeros);
+	int err = pager_place_piece(p, vcpu->cpu, at, p->piece, &pager_zeros);
 
 	if (err == -E2BIG)
-		err = place_piece(p, vcpu->cpu, gfn, PG_LEVEL_4K, &zeros);
+		err = pager_place_piece(p, vcpu->cpu, gfn, PG_LEVEL_4K, &pager_zeros);
 	if (err == -ENOMEM && ept_lookup(&p->vm->ept, gfn).cow)
 		return PAGER_NOMEM;
 	if (err)
@@ -472,7 +284,7 @@ int pager_bring(struct pager *p, unsigned int cpu, gfn_t gfn)
 	if (gfn >= p->frames)
 		return -ENOENT;
 	if (p->source->ops->now(p->source, gfn, &reply)) {
-		err = place_piece(p, cpu, gfn, PG_LEVEL_4K, &reply);
+		err = pager_place_piece(p, cpu, gfn, PG_LEVEL_4K, &reply);
 	} else {
 		err = ask(p, cpu, gfn);
 		if (!err || err == -EALREADY)
