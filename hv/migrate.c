@@ -169,14 +169,25 @@ static const char *check_alive(const struct migration *m)
 	return out_of_time(m) ? "the pages did not all arrive in time" : NULL;
 }
 
+/* Brings pages in and collapses, as far as there is something to do. Where it shares its CPU with
+ * the vCPUs it goes on for as long as a turn of theirs lasts. */
+static void keep_house(struct migration *m)
+{
+	uint64_t until = ncpus == 1 ? clock_now() + us_to_cycles(SLICE_US) : 0;
+	bool busy;
+
+	do {
+		busy = stream_step(&m->stream, cpu_id()) || collapse_some(m);
+	} while (busy && clock_now() < until);
+}
+
 static const char *pull_pages(struct migration *m)
 {
 	const char *why = NULL;
 
 	m->switched = m->stopped;
 	while (!why && pager_settled(&m->to->pager) < m->to->frames) {
-		if (!stream_step(&m->stream, cpu_id()))
-			(void)collapse_some(m);
+		keep_house(m);
 		turn(m->to);
 		report_progress(m, false);
 		why = check_alive(m);

@@ -13,8 +13,6 @@
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
-#define SLICE_US 1000 /* of a vCPU that shares its CPU */
-
 /* --- what the second stage needs of us ----------------------------------------------------- */
 
 static int ops_table_alloc(void *ctx, unsigned int cpu, hpa_t *table)

@@ -12,6 +12,8 @@
 #include "mm/lock.h"
 #include "mm/percpu.h"
 
+#define SLICE_US 1000 /* of a vCPU that shares its CPU */
+
 struct vm {
 	const char *name;
 	unsigned int id;
