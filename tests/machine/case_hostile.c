@@ -225,9 +225,4 @@ static const char *hostile_guest_beside_honest(struct lab *hostile)
 	return why ? why : end;
 }
 
-#define JOB(name)                                                                                  \
-	const char *name##_job(const struct run_config *config, const struct boot_info *info)      \
-	{                                                                                          \
-		return lab_run(config, info, name);                                                \
-	}
-CASES_HOSTILE(JOB)
+CASES_HOSTILE(LAB_JOB)

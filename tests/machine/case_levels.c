@@ -238,9 +238,4 @@ static const char *one_arrival_exposes_no_neighbour(struct lab *lab)
 
 /* --- jobs --------------------------------------------------------------------------------- */
 
-#define JOB(name)                                                                                  \
-	const char *name##_job(const struct run_config *config, const struct boot_info *info)      \
-	{                                                                                          \
-		return lab_run(config, info, name);                                                \
-	}
-CASES_LEVELS(JOB)
+CASES_LEVELS(LAB_JOB)

@@ -262,9 +262,4 @@ static const char *failures_are_told(struct lab *lab)
 	return NULL;
 }
 
-#define JOB(name)                                                                                  \
-	const char *name##_job(const struct run_config *config, const struct boot_info *info)      \
-	{                                                                                          \
-		return lab_run(config, info, name);                                                \
-	}
-CASES_LIMITS(JOB)
+CASES_LIMITS(LAB_JOB)

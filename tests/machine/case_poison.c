@@ -224,9 +224,4 @@ static const char *lost_page_among_absent(struct lab *lab)
 	return NULL;
 }
 
-#define JOB(name)                                                                                  \
-	const char *name##_job(const struct run_config *config, const struct boot_info *info)      \
-	{                                                                                          \
-		return lab_run(config, info, name);                                                \
-	}
-CASES_POISON(JOB)
+CASES_POISON(LAB_JOB)

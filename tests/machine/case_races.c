@@ -272,9 +272,4 @@ static const char *latency_histogram_adds_up(struct lab *lab)
 	return NULL;
 }
 
-#define JOB(name)                                                                                  \
-	const char *name##_job(const struct run_config *config, const struct boot_info *info)      \
-	{                                                                                          \
-		return lab_run(config, info, name);                                                \
-	}
-CASES_RACES(JOB)
+CASES_RACES(LAB_JOB)

@@ -169,9 +169,4 @@ static const char *copy_in_and_out(struct lab *lab)
 	return NULL;
 }
 
-#define JOB(name)                                                                                  \
-	const char *name##_job(const struct run_config *config, const struct boot_info *info)      \
-	{                                                                                          \
-		return lab_run(config, info, name);                                                \
-	}
-CASES_RANGES(JOB)
+CASES_RANGES(LAB_JOB)

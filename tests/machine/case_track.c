@@ -274,9 +274,4 @@ static const char *longest_fault_while_collapsing(struct lab *lab)
 	return NULL;
 }
 
-#define JOB(name)                                                                                  \
-	const char *name##_job(const struct run_config *config, const struct boot_info *info)      \
-	{                                                                                          \
-		return lab_run(config, info, name);                                                \
-	}
-CASES_TRACK(JOB)
+CASES_TRACK(LAB_JOB)

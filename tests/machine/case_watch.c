@@ -160,9 +160,4 @@ static const char *watching_costs_by_regions(struct lab *lab)
 	return NULL;
 }
 
-#define JOB(name)                                                                                  \
-	const char *name##_job(const struct run_config *config, const struct boot_info *info)      \
-	{                                                                                          \
-		return lab_run(config, info, name);                                                \
-	}
-CASES_WATCH(JOB)
+CASES_WATCH(LAB_JOB)

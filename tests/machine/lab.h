@@ -49,6 +49,13 @@ const char *lab_end(struct lab *lab);
 const char *lab_run(const struct run_config *config, const struct boot_info *info,
 		    const char *(*body)(struct lab *lab));
 
+/* The job of a case that needs no more than that. */
+#define LAB_JOB(name)                                                                              \
+	const char *name##_job(const struct run_config *config, const struct boot_info *info)      \
+	{                                                                                          \
+		return lab_run(config, info, name);                                                \
+	}
+
 /* --- pages -------------------------------------------------------------------------------- */
 
 /* Fills and publishes one piece, each page with its word. NULL, or what went wrong. */
