@@ -408,7 +408,8 @@ void ept_collapse_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct e
  * ept_recover_nx() - undo the splits that fetches from large leaves have made, in bounded steps.
  * What is executed again is split again.
  * @next: where to go on; advanced
- * @budget: tables to collapse in this step at the most
+ * @budget: tables of 4 KiB entries to collapse in this step at the most; larger ones, which become
+ * complete by it, come on top
  * Return: how many collapsed. *next == end: done. Flush: made, at most 16 tables frozen for one.
  */
 unsigned int ept_recover_nx(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,

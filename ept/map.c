@@ -92,30 +92,14 @@ int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsig
 
 /* --- unmapping ---------------------------------------------------------------------------- */
 
-uint64_t nothing(const struct ept *ept, struct ept_state was)
-{
-	(void)ept;
-	(void)was;
-	return 0;
-}
-
 static int clear_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const struct change *c,
 		      struct ept_gather *g)
 {
+	uint64_t was;
+
 	(void)gfn;
 	(void)c;
-	switch (entry_kind(me->ept->fmt, s->entry, s->level)) {
-	case EPT_PRESENT:
-		return slot_hide(me, s, nothing, g) ? 0 : -EAGAIN;
-	case EPT_ABSENT:
-	case EPT_POISON:
-		return slot_swap(s, 0) ? 0 : -EAGAIN;
-	case EPT_FROZEN:
-		return -EBUSY;
-	default:
-		cpu_relax();
-		return -EAGAIN;
-	}
+	return slot_take(me, s, &was, g);
 }
 
 static bool table_empty(const struct ept *ept, hpa_t table)

@@ -110,10 +110,23 @@ static void absorb(struct ept_monitor *m, unsigned int i)
 		m->region[j] = m->region[j + 1];
 }
 
+static uint64_t watched(const struct ept_monitor *m)
+{
+	const struct ept_region *last = &m->region[m->n - 1];
+
+	return last->gfn + last->frames - m->region[0].gfn;
+}
+
+/* No region becomes larger than one of the fewest: one page cannot stand for everything, however
+ * alike it looks. */
 static void merge(struct ept_monitor *m)
 {
+	uint64_t most = watched(m) / m->min;
+
 	for (unsigned int i = 0; i + 1 < m->n && m->n > m->min;) {
-		if (distance(m->region[i].heat, m->region[i + 1].heat) <= alike(m))
+		const struct ept_region *a = &m->region[i], *b = a + 1;
+
+		if (a->frames + b->frames <= most && distance(a->heat, b->heat) <= alike(m))
 			absorb(m, i);
 		else
 			i++;

@@ -30,7 +30,7 @@ struct ept_region {
 };
 
 struct ept_monitor {
-	unsigned int min, max; /* regions */
+	unsigned int min, max; /* regions; none has more than its share of min, merged */
 	unsigned int n;
 	unsigned int intervals; /* since the last adapt() */
 	uint64_t random;
@@ -52,7 +52,8 @@ void ept_monitor_sample(struct ept_monitor *m, struct ept_cpu *me, struct ept_ga
 /* Ends an interval. */
 void ept_monitor_count(struct ept_monitor *m, const struct ept *ept);
 
-/* Merges neighbours that are alike and divides what is left, so that the next samples tell more.
+/* Merges neighbours that are alike, up to a share of 1 / min of the memory, and divides what is
+ * left, so that the next samples tell more.
  * The heat of a region is the number of intervals in which it was accessed. */
 void ept_monitor_adapt(struct ept_monitor *m);
 

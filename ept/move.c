@@ -3,27 +3,6 @@
 #include "ept/each.h"
 #include "ept/range.h"
 
-/* Takes the entry out of its slot: *entry. -EAGAIN: look again. */
-static int take(struct ept_cpu *me, struct ept_slot *s, uint64_t *entry, struct ept_gather *g)
-{
-	switch (entry_kind(me->ept->fmt, s->entry, s->level)) {
-	case EPT_PRESENT:
-		if (!slot_hide(me, s, nothing, g))
-			return -EAGAIN;
-		*entry = s->entry;
-		return 0;
-	case EPT_ABSENT:
-	case EPT_POISON:
-		*entry = s->entry & ~ENTRY_REQUESTED;
-		return slot_swap(s, 0) ? 0 : -EAGAIN;
-	case EPT_FROZEN:
-		return -EBUSY;
-	default:
-		cpu_relax();
-		return -EAGAIN;
-	}
-}
-
 /* Nobody else maps anything there. */
 static void put(struct ept_cpu *me, struct ept_slot *s, uint64_t entry)
 {
@@ -50,7 +29,7 @@ static int move_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const st
 		return err ? err : -EAGAIN;
 	}
 	if (!err)
-		err = take(me, s, &entry, g);
+		err = slot_take(me, s, &entry, g);
 	if (!err)
 		put(me, &place, entry);
 	return err;

@@ -10,7 +10,7 @@
  *	-EBUSY	something there is frozen: let the CPUs pass, then call again
  *
  * and have changed nothing then but the sizes of entries; unless another CPU split, collapsed or
- *froze in the range meanwhile: then part may be changed, and the same call again does the rest.
+ * froze in the range meanwhile: then part may be changed, and the same call again does the rest.
  */
 #ifndef EPT_RANGE_H
 #define EPT_RANGE_H

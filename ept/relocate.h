@@ -9,7 +9,7 @@
  *	ept_thaw()	with the new frame; or with the old one, where it turned out otherwise
  *
  * Several may be frozen for one flush: accesses to all of them wait as long. Between ept_freeze()
- *and ept_thaw() the caller waits for nobody who may wait for the page.
+ * and ept_thaw() the caller waits for nobody who may wait for the page.
  */
 #ifndef EPT_RELOCATE_H
 #define EPT_RELOCATE_H

@@ -4,8 +4,8 @@
 
 #include "ept/slot.h"
 
-/* The owner word of a page's own frame: which space, which gfn. 0 is nobody. */
-#define OWNER_GFN_BITS 52
+/* The owner word of a page's own frame is its gfn, and this bit. 0 is nobody. */
+#define OWNER_KNOWN (UINT64_C(1) << 63)
 
 void ept_rmap_init(struct ept_rmap *rmap, struct frame_pool *pool)
 {
@@ -92,17 +92,9 @@ void ept_rmap_remove(struct ept_rmap *rmap, struct ept_extent *extent,
 	}
 }
 
-int ept_rmap_own(struct ept_rmap *rmap, hpa_t frame, struct ept *ept, gfn_t gfn)
+void ept_rmap_own(struct ept_rmap *rmap, hpa_t frame, gfn_t gfn)
 {
-	unsigned int space;
-
-	spin_lock(&rmap->lock);
-	space = space_of(rmap, ept);
-	spin_unlock(&rmap->lock);
-	if (!space)
-		return -ENOSPC;
-	atomic_store(&frame_of(rmap->pool, frame)->owner, (uint64_t)space << OWNER_GFN_BITS | gfn);
-	return 0;
+	atomic_store(&frame_of(rmap->pool, frame)->owner, OWNER_KNOWN | gfn);
 }
 
 /* --- looking ------------------------------------------------------------------------------ */
@@ -122,19 +114,21 @@ static bool extent_covers(const struct ept_extent *e, hpa_t frame)
 	return frame.v - e->backing.v < e->frames << PAGE_SHIFT;
 }
 
-static unsigned int find_owner(struct ept_rmap *rmap, hpa_t frame,
-			       void (*visit)(void *ctx, const struct ept_mapping *m), void *ctx)
+static unsigned int find_owners(struct ept_rmap *rmap, hpa_t frame,
+				void (*visit)(void *ctx, const struct ept_mapping *m), void *ctx)
 {
 	uint64_t owner = atomic_load(&frame_of(rmap->pool, frame)->owner);
-	uint64_t space = owner >> OWNER_GFN_BITS;
-	gfn_t gfn = owner & ((UINT64_C(1) << OWNER_GFN_BITS) - 1);
-	struct ept_mapping m;
+	unsigned int n = 0;
 
-	if (!space || space > EPT_SPACES_MAX || !rmap->space[space - 1] ||
-	    !maps(rmap->space[space - 1], gfn, frame, &m))
-		return 0;
-	visit(ctx, &m);
-	return 1;
+	for (unsigned int i = 0; owner & OWNER_KNOWN && i < EPT_SPACES_MAX; i++) {
+		struct ept_mapping m;
+
+		if (!rmap->space[i] || !maps(rmap->space[i], owner & ~OWNER_KNOWN, frame, &m))
+			continue;
+		visit(ctx, &m);
+		n++;
+	}
+	return n;
 }
 
 unsigned int ept_rmap_find(struct ept_rmap *rmap, hpa_t frame,
@@ -155,7 +149,7 @@ unsigned int ept_rmap_find(struct ept_rmap *rmap, hpa_t frame,
 		}
 	}
 	if (!in_extent)
-		n = find_owner(rmap, frame, visit, ctx);
+		n = find_owners(rmap, frame, visit, ctx);
 	spin_unlock(&rmap->lock);
 	return n;
 }

@@ -10,14 +10,15 @@
  * block, HGM's count of a huge page, is the sum of what a lookup finds (ept_rmap_count()).
  *
  * A page that went to a frame of its own (a private copy, a relocated page) is found by that
- * frame's owner word instead: ept_rmap_own().
+ * frame's owner word instead, which says the guest address: ept_rmap_own(). Clones have their
+ * memory at the same addresses, so it is looked for there in each address space.
  */
 #ifndef EPT_RMAP_H
 #define EPT_RMAP_H
 
 #include "ept/ept.h"
 
-#define EPT_SPACES_MAX 8 /* address spaces that one rmap knows */
+#define EPT_SPACES_MAX 8 /* address spaces that one rmap knows: those that have an extent */
 
 /* The caller's, until it is removed. */
 struct ept_extent {
@@ -51,9 +52,9 @@ int must_check ept_rmap_add(struct ept_rmap *rmap, struct ept_extent *extent);
 void ept_rmap_remove(struct ept_rmap *rmap, struct ept_extent *extent,
 		     void (*unused)(void *ctx, hpa_t block, unsigned int order), void *ctx);
 
-/* The frame, 4 KiB and not part of an extent, belongs to this page alone.
- * Return: 0; -ENOSPC: too many address spaces. */
-int must_check ept_rmap_own(struct ept_rmap *rmap, hpa_t frame, struct ept *ept, gfn_t gfn);
+/* The frame, 4 KiB and not part of an extent, is mapped at gfn, if at all: in whatever address
+ * spaces have an extent. */
+void ept_rmap_own(struct ept_rmap *rmap, hpa_t frame, gfn_t gfn);
 
 /* An entry that maps a frame, whether the hardware sees it or not. */
 struct ept_mapping {

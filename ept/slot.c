@@ -38,6 +38,33 @@ bool slot_change(struct ept_cpu *me, struct ept_slot *s,
 	return true;
 }
 
+static uint64_t nothing(const struct ept *ept, struct ept_state was)
+{
+	(void)ept;
+	(void)was;
+	return 0;
+}
+
+int slot_take(struct ept_cpu *me, struct ept_slot *s, uint64_t *was, struct ept_gather *g)
+{
+	switch (entry_kind(me->ept->fmt, s->entry, s->level)) {
+	case EPT_PRESENT:
+		if (!slot_hide(me, s, nothing, g))
+			return -EAGAIN;
+		*was = s->entry;
+		return 0;
+	case EPT_ABSENT:
+	case EPT_POISON:
+		*was = s->entry & ~ENTRY_REQUESTED;
+		return slot_swap(s, 0) ? 0 : -EAGAIN;
+	case EPT_FROZEN:
+		return -EBUSY;
+	default:
+		cpu_relax();
+		return -EAGAIN;
+	}
+}
+
 bool slot_put(struct ept_cpu *me, struct ept_slot *s, uint64_t entry)
 {
 	if (!slot_lock(me->ept, s, EPT_NONE))

@@ -196,6 +196,11 @@ bool slot_change(struct ept_cpu *me, struct ept_slot *s,
 		 struct ept_state (*change)(struct ept_state was, unsigned int arg),
 		 unsigned int arg, struct ept_gather *g);
 
+/* Takes out what the slot maps: *was; nobody waits for that any more. 0; -EAGAIN: look again (also
+ * while it is being filled); -EBUSY: it is frozen. */
+int must_check slot_take(struct ept_cpu *me, struct ept_slot *s, uint64_t *was,
+			 struct ept_gather *g);
+
 /* A slot that maps nothing gets this entry. False: look again; it maps something, or its table is
  * taken away, which is decided under the same lock. */
 bool slot_put(struct ept_cpu *me, struct ept_slot *s, uint64_t entry);
@@ -224,9 +229,6 @@ static inline bool perms_ok(const struct ept *ept, unsigned int perms)
 		return false;
 	return ept->fmt->perms_of(ept->fmt->leaf(PG_LEVEL_4K, perms, EPT_WB)) == perms;
 }
-
-/* For slot_hide(): NONE. */
-uint64_t nothing(const struct ept *ept, struct ept_state was);
 
 /* Is anything but empty tables in the range? */
 bool anything_mapped(const struct ept *ept, gfn_t gfn, uint64_t frames);

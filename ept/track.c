@@ -116,6 +116,22 @@ static unsigned int mark_run(struct ept_cpu *me, struct ept_slot s, unsigned int
 	return done;
 }
 
+/* Does the mark need smaller entries than this one? Tracking does, of what is present; and part of
+ * an entry cannot be marked otherwise than the rest of it. */
+static bool too_large(const struct ept_format *fmt, const struct ept_slot *s, gfn_t from, gfn_t end,
+		      bool on)
+{
+	gfn_t base = fmt_base(fmt, from, s->level);
+	enum ept_kind kind = entry_kind(fmt, s->entry, s->level);
+
+	if (s->level == PG_LEVEL_4K || (kind != EPT_PRESENT && kind != EPT_ABSENT))
+		return false;
+	if (on && kind == EPT_PRESENT)
+		return true;
+	return !(s->entry & ENTRY_TRACKED) == on &&
+	       (base < from || base + fmt_frames(fmt, s->level) > end);
+}
+
 /* Slots of the table, from the one that covers gfn on, that cover something before `end`; of large
  * ones, one. */
 static unsigned int run_length(const struct ept_format *fmt, gfn_t gfn, gfn_t end,
@@ -126,7 +142,7 @@ static unsigned int run_length(const struct ept_format *fmt, gfn_t gfn, gfn_t en
 	return level > PG_LEVEL_4K ? 1 : (unsigned int)MIN(in_table, end - gfn);
 }
 
-/* Marks [*next, end) for as long as the budget lasts; what is present is split first, if asked. */
+/* Marks [*next, end) for as long as the budget lasts; what is too large for it is split first. */
 static int mark_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget, bool on,
 		     struct ept_gather *g)
 {
@@ -141,8 +157,7 @@ static int mark_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int bu
 	while (*next < end && spent < budget && !err) {
 		struct ept_slot s = slot_find(me->ept, *next, PG_LEVEL_4K);
 
-		if (on && s.level > PG_LEVEL_4K &&
-		    entry_kind(fmt, s.entry, s.level) == EPT_PRESENT) {
+		if (too_large(fmt, &s, *next, end, on)) {
 			err = ept_split(me, *next, (enum pg_level)(s.level - 1), EPT_WHY_DIRTY, g);
 			spent += fmt_entries(fmt);
 			/* Whatever else is there now will be seen in its own right. */
@@ -188,18 +203,19 @@ static uint64_t report(uint64_t *bitmap, gfn_t from, gfn_t to)
 /* Under tracking, and written or discarded, if it is memory at all: most entries are not. */
 static inline bool may_be_dirty(const struct ept_format *fmt, uint64_t e)
 {
-	return e & ENTRY_TRACKED && e & (e & fmt->seen ? fmt->dirty : ENTRY_ZERO);
+	return e & ENTRY_TRACKED && e & (e & fmt->seen ? fmt->dirty : ENTRY_ZERO | ENTRY_DIRTY);
 }
 
 /* Clears the dirty bit of a leaf under tracking, if all of it is reported. False: it is clean.
- * Without the table's lock: see "who may change a slot". */
+ * Without the table's lock: see "who may change a slot". What is frozen is its owner's: it stays
+ * dirty. */
 static bool clean(const struct ept *ept, struct ept_slot *s, bool whole, struct alike *a)
 {
 	while (may_be_dirty(ept->fmt, s->entry)) {
 		enum ept_kind kind = entry_kind(ept->fmt, s->entry, s->level);
 
 		if (kind != EPT_PRESENT)
-			return kind == EPT_ABSENT;
+			return kind == EPT_ABSENT || kind == EPT_FROZEN;
 		if (!whole || slot_swap(s, changed(ept, a, s->entry, s->level, unwritten, 0)))
 			return true;
 	}

@@ -12,7 +12,7 @@
  * A page is dirty if its entry's dirty bit is set: by hardware (EPT_TRACK_DIRTY; the log of "Page-
  * Modification Logging", SDM vol. 3C, tells which ones), or by ept_resolve() at the fault that the
  * first write makes (EPT_TRACK_WRITES, where hardware sets no such bits). What was written before
- *the tracking began is reported by the first collection: it is a superset, never less.
+ * the tracking began is reported by the first collection: it is a superset, never less.
  *
  * The caller reads a page's contents after the ept_sync() that follows the collection. A write that
  * comes later is in the next collection.
@@ -41,7 +41,8 @@ int must_check ept_track_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsign
 
 /**
  * ept_track_collect() - report and clear the pages of [gfn, gfn + frames) that are dirty. Of a leaf
- * that is larger than 4 KiB all pages are; if it reaches out of the range, it stays dirty.
+ * that is larger than 4 KiB all pages are; if it reaches out of the range, it stays dirty. So does
+ * what is frozen: it is reported again.
  * @bitmap: bit i stands for gfn + i; bits are set, none is cleared; frames / 64 words, rounded up
  * Return: pages reported.
  * Flush: owed if it is not 0, before contents are read.
@@ -49,7 +50,8 @@ int must_check ept_track_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsign
 uint64_t ept_track_collect(struct ept_cpu *me, gfn_t gfn, uint64_t frames, uint64_t *bitmap,
 			   struct ept_gather *g);
 
-/* Takes marks away, in bounded steps like ept_track_some(). Return: 0 or -EBUSY. Flush: none. */
+/* Takes marks away, in bounded steps like ept_track_some(), and with its results. Splits only what
+ * reaches out of the range. Flush: owed if it split. */
 int must_check ept_untrack_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
 				struct ept_gather *g);
 

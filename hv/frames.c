@@ -2,7 +2,6 @@
 /* Whose a frame is. See hv/frames.h. */
 #include "hv/frames.h"
 
-#include "hv/panic.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
@@ -22,25 +21,19 @@ static _Atomic uint32_t *refs_of(hpa_t frame)
 	return &frame_of(&machine_frames, frame)->refs;
 }
 
-int frames_adopt(struct vm *vm, hpa_t frame, gfn_t gfn)
+void frames_adopt(struct vm *vm, hpa_t frame, gfn_t gfn)
 {
-	int err = ept_rmap_own(&machine_rmap, frame, &vm->ept, gfn);
-
-	if (err)
-		return err;
+	ept_rmap_own(&machine_rmap, frame, gfn);
 	atomic_store(refs_of(frame), 1);
 	atomic_fetch_add(&vm->singles, 1);
-	return 0;
 }
 
 hpa_t frames_take(struct vm *vm, gfn_t gfn)
 {
 	hpa_t frame = frame_alloc(&machine_frames, FRAME_ORDER_4K);
 
-	if (frame.v != HPA_NONE.v && frames_adopt(vm, frame, gfn)) {
-		vm_frame_free(frame);
-		return HPA_NONE;
-	}
+	if (frame.v != HPA_NONE.v)
+		frames_adopt(vm, frame, gfn);
 	return frame;
 }
 
@@ -89,8 +82,8 @@ static void drop_ref(struct vm *vm, gfn_t gfn, hpa_t frame)
 
 static void own_again(struct vm *vm, gfn_t gfn, hpa_t frame)
 {
-	if (ept_rmap_own(&machine_rmap, frame, &vm->ept, gfn))
-		panic("a VM with memory is not known to the reverse lookup");
+	(void)vm;
+	ept_rmap_own(&machine_rmap, frame, gfn);
 }
 
 void frames_share(struct vm *clone)

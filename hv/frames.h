@@ -20,7 +20,7 @@ bool frame_is_single(hpa_t frame);
 hpa_t must_check frames_take(struct vm *vm, gfn_t gfn);
 
 /* The frame, of the caller's until now, is the page's. */
-int must_check frames_adopt(struct vm *vm, hpa_t frame, gfn_t gfn);
+void frames_adopt(struct vm *vm, hpa_t frame, gfn_t gfn);
 
 /* The page maps this frame no longer. Nothing happens to one that lies in a backing block. */
 void frames_drop(struct vm *vm, hpa_t frame);

@@ -43,8 +43,10 @@ static void copy_frames(hpa_t to, hpa_t from, enum pg_level level)
 
 static int adopt(struct vm *vm, gfn_t gfn, enum pg_level level, hpa_t block)
 {
-	if (level == PG_LEVEL_4K)
-		return frames_adopt(vm, block, gfn);
+	if (level == PG_LEVEL_4K) {
+		frames_adopt(vm, block, gfn);
+		return 0;
+	}
 	return backing_add(&vm->backing, &vm->ept, gfn, block, level);
 }
 

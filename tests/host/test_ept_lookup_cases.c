@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ept/monitor.h"
+#include "ept/range.h"
 #include "ept/rmap.h"
 #include "tests/host/ept_case.h"
 
@@ -155,13 +156,43 @@ static void a_block_counts_the_entries_that_map_something_of_it(void **state)
 	at(STEP_SYNC, 0, PG_LEVEL_NONE);
 	assert_int_equal(ept_rmap_count(&rmap, frame_at(F_2M), 9), F_2M - 3);
 	(void)ept_thaw(me(), &w.frozen, frame_at(3 * F_1G + 5));
-	assert_int_equal(ept_rmap_own(&rmap, frame_at(3 * F_1G + 5), &w.ept, F_2M + 9), 0);
+	ept_rmap_own(&rmap, frame_at(3 * F_1G + 5), F_2M + 9);
 	assert_int_equal(ept_rmap_count(&rmap, frame_at(F_2M), 9), F_2M - 4);
 	assert_int_equal(find(3 * F_1G + 5), 1);
 	assert_int_equal(found.m[0].gfn, F_2M + 9);
 	assert_int_equal(find(F_2M + 9), 0);
 	assert_int_equal(find(3 * F_1G + 6), 0);
 	ept_rmap_remove(&rmap, &e, unused, NULL);
+}
+
+/* Whoever it was copied for first, and wherever that one is now. */
+static void a_frame_of_its_own_is_found_in_all_clones_that_have_it(void **state)
+{
+	struct ept_extent of_original = extent(0, F_2M), of_clone = extent(0, F_2M);
+	const uint64_t copy = 3 * F_1G + 5;
+
+	(void)state;
+	world_add_clone(&w);
+	of_clone.ept = &w.clone.ept;
+	map(0, F_2M, EPT_PRESENT);
+	assert_int_equal(ept_rmap_add(&rmap, &of_original), 0);
+	at(STEP_FREEZE, 9, PG_LEVEL_4K);
+	at(STEP_SYNC, 0, PG_LEVEL_NONE);
+	(void)ept_thaw(me(), &w.frozen, frame_at(copy));
+	ept_rmap_own(&rmap, frame_at(copy), 9);
+	assert_int_equal(ept_clone(me(), ept_cpu(&w.clone.ept, 0), 0, F_2M, EPT_PRIVATE, &w.gather),
+			 0);
+	assert_int_equal(ept_rmap_add(&rmap, &of_clone), 0);
+	assert_int_equal(find(copy), 2);
+	assert_ptr_equal(found.m[0].ept, &w.ept);
+	assert_ptr_equal(found.m[1].ept, &w.clone.ept);
+	assert_int_equal(found.m[1].gfn, 9);
+	ept_rmap_remove(&rmap, &of_original, unused, NULL);
+	assert_int_equal(find(copy), 1);
+	assert_ptr_equal(found.m[0].ept, &w.clone.ept);
+	ept_rmap_remove(&rmap, &of_clone, unused, NULL);
+	assert_int_equal(find(copy), 0);
+	ept_sync(&w.gather);
 }
 
 static void extents_that_make_no_sense_are_refused(void **state)
@@ -183,7 +214,6 @@ static void extents_that_make_no_sense_are_refused(void **state)
 	}
 	many[EPT_SPACES_MAX] = extent(0, F_2M);
 	assert_int_equal(ept_rmap_add(&rmap, &many[EPT_SPACES_MAX]), -ENOSPC);
-	assert_int_equal(ept_rmap_own(&rmap, frame_at(F_1G), &w.ept, 0), -ENOSPC);
 	assert_int_equal(ept_rmap_refs(&rmap, frame_at(0)), EPT_SPACES_MAX);
 	/* Room again. */
 	ept_rmap_remove(&rmap, &many[3], unused, NULL);
@@ -318,6 +348,16 @@ static void what_is_not_present_is_cold(void **state)
 	assert_int_equal(ept_monitor_hottest(&monitor, 1, order), 0);
 }
 
+static void what_is_cold_all_over_is_still_looked_at_in_many_places(void **state)
+{
+	(void)state;
+	map(0, F_1G, EPT_PRESENT);
+	assert_int_equal(ept_monitor_begin(&monitor, 0, F_1G, 16, 64, 7), 0);
+	watch(0, 0, 12);
+	for (unsigned int i = 0; i < monitor.n; i++)
+		assert_in_range(monitor.region[i].frames, 1, F_1G / 16);
+}
+
 static void regions_that_all_differ_are_divided_up_to_the_most(void **state)
 {
 	const unsigned int n[] = { 20, 25, 25 };
@@ -356,11 +396,13 @@ int main(void)
 		RMAP_CASE(a_frame_is_found_at_whatever_granularity_it_is_mapped),
 		RMAP_CASE(a_block_is_free_when_the_last_extent_is_gone),
 		RMAP_CASE(a_block_counts_the_entries_that_map_something_of_it),
+		RMAP_CASE(a_frame_of_its_own_is_found_in_all_clones_that_have_it),
 		RMAP_CASE(extents_that_make_no_sense_are_refused),
 		CASE(hot_and_cold_are_told_apart_at_mixed_granularity),
 		CASE(heat_follows_the_guest),
 		CASE(the_cost_is_bounded_by_regions_not_by_memory),
 		CASE(what_is_not_present_is_cold),
+		CASE(what_is_cold_all_over_is_still_looked_at_in_many_places),
 		CASE(regions_that_all_differ_are_divided_up_to_the_most),
 		CASE(monitors_that_make_no_sense_are_refused),
 	};

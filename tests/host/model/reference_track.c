@@ -3,6 +3,20 @@
 #include "mm/err.h"
 #include "tests/host/model/reference.h"
 
+/* Part of an entry is not marked otherwise than the rest. */
+static void cut(struct reference *ref, gfn_t gfn, gfn_t from, gfn_t end, bool on)
+{
+	struct ref_page *p = &ref->page[gfn];
+
+	while (p->tracked != on && p->level > PG_LEVEL_4K) {
+		struct span s = ref_span(ref, gfn, p->level);
+
+		if (s.start >= from && s.end <= end)
+			break;
+		ref_shrink(ref, gfn, p->level - 1u, false);
+	}
+}
+
 /* A mark is on an entry: what is absent gets it in the size that it has. */
 static void mark(struct reference *ref, gfn_t gfn, bool on)
 {
@@ -27,8 +41,10 @@ int ref_track(struct reference *ref, gfn_t gfn, uint64_t frames, bool on)
 			return -EBUSY;
 		if (on && p->kind == EPT_PRESENT)
 			ref_shrink(ref, i, PG_LEVEL_4K, false);
-		if (p->kind == EPT_PRESENT || p->kind == EPT_ABSENT)
+		if (p->kind == EPT_PRESENT || p->kind == EPT_ABSENT) {
+			cut(ref, i, gfn, gfn + frames, on);
 			mark(ref, i, on);
+		}
 	}
 	return 0;
 }
@@ -41,16 +57,22 @@ bool ref_tracked(const struct reference *ref)
 	return false;
 }
 
+static bool was_leaf(const struct ref_page *p)
+{
+	return p->kind == EPT_PRESENT || p->kind == EPT_FROZEN;
+}
+
 static bool reportable(const struct ref_page *p)
 {
-	return p->tracked && (p->kind == EPT_PRESENT || (p->kind == EPT_ABSENT && p->zero));
+	return p->tracked && (was_leaf(p) || (p->kind == EPT_ABSENT && p->zero));
 }
 
 /* One entry, of which the pages of [gfn, end) were asked for. */
 static const char *collect_entry(struct reference *ref, struct span s, gfn_t gfn, gfn_t end,
 				 const bool *reported, bool exact)
 {
-	bool whole = s.start >= gfn && s.end <= end;
+	/* What is frozen stays dirty, as what reaches out of the range does. */
+	bool whole = s.start >= gfn && s.end <= end && ref->page[s.start].kind != EPT_FROZEN;
 
 	for (gfn_t i = MAX(s.start, gfn); i < MIN(s.end, end); i++) {
 		struct ref_page *p = &ref->page[i];
@@ -58,9 +80,9 @@ static const char *collect_entry(struct reference *ref, struct span s, gfn_t gfn
 		if (reported[i - gfn] != reported[MAX(s.start, gfn) - gfn])
 			return "a collection tells pages of one entry apart";
 		if (reported[i - gfn]) {
-			if (!reportable(p) || (p->kind == EPT_PRESENT && !(p->may & REF_DIRTY)))
+			if (!reportable(p) || (was_leaf(p) && !(p->may & REF_DIRTY)))
 				return "a page was reported that is clean";
-			p->logged = p->kind == EPT_PRESENT && !whole && p->logged;
+			p->logged = was_leaf(p) && !whole && p->logged;
 		} else if (reportable(p) && (p->logged || (exact && p->must & REF_DIRTY))) {
 			return "a written page was not reported";
 		}
