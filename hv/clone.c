@@ -3,6 +3,7 @@
 #include "hv/clone.h"
 
 #include "hv/console.h"
+#include "hv/dirty.h"
 #include "hv/frames.h"
 #include "mm/err.h"
 #include "mm/machine.h"
@@ -158,6 +159,8 @@ static int fill_own(struct vm *vm, unsigned int cpu, gfn_t gfn, const struct pag
 	write_page(frame, claim.entry & ENTRY_ZERO ? &zeros : reply,
 		   hpa(entry_hidden_frame(claim.entry)));
 	(void)ept_publish(me, &claim);
+	if (claim.entry & ENTRY_ZERO)
+		dirty_note(vm, gfn, 1); /* it was discarded, and has changed */
 	return 0;
 }
 

@@ -43,11 +43,12 @@ static unsigned int log_order(const struct vm *vm)
 	return order;
 }
 
-void dirty_note(struct vm *vm, gfn_t gfn)
+void dirty_note(struct vm *vm, gfn_t gfn, uint64_t frames)
 {
 	_Atomic uint64_t *logged = atomic_load_explicit(&vm->logged, memory_order_acquire);
+	gfn_t end = MIN(gfn + frames, vm->frames);
 
-	if (logged && gfn < vm->frames)
+	for (; logged && gfn < end; gfn++)
 		atomic_fetch_or_explicit(&logged[gfn / 64], UINT64_C(1) << gfn % 64,
 					 memory_order_relaxed);
 }
@@ -152,6 +153,32 @@ int dirty_step(struct dirty_log *d, unsigned int budget)
 
 /* --- collecting ---------------------------------------------------------------------------- */
 
+/*
+ * Collects the entry that maps a page which was logged: all of it, for hardware logs a large leaf
+ * once. What is dirty still, because it is frozen, will not be logged again either: it is noted for
+ * the next collection.
+ */
+static uint64_t collect_entry(struct dirty_log *d, gfn_t gfn, uint64_t *bitmap)
+{
+	struct ept_state s = ept_lookup(&d->vm->ept, gfn);
+	uint64_t frames = level_frames(s.level), word = 0, n;
+	gfn_t first = ALIGN_DOWN(gfn, frames);
+
+	if (s.kind == EPT_NONE)
+		return 0;
+	if (s.level == PG_LEVEL_4K) {
+		n = ept_track_collect(me(d), gfn, 1, &word, gather(d));
+		bitmap[gfn / 64] |= word << gfn % 64;
+	} else {
+		frames = MIN(frames, d->vm->frames - first);
+		n = ept_track_collect(me(d), first, frames, &bitmap[first / 64], gather(d));
+	}
+	s = ept_lookup(&d->vm->ept, gfn);
+	if (s.tracked && s.dirty)
+		dirty_note(d->vm, gfn, 1);
+	return n;
+}
+
 /* What the CPUs have logged so far. A page that is logged while we go on is in the next collection:
  * its dirty bit stays until then. */
 static uint64_t collect_logged(struct dirty_log *d, uint64_t *bitmap)
@@ -164,11 +191,7 @@ static uint64_t collect_logged(struct dirty_log *d, uint64_t *bitmap)
 		uint64_t bits = atomic_exchange_explicit(&logged[i], 0, memory_order_relaxed);
 
 		for (; bits; bits &= bits - 1) {
-			gfn_t gfn = i * 64 + (unsigned int)__builtin_ctzll(bits);
-			uint64_t word = 0;
-
-			n += ept_track_collect(me(d), gfn, 1, &word, gather(d));
-			bitmap[i] |= word << gfn % 64;
+			n += collect_entry(d, i * 64 + (unsigned int)__builtin_ctzll(bits), bitmap);
 			d->looked++;
 		}
 	}

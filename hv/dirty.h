@@ -56,9 +56,11 @@ uint64_t dirty_collect(struct dirty_log *d, uint64_t *bitmap);
  */
 void dirty_end(struct dirty_log *d, struct ept_collapse_result *result);
 
-/* --- for vcpu.c ---------------------------------------------------------------------------- */
+/* --- for whoever writes -------------------------------------------------------------------- */
 
-/* The hardware logged a write to this page of the vCPU's VM. */
-void dirty_note(struct vm *vm, gfn_t gfn);
+/* These pages may be dirty now. The hardware's log says it for what vCPUs write; for what the
+ * hypervisor itself writes, discards or moves, it has to say it. Nothing happens if no log is kept,
+ * or for addresses behind the VM's memory. */
+void dirty_note(struct vm *vm, gfn_t gfn, uint64_t frames);
 
 #endif

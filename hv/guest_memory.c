@@ -4,6 +4,7 @@
 
 #include "ept/access.h"
 #include "ept/range.h"
+#include "hv/dirty.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 
@@ -48,6 +49,8 @@ static int reach(struct vm *vm, gfn_t gfn, unsigned int access, enum guest_wait 
 	for (;;) {
 		int err = ept_reach(me(vm), gfn, access, at, gather(vm));
 
+		if (!err && access & EPT_W)
+			dirty_note(vm, gfn, 1);
 		if (!err)
 			return 0;
 		err = bring(vm, gfn, err);
@@ -107,6 +110,7 @@ int guest_discard(struct vm *vm, gfn_t gfn, uint64_t frames)
 	while ((err = ept_discard(me(vm), gfn, frames, gather(vm))) == -EBUSY)
 		vm_pass(vm);
 	ept_sync(gather(vm));
+	dirty_note(vm, gfn, frames);
 	return err;
 }
 

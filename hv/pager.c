@@ -6,6 +6,7 @@
 #include "ept/relocate.h"
 #include "hv/clock.h"
 #include "hv/clone.h"
+#include "hv/dirty.h"
 #include "hv/frames.h"
 #include "hv/pager_place.h"
 #include "hv/trace.h"
@@ -44,6 +45,7 @@ static int refill(struct pager *p, unsigned int cpu, gfn_t gfn)
 		pager_complete(p, cpu, gfn, PG_LEVEL_4K);
 	count(&p->stats[cpu].refilled, 1);
 	err = ept_reach(me, gfn, EPT_W, &at, &p->vm->gather[cpu]);
+	dirty_note(p->vm, gfn, 1);
 	return err == -EFAULT ? 0 : err; /* the guest may only read it */
 }
 

@@ -4,6 +4,7 @@
 
 #include "ept/range.h"
 #include "ept/relocate.h"
+#include "hv/dirty.h"
 #include "hv/frames.h"
 #include "hv/panic.h"
 #include "mm/err.h"
@@ -246,6 +247,7 @@ int vm_move(struct vm *vm, gfn_t from, gfn_t to, uint64_t frames)
 	if (err)
 		return err;
 	frames_readdress(vm, to, frames);
+	dirty_note(vm, to, frames);
 	vm->pager.frames = MAX(vm->pager.frames, to + frames);
 	return 0;
 }

@@ -34,6 +34,6 @@ void vmx_drain(struct vcpu *vcpu)
 	if (next == PML_LAST)
 		return;
 	for (unsigned int i = next > PML_LAST ? 0 : next + 1u; i < PML_ENTRIES; i++)
-		dirty_note(vcpu->vm, log[i] >> PAGE_SHIFT);
+		dirty_note(vcpu->vm, log[i] >> PAGE_SHIFT, 1);
 	vmwrite(VMCS_PML_INDEX, PML_LAST);
 }

@@ -58,6 +58,11 @@
 	X(executed_leaves_are_split)                                                               \
 	X(longest_fault_while_collapsing)
 
+#define CASES_DIRTY(X)                                                                             \
+	X(nothing_escapes_writes)                                                                  \
+	X(nothing_escapes_bits)                                                                    \
+	X(nothing_escapes_log)
+
 #define CASES_CLONE(X)                                                                             \
 	X(clone_has_the_same_memory)                                                               \
 	X(clone_of_a_gib_costs_tables)                                                             \
@@ -88,6 +93,7 @@
 	CASES_POISON(X)                                                                            \
 	CASES_RANGES(X)                                                                            \
 	CASES_TRACK(X)                                                                             \
+	CASES_DIRTY(X)                                                                             \
 	CASES_CLONE(X)                                                                             \
 	CASES_RELOCATE(X)                                                                          \
 	CASES_WATCH(X)
