@@ -315,7 +315,7 @@ SCENE(unmapping_all_takes_collapses_along, 2, 2, present_small, all_is_gone, 0, 
       unmap_all)
 SCENE(a_map_and_an_unmapping_of_its_table_agree, 2, 2, one_page, page_0_is_mapped_or_was, 0,
       map_absent_0, unmap_all)
-SCENE(no_table_is_complete_of_which_pages_go_away, 3, 3, absent, nothing, 0, arrive_own, arrive_own,
+SCENE(no_table_is_complete_of_which_pages_go_away, 3, 2, absent, nothing, 0, arrive_own, arrive_own,
       unmap_all)
 SCENE(two_maps_share_their_tables, 2, 3, nothing, both_are_mapped, 0, map_0, map_1)
 SCENE(a_full_gather_flushes_while_others_free, 3, 1, present_small_gather_full, all_is_here, ALL,
