@@ -93,7 +93,7 @@ static void not_a_block(void *ctx, hpa_t block, unsigned int order)
 
 static bool is_alias(const struct backing *b, const struct ept_extent *e)
 {
-	return e->order < level_order(b->level);
+	return e->order == FRAME_ORDER_4K && b->level > PG_LEVEL_4K;
 }
 
 static void drop(const struct backing *b, struct ept_extent *e)

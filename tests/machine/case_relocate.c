@@ -453,6 +453,22 @@ static const char *move_at_mixed_granularity(struct lab *lab)
 	return seen_by_guest(lab);
 }
 
+/* --- other blocks than it began with ---------------------------------------------------------- */
+
+/* Pieces leave the frame of 1 GiB, and their later blocks, and come back. */
+static const char *pieces_of_a_gib_relocate(struct lab *lab)
+{
+	TRY(lab_fill(lab, 0, PG_LEVEL_1G));
+	TRY(relocate(lab, RANGE, PG_LEVEL_2M));
+	TRY(relocate(lab, RANGE + RANGE_FRAMES + 7, PG_LEVEL_4K));
+	TRY(relocate(lab, RANGE, PG_LEVEL_2M));
+	TRY(lab_poke(lab, POKE_WRITE, WORK, 4 * MIB, PAGE_SIZE));
+	TRY(lab_leaves(lab, 512, 511, 0));
+	MUST(vm_collapse_copy(lab->vm, 0, PG_LEVEL_1G) == 2, "it did not become one leaf again");
+	TRY(lab_leaves(lab, 0, 0, 1));
+	return lab_poke(lab, POKE_SHARE, WORK, 4 * MIB, PAGE_SIZE);
+}
+
 /* --- jobs ------------------------------------------------------------------------------------ */
 
 static const char *run_case(const struct run_config *config, const struct boot_info *info,

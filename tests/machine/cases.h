@@ -77,6 +77,7 @@
 	X(relocation_under_load)                                                                   \
 	X(relocation_says_why)                                                                     \
 	X(scattered_memory_collapses)                                                              \
+	X(pieces_of_a_gib_relocate)                                                                \
 	X(private_pages_collapse)                                                                  \
 	X(move_at_mixed_granularity)
 
