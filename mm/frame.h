@@ -21,7 +21,7 @@
 #define FRAME_ORDER_2M 9
 #define FRAME_ORDER_1G 18
 #define FRAME_ORDERS   19
-#define FRAME_JUNK     0xDB /* a freed frame is filled with this byte where `junk` is set */
+#define FRAME_JUNK     0xDB /* what a freed frame is filled with where `junk` is set */
 
 enum frame_state {
 	FRAME_RESERVED = 0, /* not ours: firmware, a hole, the hypervisor's image */
@@ -50,7 +50,7 @@ struct frame_pool {
 	uint64_t base_pfn;     /* multiple of 2^18, so that alignment of indexes is alignment */
 	uint64_t nframes;      /* length of frames[] */
 	uintptr_t virt_offset; /* virtual address of host frame f: (f << 12) + virt_offset */
-	bool junk;             /* fill what is freed with FRAME_JUNK (debug builds, host tests) */
+	bool junk;             /* spoil what is freed with FRAME_JUNK (debug builds, host tests) */
 
 	struct spinlock lock; /* protects everything below, and the free frames' list words */
 	uint32_t free_head[FRAME_ORDERS];
@@ -65,7 +65,8 @@ struct frame_pool {
  * @frames: nframes entries, the caller's for good; cleared here
  * @base_pfn: host frame of frames[0]; a multiple of 2^18
  * @virt_offset: what turns a host-physical address into a pointer
- * @junk: fill freed memory with FRAME_JUNK
+ * @junk: fill freed memory with FRAME_JUNK; of blocks of 2 MiB and more, the end of each cache
+ * line
  */
 void frame_pool_init(struct frame_pool *pool, struct frame *frames, uint64_t base_pfn,
 		     uint64_t nframes, uintptr_t virt_offset, bool junk);

@@ -341,29 +341,37 @@ static void low_water_is_the_fewest_ever_free(void **state)
 	arena_fini(&a);
 }
 
+static void write_after_free(unsigned int order, uint64_t offset)
+{
+	struct arena a;
+	hpa_t block;
+	char *p;
+
+	arena_init(&a, 1024, true);
+	block = must_alloc(&a.pool, order);
+	must_alloc(&a.pool, order); /* else both merge to a larger block */
+	p = frame_virt(&a.pool, block);
+	memset(p, 0, PAGE_SIZE << order);
+	must_free(&a.pool, block, order);
+	assert_sound(&a.pool);
+	p[offset] ^= 1;
+	assert_non_null(frame_pool_check(&a.pool));
+	p[offset] ^= 1;
+	assert_sound(&a.pool);
+	arena_fini(&a);
+}
+
+/* In a large block where each cache line ends. */
 static void a_write_after_free_is_found(void **state)
 {
-	static const uint64_t offsets[] = { 0, 1, 4095, 4096, 100000, 2 * MIB - 1 };
-	struct arena a;
+	static const uint64_t small[] = { 0, 1, 64, 4095 };
+	static const uint64_t large[] = { 56, 4095, 4096 + 63, 100031, 2 * MIB - 1 };
 
 	(void)state;
-	for (unsigned int i = 0; i < ARRAY_LEN(offsets); i++) {
-		hpa_t block;
-		char *p;
-
-		arena_init(&a, 1024, true);
-		block = must_alloc(&a.pool, FRAME_ORDER_2M);
-		must_alloc(&a.pool, FRAME_ORDER_2M); /* else both merge to a larger block */
-		p = frame_virt(&a.pool, block);
-		memset(p, 0, 2 * MIB);
-		must_free(&a.pool, block, FRAME_ORDER_2M);
-		assert_sound(&a.pool);
-		p[offsets[i]] ^= 1;
-		assert_non_null(frame_pool_check(&a.pool));
-		p[offsets[i]] ^= 1;
-		assert_sound(&a.pool);
-		arena_fini(&a);
-	}
+	for (unsigned int i = 0; i < ARRAY_LEN(small); i++)
+		write_after_free(FRAME_ORDER_4K, small[i]);
+	for (unsigned int i = 0; i < ARRAY_LEN(large); i++)
+		write_after_free(FRAME_ORDER_2M, large[i]);
 }
 
 static void a_write_to_the_ends_of_a_large_free_block_is_found(void **state)
@@ -381,28 +389,40 @@ static void a_write_to_the_ends_of_a_large_free_block_is_found(void **state)
 	p[4095] ^= 1;
 	assert_non_null(frame_pool_check(&a.pool));
 	p[4095] ^= 1;
-	p[(PAGE_SIZE << 12) - 4096] ^= 1;
+	p[(PAGE_SIZE << 12) - 1] ^= 1;
 	assert_non_null(frame_pool_check(&a.pool));
 	arena_fini(&a);
 }
 
-static void all_of_a_freed_block_is_junk(void **state)
+static void assert_freed_is_junk(unsigned int order, uint64_t last_bytes_of_line)
 {
 	struct arena a;
 	hpa_t block;
 	unsigned char *p;
 
-	(void)state;
 	arena_init(&a, 4096, true);
-	block = must_alloc(&a.pool, 11);
+	block = must_alloc(&a.pool, order);
 	p = frame_virt(&a.pool, block);
-	memset(p, 0, PAGE_SIZE << 11);
-	must_free(&a.pool, block, 11);
-	for (uint64_t i = 0; i < PAGE_SIZE << 11; i++) {
-		if (p[i] != FRAME_JUNK)
-			fail_msg("byte %lu is %#x", (unsigned long)i, p[i]);
-	}
+	memset(p, 0, PAGE_SIZE << order);
+	must_free(&a.pool, block, order);
+	for (uint64_t i = 0; i < PAGE_SIZE << order; i++)
+		if (i % CACHE_LINE >= CACHE_LINE - last_bytes_of_line && p[i] != FRAME_JUNK)
+			fail_msg("order %u: byte %lu is %#x", order, (unsigned long)i, p[i]);
 	arena_fini(&a);
+}
+
+static void all_of_a_freed_block_is_junk(void **state)
+{
+	(void)state;
+	assert_freed_is_junk(0, CACHE_LINE);
+	assert_freed_is_junk(8, CACHE_LINE);
+}
+
+static void each_line_of_a_large_freed_block_is_spoilt(void **state)
+{
+	(void)state;
+	assert_freed_is_junk(9, sizeof(uint64_t));
+	assert_freed_is_junk(11, sizeof(uint64_t));
 }
 
 static void without_junk_contents_are_not_touched(void **state)
@@ -491,6 +511,7 @@ int main(void)
 		cmocka_unit_test(a_write_after_free_is_found),
 		cmocka_unit_test(a_write_to_the_ends_of_a_large_free_block_is_found),
 		cmocka_unit_test(all_of_a_freed_block_is_junk),
+		cmocka_unit_test(each_line_of_a_large_freed_block_is_spoilt),
 		cmocka_unit_test(without_junk_contents_are_not_touched),
 		cmocka_unit_test(the_check_names_broken_bookkeeping),
 	};
