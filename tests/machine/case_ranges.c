@@ -65,10 +65,10 @@ static const char *protection_survives_the_ladder(struct lab *lab)
 	return lab_poke(lab, POKE_SHARE | POKE_WRITE, WORK, GIB - WORK, 34 * MIB + PAGE_SIZE);
 }
 
-/* One page in the middle of a GiB. */
+/* One page in the middle of a GiB; and some that begin where a range of 2 MiB does. */
 static const char *protect_splits_only_at_the_edges(struct lab *lab)
 {
-	gfn_t page = 100 * RANGE_FRAMES + 17;
+	gfn_t page = 100 * RANGE_FRAMES + 17, range = 200 * RANGE_FRAMES;
 
 	TRY(lab_fill(lab, 0, PG_LEVEL_1G));
 	TRY(lab_start(lab, "poke", POKE_ALL | POKE_AGAIN | POKE_WRITE, WORK, GIB - WORK,
@@ -79,8 +79,11 @@ static const char *protect_splits_only_at_the_edges(struct lab *lab)
 	TRY(lab_finish(lab));
 	MUST(!lab_faults(lab), "a vCPU faulted on a page whose rights did not change");
 	TRY(write_is_denied(lab, page));
+	MUST(!guest_protect(lab->vm, range, 2 * RANGE_FRAMES + 5, EPT_R), "protect failed");
+	TRY(lab_leaves(lab, 1024, 510, 0));
+	MUST(!guest_protect(lab->vm, range, 2 * RANGE_FRAMES + 5, EPT_RWX), "protect failed");
 	MUST(!guest_protect(lab->vm, page, 1, EPT_RWX), "protect failed");
-	MUST(lab_collapse(lab, 0, GIB_FRAMES).collapsed == 2, "it did not collapse");
+	MUST(lab_collapse(lab, 0, GIB_FRAMES).collapsed == 3, "it did not collapse");
 	return lab_leaves(lab, 0, 0, 1);
 }
 
