@@ -31,6 +31,8 @@ uint64_t entry_encode(const struct ept_format *fmt, const struct ept_state *s)
 
 static void decode_hidden(uint64_t e, struct ept_state *s)
 {
+	bool frozen = s->kind == EPT_FROZEN; /* in others these bits mean nothing */
+
 	s->frame = hpa(entry_hidden_frame(e));
 	s->perms = e >> ENTRY_PERMS_SHIFT & 7;
 	s->memtype = (enum ept_memtype)(e >> ENTRY_MEMTYPE_SHIFT & 7);
@@ -38,8 +40,8 @@ static void decode_hidden(uint64_t e, struct ept_state *s)
 	s->tracked = e & ENTRY_TRACKED;
 	s->zero = e & ENTRY_ZERO;
 	s->cow = e & ENTRY_COW;
-	s->accessed = e & ENTRY_ACCESSED;
-	s->dirty = e & ENTRY_DIRTY;
+	s->accessed = frozen && e & ENTRY_ACCESSED;
+	s->dirty = frozen && e & ENTRY_DIRTY;
 }
 
 static void decode_leaf(const struct ept_format *fmt, uint64_t e, struct ept_state *s)
