@@ -172,6 +172,33 @@ static void a_part_of_a_dirty_leaf_can_be_collected_without_losing_the_rest(void
 	verify();
 }
 
+static void assert_tracked(gfn_t from, gfn_t end, bool inside)
+{
+	for (gfn_t gfn = from - 2; gfn < end + 2; gfn++)
+		assert_int_equal(ept_lookup(&w.ept, gfn).tracked,
+				 (gfn >= from && gfn < end) == inside);
+}
+
+/* Also in what was one absent entry, or one leaf. */
+static void marks_end_where_the_range_ends(void **state)
+{
+	(void)state;
+	map(0, F_1G, EPT_ABSENT);
+	step((struct step){ .code = STEP_TRACK, .gfn = 5, .frames = 4 });
+	assert_tracked(5, 9, true);
+	assert_false(ept_lookup(&w.ept, F_1G - 1).tracked);
+	track(F_1G, false);
+	at(STEP_ARRIVE, 4 * F_2M, PG_LEVEL_2M);
+	range(STEP_UNTRACK, 4 * F_2M + 7, 2);
+	assert_tracked(4 * F_2M + 7, 4 * F_2M + 9, false);
+	range(STEP_UNTRACK, 8 * F_2M + 7, 2 * F_2M);
+	assert_tracked(8 * F_2M + 7, 10 * F_2M + 7, false);
+	assert_true(ept_lookup(&w.ept, F_1G - 1).tracked);
+	if (w.gather.owed)
+		at(STEP_SYNC, 0, PG_LEVEL_NONE);
+	verify();
+}
+
 static void what_arrives_under_tracking_is_clean_and_what_is_discarded_is_reported(void **state)
 {
 	(void)state;
@@ -386,6 +413,7 @@ int main(void)
 		CASE(each_step_of_tracking_is_bounded),
 		CASE(a_first_write_faults_once_and_only_its_page),
 		CASE(without_a_table_a_write_is_noted_of_the_whole_leaf),
+		CASE(marks_end_where_the_range_ends),
 		CASE(a_part_of_a_dirty_leaf_can_be_collected_without_losing_the_rest),
 		CASE(what_arrives_under_tracking_is_clean_and_what_is_discarded_is_reported),
 		CASE(the_hypervisors_own_write_is_reported),
