@@ -50,7 +50,7 @@ void dirty_note(struct vm *vm, gfn_t gfn, uint64_t frames)
 
 	for (; logged && gfn < end; gfn++)
 		atomic_fetch_or_explicit(&logged[gfn / 64], UINT64_C(1) << gfn % 64,
-					 memory_order_relaxed);
+					 memory_order_release);
 }
 
 /* Each vCPU that runs has noticed that its VM logs, or no longer does. One that does not run looks
@@ -153,29 +153,41 @@ int dirty_step(struct dirty_log *d, unsigned int budget)
 
 /* --- collecting ---------------------------------------------------------------------------- */
 
-/*
- * Collects the entry that maps a page which was logged: all of it, for hardware logs a large leaf
- * once. What is dirty still, because it is frozen, will not be logged again either: it is noted for
- * the next collection.
- */
-static uint64_t collect_entry(struct dirty_log *d, gfn_t gfn, uint64_t *bitmap)
+/* What is dirty still, because it is frozen or was written again: no hardware logs that once more,
+ * so it is noted for the next collection. */
+static void note_again(struct dirty_log *d, gfn_t gfn, gfn_t end)
 {
-	struct ept_state s = ept_lookup(&d->vm->ept, gfn);
-	uint64_t frames = level_frames(s.level), word = 0, n;
-	gfn_t first = ALIGN_DOWN(gfn, frames);
+	while (gfn < end) {
+		struct ept_state s = ept_lookup(&d->vm->ept, gfn);
 
-	if (s.kind == EPT_NONE)
-		return 0;
-	if (s.level == PG_LEVEL_4K) {
-		n = ept_track_collect(me(d), gfn, 1, &word, gather(d));
-		bitmap[gfn / 64] |= word << gfn % 64;
-	} else {
-		frames = MIN(frames, d->vm->frames - first);
-		n = ept_track_collect(me(d), first, frames, &bitmap[first / 64], gather(d));
+		if (s.tracked && s.dirty)
+			dirty_note(d->vm, gfn, 1);
+		gfn = ALIGN_DOWN(gfn, level_frames(s.level)) + level_frames(s.level);
 	}
-	s = ept_lookup(&d->vm->ept, gfn);
-	if (s.tracked && s.dirty)
-		dirty_note(d->vm, gfn, 1);
+}
+
+static uint64_t collect_page(struct dirty_log *d, gfn_t gfn, uint64_t *bitmap)
+{
+	uint64_t word = 0, n = ept_track_collect(me(d), gfn, 1, &word, gather(d));
+
+	bitmap[gfn / 64] |= word << gfn % 64;
+	note_again(d, gfn, gfn + 1);
+	return n;
+}
+
+/* All of a large entry, which hardware logs once. What was noted of it goes first: a later note is
+ * of a later write. */
+static uint64_t collect_large(struct dirty_log *d, gfn_t gfn, enum pg_level level, uint64_t *bitmap)
+{
+	_Atomic uint64_t *logged = atomic_load(&d->vm->logged);
+	gfn_t first = ALIGN_DOWN(gfn, level_frames(level));
+	gfn_t end = MIN(first + level_frames(level), d->vm->frames);
+	uint64_t n;
+
+	for (uint64_t i = first / 64; i < (end + 63) / 64; i++)
+		(void)atomic_exchange_explicit(&logged[i], 0, memory_order_acquire);
+	n = ept_track_collect(me(d), first, end - first, &bitmap[first / 64], gather(d));
+	note_again(d, first, end);
 	return n;
 }
 
@@ -188,10 +200,18 @@ static uint64_t collect_logged(struct dirty_log *d, uint64_t *bitmap)
 
 	tlb_flush(&d->vm->tlb, cpu_id()); /* each CPU empties its log on the way */
 	for (uint64_t i = 0; i < words(d->vm); i++) {
-		uint64_t bits = atomic_exchange_explicit(&logged[i], 0, memory_order_relaxed);
+		/* Acquire: pairs with dirty_note(), so we see the dirty bit that it tells of. */
+		uint64_t bits = atomic_exchange_explicit(&logged[i], 0, memory_order_acquire);
 
-		for (; bits; bits &= bits - 1) {
-			n += collect_entry(d, i * 64 + (unsigned int)__builtin_ctzll(bits), bitmap);
+		while (bits) {
+			gfn_t gfn = i * 64 + (unsigned int)__builtin_ctzll(bits);
+			struct ept_state s = ept_lookup(&d->vm->ept, gfn);
+			bool large = s.level > PG_LEVEL_4K && s.kind != EPT_NONE;
+
+			n += large ? collect_large(d, gfn, s.level, bitmap)
+				   : collect_page(d, gfn, bitmap);
+			bits = large ? 0
+				     : bits & (bits - 1); /* a large entry has all of the word */
 			d->looked++;
 		}
 	}

@@ -21,10 +21,13 @@ static uint64_t bitmap[FRAMES / 64];
 static const char *reported(struct dirty_log *d, gfn_t gfn, bool only)
 {
 	gfn_t range = ALIGN_DOWN(gfn, RANGE_FRAMES);
-	uint64_t n = 0;
+	uint64_t n = 0, all = 0, told;
 
 	memset(bitmap, 0, sizeof(bitmap));
-	(void)dirty_collect(d, bitmap);
+	told = dirty_collect(d, bitmap);
+	for (gfn_t i = 0; i < FRAMES; i++)
+		all += bitmap[i / 64] >> i % 64 & 1;
+	MUST(told == all, "pages are counted that are not reported, or twice");
 	MUST(bitmap[gfn / 64] >> gfn % 64 & 1, "a page was written, and is not reported");
 	for (gfn_t i = range; i < range + RANGE_FRAMES; i++)
 		n += bitmap[i / 64] >> i % 64 & 1;
@@ -82,6 +85,18 @@ static const char *discarded(struct lab *lab, struct dirty_log *d)
 		TRY(we_write(lab, gfn));
 		TRY(reported(d, gfn, true));
 	}
+	return nothing_more(d);
+}
+
+/* One entry, of which each page is noted. */
+static const char *discarded_large(struct lab *lab, struct dirty_log *d)
+{
+	gfn_t gfn = LATER + RANGE_FRAMES;
+
+	MUST(!guest_discard(lab->vm, gfn, RANGE_FRAMES), "a range could not be discarded");
+	MUST(ept_lookup(&lab->vm->ept, gfn).level == PG_LEVEL_2M, "it is not one entry");
+	TRY(reported(d, gfn, false));
+	MUST(bitmap[(gfn + 511) / 64] >> 63, "not all of a discarded range is reported");
 	return nothing_more(d);
 }
 
@@ -146,6 +161,7 @@ static const char *nothing_escapes(struct lab *lab, enum dirty_how how)
 	(void)dirty_collect(&d, bitmap);
 	TRY(written_by_both(lab, &d));
 	TRY(discarded(lab, &d));
+	TRY(discarded_large(lab, &d));
 	TRY(arrived_large(lab, &d));
 	TRY(frozen(lab, &d));
 	TRY(moved(lab, &d));
