@@ -2,7 +2,7 @@
 /* The CPUs, as ACPI lists them (ACPI 6.5, 5.2.5 "Root System Description Pointer" and 5.2.12
  * "Multiple APIC Description Table"). */
 #include "boot/firmware.h"
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 #define RSDP_BYTES_V1 20
 #define RSDP_BYTES_V2 36

@@ -9,9 +9,9 @@
 #include <stdatomic.h>
 
 #include "boot/bringup.h"
-#include "hv/console.h"
+#include "hv/base/console.h"
 #include "hv/hv.h"
-#include "hv/string.h"
+#include "hv/base/string.h"
 #include "mm/apic.h"
 #include "mm/kmap.h"
 #include "mm/machine.h"

@@ -5,7 +5,7 @@
 # became PE, with symbols and DWARF for the debugger.
 #
 # Sources are found by wildcard: a new .c or .asm file in boot/, mm/, ept/ or hv/ (for the test
-# image also tests/machine/, in place of hv/jobs.c) is built without being named anywhere.
+# image also tests/machine/, in place of hv/job/jobs.c) is built without being named anywhere.
 
 BUILD ?= build
 NASM  ?= nasm
@@ -28,8 +28,8 @@ ROOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden -fno-s
 BOOT_CFLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem $(EFI_INCLUDE) \
 	       -isystem $(EFI_INCLUDE)/x86_64
 
-EFI_SRCS  ?= $(wildcard boot/*.c boot/*.asm mm/*.c ept/*.c hv/*.c hv/*.asm)
-TEST_SRCS ?= $(filter-out hv/jobs.c,$(EFI_SRCS)) $(wildcard tests/machine/*.c)
+EFI_SRCS  ?= $(wildcard boot/*.c boot/*.asm mm/*.c ept/*.c hv/*.c hv/*/*.c hv/*/*/*.c hv/*/*/*.asm)
+TEST_SRCS ?= $(filter-out hv/job/jobs.c,$(EFI_SRCS)) $(wildcard tests/machine/*.c)
 
 EFI_OBJS  := $(patsubst %,$(BUILD)/obj/%.o,$(EFI_SRCS))
 TEST_OBJS := $(patsubst %,$(BUILD)/obj-test/%.o,$(TEST_SRCS))
@@ -76,5 +76,5 @@ $(BUILD)/%.efi: $(BUILD)/%.so
 -include $(EFI_OBJS:.o=.d) $(TEST_OBJS:.o=.d)
 
 # Host tests of what is pure here.
-test_fmt_SRCS := hv/fmt.c
+test_fmt_SRCS := hv/base/fmt.c
 test_ranges_SRCS := boot/ranges.c

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* From the firmware's world into ours: page tables, stack, descriptors, frames, then all CPUs. */
 #include "boot/bringup.h"
-#include "hv/console.h"
-#include "hv/ending.h"
+#include "hv/base/console.h"
+#include "hv/base/ending.h"
 #include "hv/hv.h"
 #include "mm/apic.h"
 #include "mm/kmap.h"

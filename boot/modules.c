@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The payloads: every `\guests\*.bin` of the volume that we were loaded from. */
 #include "boot/firmware.h"
-#include "hv/string.h"
+#include "hv/base/string.h"
 #include "mm/machine.h"
 
 #define BYTES_MAX (256 * MIB) /* of one payload */

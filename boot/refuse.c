@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Saying no: one line with the reason, then the end. */
 #include "boot/firmware.h"
-#include "hv/console.h"
-#include "hv/ending.h"
+#include "hv/base/console.h"
+#include "hv/base/ending.h"
 
 #define LINE_MAX 512
 

@@ -47,8 +47,8 @@
  *  waits for a CPU that stands still. Step by step, and who else may be there:
  *
  *  Walk down (slot_find). Anybody may change any slot on the way. A table that was unlinked stays
- *  a table until its unlinker's flush is over, and that waits for us to leave (hv/tlb.c): what we
- *  hold may be out of date, never reused. What is stale fails at the next compare-and-swap.
+ *  a table until its unlinker's flush is over, and that waits for us to leave (hv/mem/tlb.c): what
+ * we hold may be out of date, never reused. What is stale fails at the next compare-and-swap.
  *
  *  Split of an absent entry. Several may build a table, from the entry they saw; the swap lets
  *  one of them link it, with all its entries, and the others discard what nobody has seen.

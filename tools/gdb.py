@@ -91,7 +91,7 @@ def the_vm(expression):
 
 def all_vms():
     """Those that CPUs hold vCPUs of, and the migration's two."""
-    holders = value("'hv/vcpu_switch.c'::current")
+    holders = value("'hv/cpu/vcpu_switch.c'::current")
     pointers = [holders[i]["vm"] for i in range(int(value("ncpus"))) if holders[i]]
     with contextlib.suppress(gdb.error):  # the image has no such job
         pointers += [value("migrate_job::m.from"), value("migrate_job::m.to")]

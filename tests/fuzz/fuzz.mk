@@ -24,8 +24,8 @@ fuzz_entry_MODEL := tests/host/model/toy.c $(EPT_BITS)
 fuzz_config_SRCS := $(sort $(wildcard boot/config*.c))
 fuzz_acpi_SRCS := boot/acpi.c boot/find_cpus.c
 fuzz_memmap_SRCS := boot/memmap.c boot/ranges.c
-fuzz_payload_SRCS := hv/payload.c
-fuzz_hypercall_SRCS := hv/hypercall.c
+fuzz_payload_SRCS := hv/vm/payload.c
+fuzz_hypercall_SRCS := hv/cpu/hypercall.c
 
 # The firmware's types, for what lies in boot/ beyond the configuration.
 FUZZ_FIRMWARE := tests/fuzz/fuzz_acpi.c tests/fuzz/fuzz_memmap.c $(fuzz_acpi_SRCS) $(fuzz_memmap_SRCS)

@@ -7,8 +7,8 @@
  *	byte 0	 of all calls: the pages that are there, a pattern
  *	then	 calls of 10 bytes: RAX; RDI, RSI and RDX, each by its kind and 16 bits
  */
-#include "hv/guest_memory.h"
-#include "hv/trace.h"
+#include "hv/mem/guest_memory.h"
+#include "hv/base/trace.h"
 #include "mm/err.h"
 #include "tests/fuzz/guest_memory.h"
 

@@ -9,8 +9,8 @@
  *	byte 1	 start of the work area, in pages
  *	then	 the header, in shorthand or as it stands, and the rest of the image
  */
-#include "hv/clone.h"
-#include "hv/guest_memory.h"
+#include "hv/vm/clone.h"
+#include "hv/mem/guest_memory.h"
 #include "mm/err.h"
 #include "tests/fuzz/guest_memory.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What hv/payload.c and hv/hypercall.c ask of the rest of the hypervisor, on the host: the memory
- * of one guest, page by page there or not, and the console. Included by one file of a program.
+ * What hv/vm/payload.c and hv/cpu/hypercall.c ask of the rest of the hypervisor, on the host: the
+ * memory of one guest, page by page there or not, and the console. Included by one file of a
+ * program.
  */
 #ifndef TESTS_FUZZ_GUEST_MEMORY_H
 #define TESTS_FUZZ_GUEST_MEMORY_H
@@ -11,8 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "hv/console.h"
-#include "hv/vm.h"
+#include "hv/base/console.h"
+#include "hv/vm/vm.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 #include "tests/fuzz/fuzz.h"

@@ -2,9 +2,9 @@
 /* Benchmarks in the machine: see tests/machine/bench.h. */
 #include "tests/machine/bench.h"
 
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/vm.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/vm/vm.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 

@@ -4,9 +4,9 @@
  * VM, after the latency of the source. vcpus=, work= and latency= say how many, how much, how late;
  * seed=77 lets all vCPUs read the same pages, else each has its own.
  */
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/vm.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/vm/vm.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 #include "tests/machine/bench.h"

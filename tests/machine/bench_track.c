@@ -3,9 +3,9 @@
  * write, the bench writes, outside of what is measured. */
 #include "ept/access.h"
 #include "ept/track.h"
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/vm.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/vm/vm.h"
 #include "tests/machine/bench.h"
 
 #define STEP       4096 /* entries in one bounded step */

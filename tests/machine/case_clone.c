@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* In-machine cases of clones: two VMs with one memory, which run at once and write. */
-#include "hv/clone.h"
+#include "hv/vm/clone.h"
 
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/frames.h"
-#include "hv/guest_memory.h"
-#include "hv/string.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/mem/frames.h"
+#include "hv/mem/guest_memory.h"
+#include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"

@@ -2,9 +2,9 @@
 /* In-machine cases in which something runs out, is refused, or misbehaves. */
 #include "tests/machine/cases.h"
 
-#include "hv/console.h"
-#include "hv/migrate.h"
-#include "hv/string.h"
+#include "hv/base/console.h"
+#include "hv/migrate/migrate.h"
+#include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"

@@ -2,7 +2,7 @@
 /* In-machine cases in which vCPUs run while tables change under them, or race for a page. */
 #include "tests/machine/cases.h"
 
-#include "hv/clock.h"
+#include "hv/base/clock.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"

@@ -3,8 +3,8 @@
  * own accesses to guest memory. */
 #include "tests/machine/cases.h"
 
-#include "hv/guest_memory.h"
-#include "hv/string.h"
+#include "hv/mem/guest_memory.h"
+#include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/percpu.h"
 #include "tests/machine/lab.h"

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* In-machine cases of memory that goes to other frames, or to other guest addresses, while vCPUs
  * read and write it. after= says for how many milliseconds. */
-#include "hv/relocate.h"
+#include "hv/mem/relocate.h"
 
 #include "ept/relocate.h"
-#include "hv/clock.h"
-#include "hv/clone.h"
-#include "hv/console.h"
-#include "hv/frames.h"
-#include "hv/guest_memory.h"
-#include "hv/string.h"
+#include "hv/base/clock.h"
+#include "hv/vm/clone.h"
+#include "hv/base/console.h"
+#include "hv/mem/frames.h"
+#include "hv/mem/guest_memory.h"
+#include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"

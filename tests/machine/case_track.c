@@ -3,10 +3,10 @@
  */
 #include "tests/machine/cases.h"
 
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/dirty.h"
-#include "hv/guest_memory.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/vm/dirty.h"
+#include "hv/mem/guest_memory.h"
 #include "mm/err.h"
 #include "mm/percpu.h"
 #include "tests/machine/lab.h"

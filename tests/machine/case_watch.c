@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* In-machine cases of access monitoring: hot and cold told apart, at what price, and what for. */
-#include "hv/watch.h"
+#include "hv/mem/watch.h"
 
-#include "hv/clock.h"
-#include "hv/console.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
 #include "mm/percpu.h"
 #include "tests/machine/cases.h"
 #include "tests/machine/lab.h"

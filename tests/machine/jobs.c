@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a run of the test image can be: the product's one job, and the in-machine tests. */
-#include "hv/jobs.h"
+#include "hv/job/jobs.h"
 
-#include "hv/migrate.h"
+#include "hv/migrate/migrate.h"
 #include "tests/machine/bench.h"
 #include "tests/machine/cases.h"
 #include "tests/machine/space.h"

@@ -3,9 +3,9 @@
 #include "tests/machine/lab.h"
 
 #include "guest/layout.h"
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/guest_memory.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/mem/guest_memory.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 

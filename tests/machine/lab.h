@@ -7,8 +7,8 @@
 #ifndef TESTS_MACHINE_LAB_H
 #define TESTS_MACHINE_LAB_H
 
-#include "hv/jobs.h"
-#include "hv/vm.h"
+#include "hv/job/jobs.h"
+#include "hv/vm/vm.h"
 
 #define GIB_FRAMES   (GIB >> PAGE_SHIFT)
 #define RANGE_FRAMES (2 * MIB >> PAGE_SHIFT)

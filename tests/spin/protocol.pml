@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A model of the second stage's protocol (ept/ept.h, hv/tlb.h), to be searched in all orders:
+ * A model of the second stage's protocol (ept/ept.h, hv/mem/tlb.h), to be searched in all orders:
  * tests/spin/run. Three actors run short scripts (scenarios.pml). Tables have two entries, there
  * are two or three levels, and as many table pages as can be in use at once; a freed page is junk,
  * and the next table takes it.
@@ -41,8 +41,8 @@
  *	drop_tables, drop_locked	ept/map.c drop_tables(), drop_table()
  *	relocate, publish_frozen	ept/relocate.c ept_freeze(), ept_thaw(), with the copy between
  *	collapse_protected		ept/collapse.c replace() with `freeze`, ept/gather.c thaw()
- *	tlb_quiesce, tlb_flush, tlb_join	hv/tlb.c; cpu_kick: hv/smp.c
- *	vcpu, enter, fault		hv/vcpu.c vcpu_run(), hv/vm.c turn_of(), vcpu_wait_over()
+ *	tlb_quiesce, tlb_flush, tlb_join	hv/mem/tlb.c; cpu_kick: hv/base/smp.c
+ *	vcpu, enter, fault		hv/cpu/vcpu.c vcpu_run(), hv/vm/vm.c turn_of(), vcpu_wait_over()
  *	access, walk_entry, touch	the CPU
  *
  * Not in it: ept_map(), ept_move() and cloning while others are in the range, dirty tracking, a full

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Switching a CPU between vCPUs. What VM entry and exit do not switch belongs to the vCPU that ran
+ * last on this CPU, and is exchanged only when another one takes its turn: FPU and vector
+ * registers and the address debug registers here, and what else the vendor's code knows of. Root
+ * mode uses none of these.
+ */
+#include "hv/base/trace.h"
+#include "hv/cpu/vcpu.h"
+#include "hv/vm/vm.h"
+#include "mm/x86.h"
+
+#define SEL_FLAT_CODE 0x08
+#define SEL_FLAT_DATA 0x10
+#define FX_CONTROL    0x037f /* x87 control word after FNINIT */
+#define FX_MXCSR      0x1f80
+#define PAT_RESET     UINT64_C(0x0007040600070406)
+#define ATTR_CODE_64  0xa09b
+#define ATTR_DATA     0xc093
+#define ATTR_TSS_BUSY 0x008b
+
+static struct vcpu *current[MAX_CPUS]; /* whose registers the CPU holds */
+
+void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t cr3, uint64_t stack)
+{
+	struct guest_state *s = &vcpu->state;
+	struct segment_state data = {
+		.selector = SEL_FLAT_DATA,
+		.attributes = ATTR_DATA,
+		.limit = UINT32_MAX,
+	};
+
+	*s = (struct guest_state){
+		.rip = entry,
+		.rflags = 2,
+		.cr0 = CR0_PG | CR0_WP | CR0_NE | CR0_PE,
+		.cr3 = cr3,
+		.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT,
+		.efer = EFER_LME | EFER_LMA | EFER_NXE,
+		.pat = PAT_RESET,
+		.dr6 = 0xffff0ff0,
+		.dr7 = 0x400,
+		.mca = MCA_RESET,
+	};
+	s->gpr[RSP] = stack;
+	for (unsigned int i = SEG_ES; i <= SEG_GS; i++)
+		s->seg[i] = data;
+	s->seg[SEG_CS].selector = SEL_FLAT_CODE;
+	s->seg[SEG_CS].attributes = ATTR_CODE_64;
+	s->seg[SEG_LDTR] = (struct segment_state){ .attributes = ATTR_UNUSABLE };
+	s->seg[SEG_TR] = (struct segment_state){ .attributes = ATTR_TSS_BUSY, .limit = 0x67 };
+	s->fx[0] = FX_CONTROL & 0xff;
+	s->fx[1] = FX_CONTROL >> 8;
+	s->fx[24] = FX_MXCSR & 0xff;
+	s->fx[25] = FX_MXCSR >> 8;
+}
+
+#define DR_SWITCH(n)                                                                               \
+	static void save_dr##n(struct guest_state *s)                                              \
+	{                                                                                          \
+		__asm__ volatile("mov %%dr" #n ", %0" : "=r"(s->dr[n]));                           \
+	}                                                                                          \
+	static void load_dr##n(const struct guest_state *s)                                        \
+	{                                                                                          \
+		__asm__ volatile("mov %0, %%dr" #n : : "r"(s->dr[n]));                             \
+	}
+
+DR_SWITCH(0)
+DR_SWITCH(1)
+DR_SWITCH(2)
+DR_SWITCH(3)
+
+static void save_registers(struct guest_state *s)
+{
+	__asm__ volatile("fxsave64 %0" : "=m"(s->fx));
+	save_dr0(s);
+	save_dr1(s);
+	save_dr2(s);
+	save_dr3(s);
+}
+
+static void load_registers(const struct guest_state *s)
+{
+	__asm__ volatile("fxrstor64 %0" : : "m"(s->fx));
+	load_dr0(s);
+	load_dr1(s);
+	load_dr2(s);
+	load_dr3(s);
+}
+
+/* Takes what this CPU holds of a vCPU. */
+static void take_registers(struct vcpu *vcpu)
+{
+	save_registers(&vcpu->state);
+	vendor->deactivate(vcpu);
+	current[vcpu->cpu] = NULL;
+}
+
+void vcpu_switch_to(struct vcpu *vcpu)
+{
+	struct vcpu *last = current[vcpu->cpu];
+
+	if (last == vcpu)
+		return;
+	if (last)
+		take_registers(last);
+	if (!vcpu->loaded) {
+		vendor->load(vcpu);
+		vcpu->loaded = true;
+		trace(TRACE_ENTER, vcpu->vm->id, vcpu->index);
+	}
+	vendor->activate(vcpu);
+	load_registers(&vcpu->state);
+	current[vcpu->cpu] = vcpu;
+}
+
+void vcpu_put(struct vcpu *vcpu)
+{
+	if (!vcpu->loaded)
+		return;
+	/* Also from a vCPU that goes on: what the vendor's code needs to save this one takes the
+	 * place of what it has active, so it must be activated again. */
+	if (current[vcpu->cpu])
+		take_registers(current[vcpu->cpu]);
+	vendor->save(vcpu);
+	vcpu->loaded = false;
+	/* Who loads it begins without. */
+	atomic_store(&vcpu->logging, false);
+	trace(TRACE_LEAVE, vcpu->vm->id, vcpu->index);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* A post-copy migration between two VMs of this machine, from start to verdict. */
+#ifndef HV_MIGRATE_H
+#define HV_MIGRATE_H
+
+#include "hv/boot_info.h"
+#include "hv/migrate/stream.h"
+#include "hv/vm/vm.h"
+
+/* How the destination is mapped at one moment. */
+struct granularity {
+	int64_t pages_4k, pages_2m, pages_1g, tables;
+};
+
+struct migration {
+	const struct run_config *config;
+	struct vm *from, *to;
+	struct source_vm source;
+	struct stream stream;
+
+	uint64_t begun, stopped, switched, arrived, finished; /* TSC */
+	uint64_t tables_before; /* in use by others than the destination */
+	uint64_t budget_used;   /* collapses that were charged to collapse=budget */
+	struct granularity at_switch, worst, end;
+	struct ept_stats stats; /* of the destination, at the end */
+	struct pager_stats pager;
+	uint64_t compared,
+		written;  /* pages equal to the source's, and changed by the guest since */
+	uint64_t flushes; /* INVEPTs that CPUs executed for the destination */
+	uint64_t tables_peak;
+	uint64_t next_progress; /* percent */
+	enum pg_level backing;  /* that the destination got: its largest leaf */
+	const char *verdict;    /* NULL: passed */
+	bool verbose;           /* progress lines and the table, too */
+	bool hw_dirty;          /* the hardware marks what is written */
+};
+
+/* For struct job. */
+const char *migrate_job(const struct run_config *config, const struct boot_info *info);
+
+/**
+ * migrate() - run a payload in one VM, move it to another, verify.
+ * @m: figures for the report; the VMs are gone when this returns
+ * Return: NULL, or what went wrong.
+ */
+const char *migrate(struct migration *m, const struct run_config *config,
+		    const struct boot_info *info);
+
+/* --- verify.c ------------------------------------------------------------------------------ */
+
+/* NULL, or what does not hold: contents, counters, levels, the guest's own verdict. */
+const char *migrate_verify(struct migration *m);
+
+/* --- report.c ------------------------------------------------------------------------------ */
+
+void report_progress(struct migration *m, bool always);
+void report(const struct migration *m);
+
+struct granularity granularity_of(const struct ept *ept);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* Is the migrated VM what it should be? Nothing is believed that can be compared or counted. */
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/migrate/migrate.h"
+#include "mm/machine.h"
+
+/* --- contents ----------------------------------------------------------------------------- */
+
+#define WORDS (PAGE_SIZE / sizeof(uint64_t))
+
+static bool same_page(const uint64_t *a, const uint64_t *b)
+{
+	uint64_t differs = 0;
+
+	for (unsigned int i = 0; i < WORDS; i += 4)
+		differs |= (a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) | (a[i + 2] ^ b[i + 2]) |
+			   (a[i + 3] ^ b[i + 3]);
+	return !differs;
+}
+
+/* Most pages of a large guest were never touched, and an emulator takes its time for each word. */
+static bool zero_page(const uint64_t *page)
+{
+	uint64_t any = 0;
+
+	for (const uint64_t *end = page + WORDS; page < end; page += 16) {
+#pragma GCC unroll 16
+		for (unsigned int i = 0; i < 16; i++)
+			any |= page[i];
+	}
+	return !any;
+}
+
+/* The guest gave it up, and has not touched it since. */
+static bool is_discarded(const struct migration *m, gfn_t gfn)
+{
+	struct ept_state e = ept_lookup(&m->to->ept, gfn);
+
+	return e.kind == EPT_ABSENT && e.zero;
+}
+
+/* A page that differs must lie under a leaf that the hardware marked as written. */
+static const char *compare_page(struct migration *m, gfn_t gfn)
+{
+	const void *a = vm_page(m->from, gfn), *b = vm_page(m->to, gfn);
+
+	if (!b && is_discarded(m, gfn)) {
+		m->written++;
+		return NULL;
+	}
+	if (!b)
+		return "a page of the destination is not there";
+	if (a ? same_page(a, b) : zero_page(b)) {
+		m->compared++;
+		return NULL;
+	}
+	m->written++;
+	if (ept_lookup(&m->to->ept, gfn).dirty || !m->hw_dirty)
+		return NULL;
+	con_printf("cleave: gpa 0x%llx differs from the source, and the guest has not written it\n",
+		   (unsigned long long)gfn_to_gpa(gfn).v);
+	return "a page differs from the source's";
+}
+
+static const char *compare_contents(struct migration *m)
+{
+	uint64_t told = 0;
+
+	for (gfn_t gfn = 0; gfn < m->to->frames; gfn++) {
+		const char *why = compare_page(m, gfn);
+
+		if (why)
+			return why;
+	}
+	/* The guest counts what it writes in its work area; its image and stacks come on top. */
+	for (unsigned int i = 0; i < m->to->nvcpus; i++)
+		told += m->to->vcpu[i].pages_written;
+	if (m->written > told + level_frames(PG_LEVEL_2M))
+		return "more pages changed than the guest says it wrote";
+	return NULL;
+}
+
+/* --- counters ----------------------------------------------------------------------------- */
+
+static const char *check_counters(const struct migration *m)
+{
+	const struct ept_stats *s = &m->stats;
+	uint64_t remote = 0, latencies = 0;
+
+	if (m->pager.data_frames + m->pager.zero_frames + (uint64_t)s->given_up != m->to->frames)
+		return "pages arrived + zero pages + discarded ones differ from the pages of the "
+		       "region";
+	if (m->pager.demand + m->pager.background + m->pager.refilled != (uint64_t)s->arrivals)
+		return "arrivals on demand + in the background + refills differ from the arrivals";
+	if (s->splits_absent + s->splits_present - s->collapses !=
+	    m->end.tables - m->at_switch.tables)
+		return "splits and collapses do not account for the tables";
+	if (s->tables_freed != s->collapses)
+		return "tables that collapsed were not freed";
+	for (unsigned int i = 0; i < m->to->nvcpus; i++) {
+		remote += m->to->vcpu[i].stats.faults_remote;
+		for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
+			latencies += m->to->vcpu[i].stats.latency[b];
+	}
+	if (remote != latencies)
+		return "the latency histogram does not add up to the remote faults";
+	return NULL;
+}
+
+static uint64_t discarded_frames(const struct migration *m)
+{
+	uint64_t n = 0;
+
+	for (gfn_t gfn = 0; gfn < m->to->frames; gfn++)
+		n += is_discarded(m, gfn);
+	return n;
+}
+
+static const char *check_levels(const struct migration *m)
+{
+	const struct granularity *e = &m->end;
+	uint64_t frames = m->to->frames;
+
+	if (m->stats.discarded && discarded_frames(m))
+		return NULL; /* holes: nothing is to be expected of what has them */
+	if ((uint64_t)e->pages_4k + (uint64_t)e->pages_2m * level_frames(PG_LEVEL_2M) +
+		    (uint64_t)e->pages_1g * level_frames(PG_LEVEL_1G) !=
+	    frames)
+		return "pages by level do not add up to the region";
+	if (m->config->policy == POLICY_NEVER)
+		return m->stats.collapses ? "something collapsed, and nothing should" : NULL;
+	if (m->backing >= PG_LEVEL_2M && e->pages_4k)
+		return "4 KiB leaves are left";
+	if (m->backing == PG_LEVEL_2M && (uint64_t)e->pages_2m != frames / 512)
+		return "pages_2m is not what it should be";
+	if (m->backing == PG_LEVEL_1G &&
+	    (uint64_t)e->pages_1g != frames / level_frames(PG_LEVEL_1G))
+		return "pages_1g is not what it should be";
+	return NULL;
+}
+
+/* --- the guest ---------------------------------------------------------------------------- */
+
+static const char *check_guest(const struct migration *m)
+{
+	static const char *const verdicts[] = {
+		[ABI_OK] = NULL,
+		[ABI_WRONG_DATA] = "the guest found wrong data",
+		[ABI_WRONG_CHAIN] = "the guest's hash chain broke",
+		[ABI_WRONG_TRAP] = "the guest took an exception that it did not expect",
+	};
+
+	for (unsigned int i = 0; i < m->to->nvcpus; i++) {
+		const struct vcpu *vcpu = &m->to->vcpu[i];
+
+		if (vcpu->verdict >= ARRAY_LEN(verdicts))
+			return "the guest's verdict is none";
+		if (verdicts[vcpu->verdict])
+			return verdicts[vcpu->verdict];
+		if (vcpu->wrong_count)
+			return "the guest reported wrong data";
+		if (!vcpu->steps)
+			return "the guest did nothing";
+	}
+	return NULL;
+}
+
+const char *migrate_verify(struct migration *m)
+{
+	const char *why = check_guest(m);
+	gfn_t where;
+
+	if (!why)
+		why = check_counters(m);
+	if (!why)
+		why = check_levels(m);
+	if (!why)
+		why = ept_check(&m->to->ept, &where);
+	if (!why)
+		why = compare_contents(m);
+	return why;
+}
