@@ -18,8 +18,6 @@
 #define VECTOR_NMI 2
 #define SKIP       "skip: "
 
-uint64_t clock_khz;
-
 void hv_trap(struct trap_frame *frame)
 {
 	switch (frame->vector) {

@@ -3,15 +3,16 @@
 #include "hv/base/panic.h"
 
 #include <stdatomic.h>
+#include <stdarg.h>
 
 #include "hv/base/console.h"
 #include "hv/base/ending.h"
 #include "hv/base/smp.h"
 #include "hv/base/trace.h"
-#include "hv/vm/vm.h"
 #include "mm/apic.h"
 #include "mm/lock.h"
 #include "mm/percpu.h"
+#include "mm/x86.h"
 
 #define TRACE_TAIL 16
 
@@ -26,8 +27,7 @@ bool panic_elsewhere(void)
 	return who >= 0 && who != (int)cpu_id();
 }
 
-/* Only one CPU gets past this. */
-static void claim_the_end(void)
+void panic_begin(void)
 {
 	int none = -1;
 
@@ -42,7 +42,7 @@ static void claim_the_end(void)
 	con_break_lock();
 }
 
-static _Noreturn void finish(void)
+_Noreturn void panic_end(void)
 {
 	for (unsigned int i = 0; i < ncpus; i++)
 		trace_print(i, TRACE_TAIL);
@@ -54,17 +54,17 @@ _Noreturn void panic(const char *fmt, ...)
 	char text[200];
 	va_list ap;
 
-	claim_the_end();
+	panic_begin();
 	va_start(ap, fmt);
 	(void)fmt_vprint(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	con_printf("cleave: PANIC on cpu%u: %s\n", cpu_id(), text);
-	finish();
+	panic_end();
 }
 
 _Noreturn void panic_trap(const struct trap_frame *f)
 {
-	claim_the_end();
+	panic_begin();
 	con_printf(
 		"cleave: PANIC on cpu%u: exception %llu, error 0x%llx, at 0x%llx (image + 0x%llx), cr2 "
 		"0x%llx\n",
@@ -86,48 +86,5 @@ _Noreturn void panic_trap(const struct trap_frame *f)
 	con_printf("cleave:   rflags %llx cr0 %llx cr3 %llx cr4 %llx\n",
 		   (unsigned long long)f->rflags, (unsigned long long)x86_read_cr0(),
 		   (unsigned long long)x86_read_cr3(), (unsigned long long)x86_read_cr4());
-	finish();
-}
-
-void print_walk(const struct ept *ept, gpa_t at)
-{
-	uint64_t path[PG_LEVEL_MAX];
-
-	ept_path(ept, gpa_to_gfn(at), path);
-	for (enum pg_level level = ept->fmt->top; level >= PG_LEVEL_4K; level--) {
-		struct ept_state s = entry_decode(ept->fmt, path[level], level);
-
-		con_printf("cleave:   level %d: %016llx %s frame 0x%llx perms %u%s%s%s\n", level,
-			   (unsigned long long)path[level], entry_kind_name(s.kind),
-			   (unsigned long long)s.frame.v, s.perms, s.accessed ? " accessed" : "",
-			   s.dirty ? " dirty" : "", s.requested ? " requested" : "");
-		if (s.kind != EPT_TABLE)
-			break;
-	}
-}
-
-void print_vcpu(const struct vcpu *vcpu)
-{
-	const struct vcpu_exit *exit = &vcpu->last_exit;
-	const uint64_t *r = vcpu->state.gpr;
-
-	con_printf(
-		"cleave: vm %s vcpu %u: exit %d (hardware's number 0x%llx), gpa 0x%llx, access %u\n",
-		vcpu->vm->name, vcpu->index, exit->reason, (unsigned long long)exit->code,
-		(unsigned long long)exit->gpa.v, exit->access);
-	for (unsigned int i = 0; i < GPRS; i += 4)
-		con_printf("cleave:   r%-2u %016llx %016llx %016llx %016llx\n", i,
-			   (unsigned long long)r[i], (unsigned long long)r[i + 1],
-			   (unsigned long long)r[i + 2], (unsigned long long)r[i + 3]);
-	print_walk(&vcpu->vm->ept, exit->gpa);
-}
-
-_Noreturn void panic_vcpu(const struct vcpu *vcpu, const struct vcpu_exit *exit, const char *why)
-{
-	claim_the_end();
-	(void)exit;
-	con_printf("cleave: PANIC on cpu%u: %s\n", cpu_id(), why);
-	print_vcpu(vcpu);
-	vendor->dump();
-	finish();
+	panic_end();
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Hypercalls: hv/abi.h. What a guest passes is foreign input. */
+#include "hv/abi.h"
 #include "hv/base/console.h"
 #include "hv/mem/guest_memory.h"
 #include "hv/base/trace.h"
-#include "hv/vm/vm.h"
+#include "hv/cpu/vcpu.h"
+#include "hv/cpu/vm.h"
 
 #define WRONG_SHOWN 4 /* lines of wrong data that one vCPU may print */
 
@@ -30,12 +32,12 @@ static uint64_t call_param(const struct vcpu *vcpu, uint64_t id)
 }
 
 /* False: a page of the text has not arrived; *missing lies in it. */
-static bool read_text(const struct vm *vm, uint64_t from, uint64_t bytes, char *text,
+static bool read_text(const struct memory *mem, uint64_t from, uint64_t bytes, char *text,
 		      gpa_t *missing)
 {
 	for (uint64_t i = 0; i < bytes; i++) {
 		gpa_t at = gpa(from + i);
-		const char *page = vm_page(vm, gpa_to_gfn(at));
+		const char *page = mem_page(mem, gpa_to_gfn(at));
 		char c;
 
 		if (!page) {
@@ -48,20 +50,20 @@ static bool read_text(const struct vm *vm, uint64_t from, uint64_t bytes, char *
 	return true;
 }
 
-static bool call_puts(struct vcpu *vcpu, uint64_t from, uint64_t bytes, gpa_t *missing)
+static enum call_answer call_puts(struct vcpu *vcpu, uint64_t from, uint64_t bytes, gpa_t *missing)
 {
-	uint64_t region = vcpu->vm->frames << PAGE_SHIFT;
+	uint64_t region = vcpu->mem->frames << PAGE_SHIFT;
 	char text[ABI_PUTS_MAX];
 
 	vcpu->state.gpr[RAX] = ABI_BAD;
 	if (bytes > ABI_PUTS_MAX || from >= region || bytes > region - from)
-		return true;
+		return CALL_OK;
 	vcpu->state.gpr[RAX] = ABI_PUTS;
-	if (!read_text(vcpu->vm, from, bytes, text, missing))
-		return false;
+	if (!read_text(vcpu->mem, from, bytes, text, missing))
+		return CALL_MISSING;
 	con_printf("cleave: [%s/%u] %.*s\n", vcpu->vm->name, vcpu->index, (int)bytes, text);
 	vcpu->state.gpr[RAX] = 0;
-	return true;
+	return CALL_OK;
 }
 
 static uint64_t call_wrong(struct vcpu *vcpu, uint64_t at, uint64_t expected, uint64_t found)
@@ -81,7 +83,6 @@ static uint64_t call_done(struct vcpu *vcpu, uint64_t verdict, uint64_t steps, u
 	vcpu->verdict = verdict;
 	vcpu->steps = steps;
 	vcpu->pages_written = written;
-	vcpu_done(vcpu);
 	return 0;
 }
 
@@ -95,12 +96,12 @@ static uint64_t call_pass(struct vcpu *vcpu, uint64_t pass, uint64_t chain)
 
 static uint64_t call_discard(struct vcpu *vcpu, uint64_t from, uint64_t bytes)
 {
-	uint64_t region = vcpu->vm->frames << PAGE_SHIFT;
+	uint64_t region = vcpu->mem->frames << PAGE_SHIFT;
 
 	if (!bytes || !IS_ALIGNED(from | bytes, PAGE_SIZE) || from >= region ||
 	    bytes > region - from)
 		return ABI_BAD;
-	return guest_discard(vcpu->vm, from >> PAGE_SHIFT, bytes >> PAGE_SHIFT) ? ABI_BAD : 0;
+	return guest_discard(vcpu->mem, from >> PAGE_SHIFT, bytes >> PAGE_SHIFT) ? ABI_BAD : 0;
 }
 
 static uint64_t dispatch(struct vcpu *vcpu, const uint64_t *gpr)
@@ -127,13 +128,14 @@ static uint64_t dispatch(struct vcpu *vcpu, const uint64_t *gpr)
 	}
 }
 
-bool hypercall(struct vcpu *vcpu, gpa_t *missing)
+enum call_answer hypercall(struct vcpu *vcpu, gpa_t *missing)
 {
 	uint64_t *gpr = vcpu->state.gpr;
+	uint64_t number = gpr[RAX];
 
-	trace(TRACE_CALL, gpr[RAX], gpr[RDI]);
-	if (gpr[RAX] == ABI_PUTS)
+	trace(TRACE_CALL, number, gpr[RDI]);
+	if (number == ABI_PUTS)
 		return call_puts(vcpu, gpr[RDI], gpr[RSI], missing);
 	gpr[RAX] = dispatch(vcpu, gpr);
-	return true;
+	return number == ABI_DONE ? CALL_DONE : CALL_OK;
 }

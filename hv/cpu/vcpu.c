@@ -4,19 +4,14 @@
 
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
-#include "hv/base/panic.h"
 #include "hv/base/trace.h"
-#include "hv/vm/vm.h"
+#include "hv/cpu/vcpu_dump.h"
+#include "hv/cpu/vm.h"
 #include "mm/percpu.h"
 #include "mm/x86.h"
 
 #define EXCEPTION_UD 6
 #define EXCEPTION_GP 13
-
-struct ept *vcpu_ept(const struct vcpu *vcpu)
-{
-	return &vcpu->vm->ept;
-}
 
 static bool is_over(const struct vcpu *vcpu)
 {
@@ -37,11 +32,6 @@ void vcpu_kill(struct vcpu *vcpu, const char *why)
 	end_with(vcpu, VCPU_DEAD);
 }
 
-void vcpu_done(struct vcpu *vcpu)
-{
-	end_with(vcpu, VCPU_DONE);
-}
-
 /* --- waiting ------------------------------------------------------------------------------ */
 
 static void begin_wait(struct vcpu *vcpu, gpa_t at)
@@ -60,16 +50,12 @@ static bool will_come(const struct ept_state *e)
 
 bool vcpu_wait_over(struct vcpu *vcpu)
 {
-	struct ept_state e = ept_lookup(&vcpu->vm->ept, vcpu->wait_gfn);
-	uint64_t waited;
+	struct ept_state e = ept_lookup(&vcpu->mem->ept, vcpu->wait_gfn);
 
 	if (will_come(&e))
 		return false;
-	waited = clock_now() - vcpu->wait_since;
-	vcpu->stats.faults_remote++;
-	vcpu->stats.block_cycles += waited;
-	vcpu->stats.block_max = MAX(vcpu->stats.block_max, waited);
-	vcpu_note_latency(vcpu, waited);
+	vcpu->stats.wait.waits++;
+	fault_waited(&vcpu->stats.wait, clock_now() - vcpu->wait_since);
 	return true;
 }
 
@@ -127,7 +113,8 @@ static bool fault_left(struct vcpu *vcpu, const struct vcpu_exit *exit, enum pag
 
 static inline bool stage2_fault(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
-	enum pager_answer answer = pager_fault(&vcpu->vm->pager, vcpu, exit);
+	enum pager_answer answer =
+		pager_fault(vcpu->mem, vcpu->cpu, exit->gpa, exit->access, &vcpu->stats.wait);
 
 	return __builtin_expect(answer == PAGER_RESUME, 1) || fault_left(vcpu, exit, answer);
 }
@@ -143,8 +130,15 @@ static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	struct vcpu_exit fault = { .access = EPT_R };
 
-	if (!hypercall(vcpu, &fault.gpa))
+	switch (hypercall(vcpu, &fault.gpa)) {
+	case CALL_MISSING:
 		return stage2_fault(vcpu, &fault);
+	case CALL_DONE:
+		end_with(vcpu, VCPU_DONE);
+		break;
+	case CALL_OK:
+		break;
+	}
 	vendor->skip(vcpu, exit);
 	return !is_over(vcpu) && !slice_over(vcpu);
 }
@@ -187,7 +181,7 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		vcpu_kill(vcpu, "triple fault");
 		return false;
 	case EXIT_MISCONFIG:
-		panic_vcpu(vcpu, exit, "the CPU rejects a second-stage entry");
+		panic_vcpu(vcpu, "the CPU rejects a second-stage entry");
 	default:
 		vcpu_kill(vcpu, "the CPU refused to run it");
 		return false;
@@ -198,13 +192,13 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 
 static bool log_changed(struct vcpu *vcpu)
 {
-	return (atomic_load(&vcpu->vm->logged) != NULL) !=
+	return (atomic_load(&vcpu->mem->logged) != NULL) !=
 	       atomic_load_explicit(&vcpu->logging, memory_order_relaxed);
 }
 
 static void follow_log(struct vcpu *vcpu)
 {
-	bool on = atomic_load(&vcpu->vm->logged) != NULL;
+	bool on = atomic_load(&vcpu->mem->logged) != NULL;
 
 	if (!log_changed(vcpu))
 		return;
@@ -248,7 +242,7 @@ static void note_first_entry(struct vm *vm)
 void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 {
 	void (*run)(struct vcpu *, uint64_t, struct vcpu_exit *) = vendor->run;
-	struct tlb *tlb = &vcpu->vm->tlb;
+	struct tlb *tlb = &vcpu->mem->tlb;
 	struct vcpu_exit *exit = &vcpu->last_exit;
 	const unsigned int cpu = vcpu->cpu;
 	uint64_t deadline = cycles ? clock_now() + cycles : 0;

@@ -8,6 +8,7 @@
 
 #include "hv/cpu/mca.h"
 #include "hv/cpu/vendor.h"
+#include "hv/mem/memory.h"
 
 enum gpr {
 	RAX,
@@ -91,17 +92,10 @@ enum vcpu_run_state {
 	VCPU_DEAD,    /* stopped by a fault that is not the guest's to handle */
 };
 
-#define LATENCY_BUCKETS 40 /* bucket n: [2^n, 2^(n+1)) cycles; the last one all that is longer */
-
 struct vcpu_stats {
 	uint64_t exits;
-	uint64_t faults;          /* second-stage faults */
-	uint64_t faults_remote;   /* the page had to come */
-	uint64_t faults_spurious; /* it was there by the time we looked */
-	uint64_t machine_checks;  /* raised for lost pages */
-	uint64_t block_cycles;    /* waiting for pages */
-	uint64_t block_max;       /* longest single wait, cycles */
-	uint64_t latency[LATENCY_BUCKETS];
+	uint64_t machine_checks; /* raised for lost pages */
+	struct fault_stats wait; /* second-stage faults, and how long they kept it waiting */
 };
 
 struct vm;
@@ -109,12 +103,13 @@ struct vm;
 struct vcpu {
 	struct guest_state state;
 	struct vm *vm;
+	struct memory *mem; /* the VM's */
 	unsigned int index; /* in the VM */
 	unsigned int cpu;   /* that it runs on */
 	enum vcpu_run_state run;
 	bool loaded;          /* the hardware has its state */
 	_Atomic bool running; /* within vcpu_run() */
-	_Atomic bool logging; /* the hardware logs what it writes: vm->logged */
+	_Atomic bool logging; /* the hardware logs what it writes: vm->mem.logged */
 
 	gfn_t wait_gfn;
 	uint64_t wait_since; /* TSC */
@@ -139,7 +134,10 @@ struct vcpu {
 };
 
 /* The second stage of its VM. */
-struct ept *vcpu_ept(const struct vcpu *vcpu);
+static inline struct ept *vcpu_ept(const struct vcpu *vcpu)
+{
+	return &vcpu->mem->ept;
+}
 
 /* The state in which hv/abi.h says that a payload begins. */
 void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t cr3, uint64_t stack);
@@ -157,19 +155,8 @@ void vcpu_switch_to(struct vcpu *vcpu);
 /* Saves the vCPU's state from this CPU's hardware, if it is loaded. */
 void vcpu_put(struct vcpu *vcpu);
 
-/* The guest said that this vCPU is done. */
-void vcpu_done(struct vcpu *vcpu);
-
 /* Stops a vCPU for good; `why` is kept. */
 void vcpu_kill(struct vcpu *vcpu, const char *why);
-
-/* Notes one wait of this many cycles in the latency histogram. */
-static inline void vcpu_note_latency(struct vcpu *vcpu, uint64_t cycles)
-{
-	unsigned int bucket = 63u - (unsigned int)__builtin_clzll(cycles | 1);
-
-	vcpu->stats.latency[MIN(bucket, LATENCY_BUCKETS - 1u)]++;
-}
 
 /* --- emulate.c: what a guest asks the platform for ----------------------------------------- */
 
@@ -181,8 +168,13 @@ void emulate_io(struct vcpu *vcpu, const struct vcpu_exit *exit);
 
 /* --- hypercall.c --------------------------------------------------------------------------- */
 
-/* False: memory that the call reads has not arrived. *missing lies in it; no register was changed,
- * and the call is to be made again when it is there. */
-bool must_check hypercall(struct vcpu *vcpu, gpa_t *missing);
+enum call_answer {
+	CALL_OK,
+	CALL_MISSING, /* memory that the call reads has not arrived; no register was changed */
+	CALL_DONE     /* the guest says that this vCPU is done */
+};
+
+/* @missing: for CALL_MISSING, an address in the page that is to come; make the call again then */
+enum call_answer must_check hypercall(struct vcpu *vcpu, gpa_t *missing);
 
 #endif

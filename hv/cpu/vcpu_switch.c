@@ -7,7 +7,7 @@
  */
 #include "hv/base/trace.h"
 #include "hv/cpu/vcpu.h"
-#include "hv/vm/vm.h"
+#include "hv/cpu/vm.h"
 #include "mm/x86.h"
 
 #define SEL_FLAT_CODE 0x08

@@ -58,7 +58,7 @@ struct vendor {
 	/* Does it set accessed and dirty bits? */
 	bool (*has_dirty)(void);
 	/* Can it log what it sets dirty bits for? NULL: no. Then log(), for the current vCPU: begin
-	 * or end; and drain(): dirty_note() for all that was logged so far. */
+	 * or end; and drain(): mem_note_dirty() for all that was logged so far. */
 	bool (*has_log)(void);
 	void (*log)(struct vcpu *vcpu, bool on);
 	void (*drain)(struct vcpu *vcpu);

@@ -3,6 +3,7 @@
 #include "hv/mem/backing.h"
 
 #include "hv/base/panic.h"
+#include "hv/mem/copy.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 
@@ -21,11 +22,6 @@ struct spinlock backing_lock;
 	for (struct backing_page *p = (b)->pages; p; p = p->next)                                  \
 		for (struct ept_extent *e = p->extent; e < p->extent + ARRAY_LEN(p->extent); e++)  \
 			if (e->frames)
-
-static unsigned int level_order(enum pg_level level)
-{
-	return 9 * (level - 1u);
-}
 
 static void block_free(void *ctx, hpa_t block, unsigned int order)
 {

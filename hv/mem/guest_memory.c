@@ -4,60 +4,50 @@
 
 #include "ept/access.h"
 #include "ept/range.h"
-#include "hv/vm/dirty.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 
 #define RECOVER_STEP 16 /* tables of one step; the CPUs pass in between */
 
-static struct ept_cpu *me(struct vm *vm)
-{
-	return ept_cpu(&vm->ept, cpu_id());
-}
-
-static struct ept_gather *gather(struct vm *vm)
-{
-	return &vm->gather[cpu_id()];
-}
-
 /* --- copying ------------------------------------------------------------------------------ */
 
 /* What the page at gfn lacks is brought. 0, -EAGAIN: look again; -EBUSY: it is on its way. */
-static int bring(struct vm *vm, gfn_t gfn, int lacks)
+static int bring(struct memory *mem, gfn_t gfn, int lacks)
 {
 	switch (lacks) {
 	case -EXDEV:
-		return pager_copy(&vm->pager, cpu_id(), gfn);
+		return pager_copy(mem, cpu_id(), gfn);
 	case -EAGAIN:
 	case -ENODATA:
-		return pager_bring(&vm->pager, cpu_id(), gfn);
+		return pager_bring(mem, cpu_id(), gfn);
 	default:
 		return lacks;
 	}
 }
 
-static void wait_a_little(struct vm *vm)
+static void wait_a_little(struct memory *mem)
 {
 	if (cpu_id() == 0)
-		pager_poll(&vm->pager);
-	vm_pass(vm);
+		pager_poll(mem);
+	mem_pass(mem);
 }
 
 /* Where the page is, ready for the access. */
-static int reach(struct vm *vm, gfn_t gfn, unsigned int access, enum guest_wait wait, hpa_t *at)
+static int reach(struct memory *mem, gfn_t gfn, unsigned int access, enum guest_wait wait,
+		 hpa_t *at)
 {
 	for (;;) {
-		int err = ept_reach(me(vm), gfn, access, at, gather(vm));
+		int err = ept_reach(mem_handle(mem), gfn, access, at, mem_gather(mem));
 
 		if (!err && access & EPT_W)
-			dirty_note(vm, gfn, 1);
+			mem_note_dirty(mem, gfn, 1);
 		if (!err)
 			return 0;
-		err = bring(vm, gfn, err);
+		err = bring(mem, gfn, err);
 		if (err == -EBUSY && wait == GUEST_NOWAIT)
 			return -EAGAIN;
 		if (err == -EBUSY)
-			wait_a_little(vm);
+			wait_a_little(mem);
 		else if (err && err != -EAGAIN && err != -EEXIST)
 			return err;
 	}
@@ -69,13 +59,13 @@ static uint64_t in_page(uint64_t at, uint64_t bytes)
 	return MIN(bytes, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
 }
 
-int guest_read(struct vm *vm, gpa_t from, void *to, uint64_t bytes, enum guest_wait wait)
+int guest_read(struct memory *mem, gpa_t from, void *to, uint64_t bytes, enum guest_wait wait)
 {
 	uint64_t at = from.v, n;
 
 	for (char *p = to; bytes; at += n, p += n, bytes -= n) {
 		hpa_t page;
-		int err = reach(vm, at >> PAGE_SHIFT, EPT_R, wait, &page);
+		int err = reach(mem, at >> PAGE_SHIFT, EPT_R, wait, &page);
 
 		if (err)
 			return err;
@@ -85,13 +75,14 @@ int guest_read(struct vm *vm, gpa_t from, void *to, uint64_t bytes, enum guest_w
 	return 0;
 }
 
-int guest_write(struct vm *vm, gpa_t to, const void *from, uint64_t bytes, enum guest_wait wait)
+int guest_write(struct memory *mem, gpa_t to, const void *from, uint64_t bytes,
+		enum guest_wait wait)
 {
 	uint64_t at = to.v, n;
 
 	for (const char *p = from; bytes; at += n, p += n, bytes -= n) {
 		hpa_t page;
-		int err = reach(vm, at >> PAGE_SHIFT, EPT_W, wait, &page);
+		int err = reach(mem, at >> PAGE_SHIFT, EPT_W, wait, &page);
 
 		if (err)
 			return err;
@@ -103,43 +94,44 @@ int guest_write(struct vm *vm, gpa_t to, const void *from, uint64_t bytes, enum 
 
 /* --- ranges ------------------------------------------------------------------------------- */
 
-int guest_discard(struct vm *vm, gfn_t gfn, uint64_t frames)
+int guest_discard(struct memory *mem, gfn_t gfn, uint64_t frames)
 {
 	int err;
 
-	while ((err = ept_discard(me(vm), gfn, frames, gather(vm))) == -EBUSY)
-		vm_pass(vm);
-	ept_sync(gather(vm));
-	dirty_note(vm, gfn, frames);
+	while ((err = ept_discard(mem_handle(mem), gfn, frames, mem_gather(mem))) == -EBUSY)
+		mem_pass(mem);
+	ept_sync(mem_gather(mem));
+	mem_note_dirty(mem, gfn, frames);
 	return err;
 }
 
-int guest_protect(struct vm *vm, gfn_t gfn, uint64_t frames, unsigned int perms)
+int guest_protect(struct memory *mem, gfn_t gfn, uint64_t frames, unsigned int perms)
 {
 	int err;
 
-	while ((err = ept_protect(me(vm), gfn, frames, perms, gather(vm))) == -EBUSY)
-		vm_pass(vm);
-	ept_sync(gather(vm));
+	while ((err = ept_protect(mem_handle(mem), gfn, frames, perms, mem_gather(mem))) == -EBUSY)
+		mem_pass(mem);
+	ept_sync(mem_gather(mem));
 	return err;
 }
 
-int guest_poison(struct vm *vm, gfn_t gfn, uint64_t frames)
+int guest_poison(struct memory *mem, gfn_t gfn, uint64_t frames)
 {
 	int err;
 
-	while ((err = ept_poison_range(me(vm), gfn, frames, gather(vm))) == -EBUSY)
-		vm_pass(vm);
-	ept_sync(gather(vm));
+	while ((err = ept_poison_range(mem_handle(mem), gfn, frames, mem_gather(mem))) == -EBUSY)
+		mem_pass(mem);
+	ept_sync(mem_gather(mem));
 	return err;
 }
 
-uint64_t guest_recover_nx(struct vm *vm)
+uint64_t guest_recover_nx(struct memory *mem)
 {
 	uint64_t n = 0;
 
-	for (gfn_t next = 0; next < vm->frames; vm_pass(vm))
-		n += ept_recover_nx(me(vm), &next, vm->frames, RECOVER_STEP, gather(vm));
-	ept_sync(gather(vm));
+	for (gfn_t next = 0; next < mem->frames; mem_pass(mem))
+		n += ept_recover_nx(mem_handle(mem), &next, mem->frames, RECOVER_STEP,
+				    mem_gather(mem));
+	ept_sync(mem_gather(mem));
 	return n;
 }

@@ -6,7 +6,7 @@
 #ifndef HV_GUEST_MEMORY_H
 #define HV_GUEST_MEMORY_H
 
-#include "hv/vm/vm.h"
+#include "hv/mem/memory.h"
 
 enum guest_wait {
 	GUEST_NOWAIT, /* what is not here is asked for, and -EAGAIN says so */
@@ -19,7 +19,7 @@ enum guest_wait {
  * Return: 0; -EAGAIN (GUEST_NOWAIT only): call again later, from the start; -ENOENT: outside of the
  * guest's memory; -EHWPOISON: part of it is lost; -ENOMEM. After an error *to is undefined.
  */
-int must_check guest_read(struct vm *vm, gpa_t from, void *to, uint64_t bytes,
+int must_check guest_read(struct memory *mem, gpa_t from, void *to, uint64_t bytes,
 			  enum guest_wait wait);
 
 /**
@@ -28,22 +28,22 @@ int must_check guest_read(struct vm *vm, gpa_t from, void *to, uint64_t bytes,
  * Return: as guest_read(); -EFAULT: the guest may not write there. After an error part may be
  * written.
  */
-int must_check guest_write(struct vm *vm, gpa_t to, const void *from, uint64_t bytes,
+int must_check guest_write(struct memory *mem, gpa_t to, const void *from, uint64_t bytes,
 			   enum guest_wait wait);
 
 /**
  * guest_discard() - the guest gives up [gfn, gfn + frames): it reads as zeros, and is not asked
  * for. Return: 0, -EINVAL, -ENOMEM: see ept_discard(). All CPUs have forgotten the frames.
  */
-int must_check guest_discard(struct vm *vm, gfn_t gfn, uint64_t frames);
+int must_check guest_discard(struct memory *mem, gfn_t gfn, uint64_t frames);
 
 /* As ept_protect(), and all CPUs know of it. */
-int must_check guest_protect(struct vm *vm, gfn_t gfn, uint64_t frames, unsigned int perms);
+int must_check guest_protect(struct memory *mem, gfn_t gfn, uint64_t frames, unsigned int perms);
 
 /* The memory is lost: the guest gets a machine check where it touches it. As ept_poison_range(). */
-int must_check guest_poison(struct vm *vm, gfn_t gfn, uint64_t frames);
+int must_check guest_poison(struct memory *mem, gfn_t gfn, uint64_t frames);
 
 /* Undoes the splits that executing has made, all of them. Returns how many tables went away. */
-uint64_t guest_recover_nx(struct vm *vm);
+uint64_t guest_recover_nx(struct memory *mem);
 
 #endif

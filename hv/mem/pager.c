@@ -1,111 +1,91 @@
 /* SPDX-License-Identifier: MIT */
-/* Faults, and what else needs a page: see hv/mem/pager.h. Placing is in pager_place.c. */
+/* Faults, and what else needs a page: see hv/mem/pager.h. */
 #include "hv/mem/pager.h"
 
 #include "ept/access.h"
 #include "ept/relocate.h"
-#include "hv/base/clock.h"
-#include "hv/vm/clone.h"
-#include "hv/vm/dirty.h"
-#include "hv/mem/frames.h"
-#include "hv/mem/pager_place.h"
-#include "hv/base/trace.h"
-#include "hv/vm/vm.h"
+#include "hv/mem/fill.h"
+#include "hv/mem/private.h"
 #include "mm/err.h"
-#include "mm/machine.h"
-#include "mm/percpu.h"
 
-void pager_init(struct pager *p, struct vm *vm, struct page_source *source, enum pg_level piece,
-		enum config_policy policy, uint64_t frames)
+void pager_init(struct memory *mem, struct page_source *source, enum pg_level piece,
+		const struct policy *policy)
 {
-	*p = (struct pager){
-		.vm = vm,
+	mem->pager = (struct pager){
 		.source = source,
 		.piece = piece,
 		.policy = policy,
-		.frames = frames,
 	};
 }
 
-/* --- what was discarded --------------------------------------------------------------------- */
-
-/* It comes back as zeros; nobody is asked. Its contents are not the source's: it counts as written.
- * Return: 0, or why it was not filled. */
-static int refill(struct pager *p, unsigned int cpu, gfn_t gfn)
+static struct pager_counters *counters(struct memory *mem, unsigned int cpu)
 {
-	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
-	struct ept_claim claim;
-	hpa_t at;
-	int err = ept_fill_zero(me, gfn, PG_LEVEL_4K, &claim);
+	return &mem->pager.stats[cpu];
+}
 
-	if (err)
-		return err == -EXDEV ? clone_fill(p->vm, cpu, gfn, &pager_zeros) : err;
-	__builtin_memset(direct(claim.frame), 0, PAGE_SIZE);
-	if (ept_publish(me, &claim))
-		pager_complete(p, cpu, gfn, PG_LEVEL_4K);
-	count(&p->stats[cpu].refilled, 1);
-	err = ept_reach(me, gfn, EPT_W, &at, &p->vm->gather[cpu]);
-	dirty_note(p->vm, gfn, 1);
-	return err == -EFAULT ? 0 : err; /* the guest may only read it */
+/* What was discarded comes back as zeros; nobody is asked. 0, or why it was not filled. */
+static int refill(struct memory *mem, unsigned int cpu, gfn_t gfn)
+{
+	return fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_AGAIN, 0);
 }
 
 /* --- private copies ----------------------------------------------------------------------- */
 
 /* What was frozen becomes the page's own, by a copy if anybody else refers to the frame. */
-static int make_own(struct pager *p, unsigned int cpu, const struct ept_frozen *f)
+static int make_own(struct memory *mem, unsigned int cpu, const struct ept_frozen *f)
 {
-	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
+	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
 	hpa_t frame;
 
-	if (frames_sole(p->vm, f->gfn, f->was.frame)) {
+	if (private_sole(mem, f->gfn, f->was.frame)) {
 		(void)ept_thaw_owned(me, f);
-		count(&p->stats[cpu].reused, 1);
+		pager_count(&counters(mem, cpu)->reused, 1);
 		return 0;
 	}
-	frame = frames_take(p->vm, f->gfn);
+	frame = private_take(mem, f->gfn);
 	if (frame.v == HPA_NONE.v) {
 		(void)ept_thaw(me, f, f->was.frame);
 		return -ENOMEM;
 	}
 	__builtin_memcpy(direct(frame), direct(f->was.frame), PAGE_SIZE);
 	(void)ept_thaw(me, f, frame);
-	frames_drop(p->vm, f->was.frame);
-	count(&p->stats[cpu].copied, 1);
+	private_drop(mem, f->was.frame);
+	pager_count(&counters(mem, cpu)->copied, 1);
 	return 0;
 }
 
-int pager_copy(struct pager *p, unsigned int cpu, gfn_t gfn)
+int pager_copy(struct memory *mem, unsigned int cpu, gfn_t gfn)
 {
-	struct ept_cpu *me = ept_cpu(&p->vm->ept, cpu);
-	struct ept_gather *g = &p->vm->gather[cpu];
+	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
+	struct ept_gather *g = &mem->gather[cpu];
 	uint64_t begin = clock_now();
 	struct ept_frozen f;
 	int err;
 
 	/* What refers to the page is not counted yet; and a frozen page would hold the clone up. */
-	if (atomic_load(&p->vm->cloning))
+	if (atomic_load(&mem->cloning))
 		return -EBUSY;
 	err = ept_freeze(me, gfn, PG_LEVEL_4K, EPT_WHY_COW, &f, g);
 	if (err)
 		return err;
 	ept_sync(g);
-	if (f.was.cow && !atomic_load(&p->vm->cloning)) {
-		err = make_own(p, cpu, &f);
+	if (f.was.cow && !atomic_load(&mem->cloning)) {
+		err = make_own(mem, cpu, &f);
 	} else {
 		/* It is its own already; or a clone was begun meanwhile. */
 		(void)ept_thaw(me, &f, f.was.frame);
 		err = f.was.cow ? -EBUSY : 0;
 	}
-	count(&p->stats[cpu].copy_cycles, clock_now() - begin);
+	pager_count(&counters(mem, cpu)->copy_cycles, clock_now() - begin);
 	return err;
 }
 
-/* --- faults ------------------------------------------------------------------------------- */
+/* --- faults that bring no page -------------------------------------------------------------- */
 
 /* A private page: the vCPU gets a copy of its own. */
-static enum pager_answer fault_copy(struct pager *p, struct vcpu *vcpu, gfn_t gfn)
+static enum pager_answer fault_copy(struct memory *mem, unsigned int cpu, gfn_t gfn)
 {
-	switch (pager_copy(p, vcpu->cpu, gfn)) {
+	switch (pager_copy(mem, cpu, gfn)) {
 	case -ENOMEM:
 		return PAGER_NOMEM;
 	case -EBUSY:
@@ -117,216 +97,227 @@ static enum pager_answer fault_copy(struct pager *p, struct vcpu *vcpu, gfn_t gf
 	}
 }
 
-/* The page is here. Then the fault is stale, unless the page withholds what the access needs. */
-static enum pager_answer fault_present(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
-				       unsigned int access)
+/* No table page is free just now. */
+static enum pager_answer fault_starved(struct memory *mem, unsigned int cpu)
 {
-	struct ept_cpu *me = ept_cpu(&p->vm->ept, vcpu->cpu);
+	pager_count(&counters(mem, cpu)->starved, 1);
+	return PAGER_WAIT;
+}
+
+/* The page is here. Then the fault is stale, unless the page withholds what the access needs. */
+static enum pager_answer fault_present(struct memory *mem, unsigned int cpu, gfn_t gfn,
+				       unsigned int access, struct fault_stats *stats)
+{
+	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
 	int64_t resolved = me->stats.write_faults + me->stats.nx_splits;
 
-	switch (ept_resolve(me, gfn, access, &p->vm->gather[vcpu->cpu])) {
+	switch (ept_resolve(me, gfn, access, &mem->gather[cpu])) {
 	case -EFAULT:
 		return PAGER_DENIED;
 	case -EXDEV:
-		return fault_copy(p, vcpu, gfn);
+		return fault_copy(mem, cpu, gfn);
 	case -EHWPOISON:
 		return PAGER_POISON;
 	case -EBUSY:
 		return PAGER_WAIT;
 	case -ENOMEM:
-		count(&p->stats[vcpu->cpu].starved, 1);
-		return PAGER_WAIT;
+		return fault_starved(mem, cpu);
 	default:
-		vcpu->stats.faults_spurious += me->stats.write_faults + me->stats.nx_splits ==
-					       resolved;
+		stats->spurious += me->stats.write_faults + me->stats.nx_splits == resolved;
 		return PAGER_RESUME;
 	}
 }
 
-static enum pager_answer fault_discarded(struct pager *p, struct vcpu *vcpu, gfn_t gfn)
-{
-	return refill(p, vcpu->cpu, gfn) == -ENOMEM ? PAGER_WAIT : PAGER_RESUME;
-}
-
-static enum pager_answer fault_refused(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
-				       unsigned int access, int err)
+static __attribute__((noinline)) enum pager_answer fault_refused(struct memory *mem,
+								 unsigned int cpu, gfn_t gfn,
+								 unsigned int access, int err,
+								 struct fault_stats *stats)
 {
 	switch (err) {
 	case -EEXIST:
-		return fault_present(p, vcpu, gfn, access);
+		return fault_present(mem, cpu, gfn, access, stats);
 	case -ENODATA:
-		return fault_discarded(p, vcpu, gfn);
+		return refill(mem, cpu, gfn) == -ENOMEM ? PAGER_WAIT : PAGER_RESUME;
 	case -ENOENT:
 		return PAGER_WILD;
 	case -EHWPOISON:
 		return PAGER_POISON;
 	case -ENOMEM:
-		count(&p->stats[vcpu->cpu].starved, 1);
-		return PAGER_WAIT;
+		/* A frame of its own, which nobody gives back; or a table page, which somebody
+		 * does.
+		 */
+		return ept_lookup(&mem->ept, gfn).cow ? PAGER_NOMEM : fault_starved(mem, cpu);
 	default:
 		return PAGER_WAIT; /* asked for, being filled, or frozen */
 	}
 }
 
-/* Placed within the fault: it was remote, and it is over. */
-static inline enum pager_answer fault_over(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
-					   uint64_t begin)
+/* --- faults that bring one ------------------------------------------------------------------ */
+
+/* Zeros, at hand: in pieces of the size that the memory grows by. */
+static int place_zeros_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t begin)
 {
-	struct pager_counters *stats = &p->stats[vcpu->cpu];
-	uint64_t end = clock_now();
+	enum pg_level piece = mem->pager.piece;
+	int err = fill_page(mem, cpu, ALIGN_DOWN(gfn, level_frames(piece)), piece, &fill_zeros,
+			    FILL_FAULT, begin);
 
-	count(&stats->at_hand, 1);
-	count(&stats->place_cycles, end - begin);
-	vcpu->stats.faults_remote++;
-	vcpu_note_latency(vcpu, end - begin);
-	trace_at(vcpu->cpu, end, TRACE_ARRIVE, gfn, PG_LEVEL_4K);
-	return PAGER_RESUME;
-}
-
-/* Not to be filled, or not in the frame that it has. */
-static __attribute__((noinline)) enum pager_answer fault_elsewhere(struct pager *p,
-								   struct vcpu *vcpu, gfn_t gfn,
-								   const struct page_reply *reply,
-								   unsigned int access, int err)
-{
-	uint64_t begin = clock_now();
-
-	if (err == -EXDEV) {
-		err = clone_fill(p->vm, vcpu->cpu, gfn, reply);
-		if (!err)
-			return fault_over(p, vcpu, gfn, begin);
-		if (err == -ENOMEM)
-			return PAGER_NOMEM;
-	}
-	return fault_refused(p, vcpu, gfn, access, err);
-}
-
-/* A page with contents, at hand: the path that everything else is measured against. */
-static inline enum pager_answer fault_data(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
-					   const struct page_reply *reply,
-					   const struct vcpu_exit *exit, uint64_t begin)
-{
-	struct ept_cpu *me = ept_cpu(&p->vm->ept, vcpu->cpu);
-	struct ept_claim claim;
-	int err = ept_fill(me, gfn, PG_LEVEL_4K, &claim);
-
-	if (__builtin_expect(err, 0))
-		return fault_elsewhere(p, vcpu, gfn, reply, exit->access, err);
-	if (reply->data)
-		__builtin_memcpy(direct(claim.frame), reply->data, PAGE_SIZE);
-	if (__builtin_expect(ept_publish(me, &claim), 0))
-		pager_complete(p, vcpu->cpu, gfn, PG_LEVEL_4K);
-	return fault_over(p, vcpu, gfn, begin);
-}
-
-/* Zeros, at hand: in pieces of the size that the VM grows by. */
-static enum pager_answer fault_zeros(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
-				     unsigned int access, uint64_t begin)
-{
-	gfn_t at = ALIGN_DOWN(gfn, level_frames(p->piece));
-	int err = pager_place_piece(p, vcpu->cpu, at, p->piece, &pager_zeros);
-
-	if (err == -E2BIG)
-		err = pager_place_piece(p, vcpu->cpu, gfn, PG_LEVEL_4K, &pager_zeros);
-	if (err == -ENOMEM && ept_lookup(&p->vm->ept, gfn).cow)
-		return PAGER_NOMEM;
-	if (err)
-		return fault_refused(p, vcpu, gfn, access, err);
-	vcpu->stats.faults_remote++;
-	vcpu_note_latency(vcpu, clock_now() - begin);
-	return PAGER_RESUME;
+	return err == -E2BIG ? fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_FAULT, begin)
+			     : err;
 }
 
 /* Somebody waits for the page. 0: it was asked for, by this call. */
-static int ask(struct pager *p, unsigned int cpu, gfn_t gfn)
+static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn)
 {
-	int err = ept_request(ept_cpu(&p->vm->ept, cpu), gfn);
+	struct page_source *source = mem->pager.source;
+	int err = ept_request(ept_cpu(&mem->ept, cpu), gfn);
 
 	if (err)
 		return err;
-	p->last_fault = gfn;
+	mem->pager.last_fault = gfn;
 	trace(TRACE_REQUEST, gfn, 1);
-	/* One page for each waiting vCPU at the most: the source's ring has room for them. */
-	if (p->source->ops->request(p->source, cpu, gfn, 1, true))
-		count(&p->stats[cpu].starved, 1);
+	/* At most one page for each waiting vCPU: the source's ring has room for them. */
+	if (source->ops->request(source, cpu, gfn, 1, true))
+		pager_count(&counters(mem, cpu)->source_full, 1);
 	return 0;
 }
 
-static enum pager_answer fault_ask(struct pager *p, struct vcpu *vcpu, gfn_t gfn,
-				   unsigned int access)
+enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
+			      struct fault_stats *stats)
 {
-	int err = ask(p, vcpu->cpu, gfn);
-
-	return err ? fault_refused(p, vcpu, gfn, access, err) : PAGER_WAIT;
-}
-
-enum pager_answer pager_fault(struct pager *p, struct vcpu *vcpu, const struct vcpu_exit *exit)
-{
-	gfn_t gfn = gpa_to_gfn(exit->gpa);
+	struct page_source *source = mem->pager.source;
+	gfn_t gfn = gpa_to_gfn(at);
 	uint64_t begin = clock_now();
 	struct page_reply reply;
+	int err;
 
-	if (gfn >= p->frames)
+	if (gfn >= mem->end)
 		return PAGER_WILD;
-	vcpu->stats.faults++;
-	if (!p->source->ops->now(p->source, gfn, &reply))
-		return fault_ask(p, vcpu, gfn, exit->access);
-	if (reply.data || reply.in_place)
-		return fault_data(p, vcpu, gfn, &reply, exit, begin);
-	return fault_zeros(p, vcpu, gfn, exit->access, begin);
+	stats->faults++;
+	if (!source->ops->now(source, gfn, &reply)) {
+		err = ask(mem, cpu, gfn);
+		return err ? fault_refused(mem, cpu, gfn, access, err, stats) : PAGER_WAIT;
+	}
+	/* A page with contents at hand is the path that everything else is measured against. */
+	err = reply.data || reply.in_place
+		      ? fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply, FILL_FAULT, begin)
+		      : place_zeros_at_hand(mem, cpu, gfn, begin);
+	if (__builtin_expect(err, 0))
+		return fault_refused(mem, cpu, gfn, access, err, stats);
+	fault_waited(stats, clock_now() - begin);
+	return PAGER_RESUME;
 }
 
 /* --- without a vCPU ----------------------------------------------------------------------- */
 
-int pager_bring(struct pager *p, unsigned int cpu, gfn_t gfn)
+int pager_bring(struct memory *mem, unsigned int cpu, gfn_t gfn)
 {
+	struct page_source *source = mem->pager.source;
+	uint64_t begin = clock_now();
 	struct page_reply reply;
 	int err;
 
-	if (gfn >= p->frames)
+	if (gfn >= mem->end)
 		return -ENOENT;
-	if (p->source->ops->now(p->source, gfn, &reply)) {
-		err = pager_place_piece(p, cpu, gfn, PG_LEVEL_4K, &reply);
+	if (source->ops->now(source, gfn, &reply)) {
+		err = fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply, FILL_ANSWER, begin);
 	} else {
-		err = ask(p, cpu, gfn);
+		err = ask(mem, cpu, gfn);
 		if (!err || err == -EALREADY)
 			err = -EBUSY;
 	}
-	return err == -ENODATA ? refill(p, cpu, gfn) : err;
+	return err == -ENODATA ? refill(mem, cpu, gfn) : err;
 }
 
-void pager_poll(struct pager *p)
+void pager_poll(struct memory *mem)
 {
+	struct page_source *source = mem->pager.source;
 	struct page_reply reply;
 
-	if (p->source->ops->poll && p->source->ops->poll(p->source, true, &reply))
-		pager_place(p, cpu_id(), &reply);
+	if (source->ops->poll && source->ops->poll(source, true, &reply))
+		pager_place(mem, cpu_id(), &reply);
+}
+
+/* --- placing what came ---------------------------------------------------------------------- */
+
+/* The largest piece of [gfn, end) that begins at gfn. */
+static enum pg_level largest_piece(const struct memory *mem, gfn_t gfn, gfn_t end)
+{
+	enum pg_level level = mem->ept.leaf_max;
+
+	while (level > PG_LEVEL_4K &&
+	       (!IS_ALIGNED(gfn, level_frames(level)) || end - gfn < level_frames(level)))
+		level--;
+	return level;
+}
+
+gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end,
+		      const struct page_reply *reply)
+{
+	enum pg_level level = largest_piece(mem, gfn, end);
+	uint64_t begin = clock_now();
+	struct ept_state there;
+	int err;
+
+	while ((err = fill_page(mem, cpu, gfn, level, reply, FILL_ANSWER, begin)) == -E2BIG)
+		level--;
+	if (!err)
+		return gfn + level_frames(level);
+	if (err == -ENOMEM)
+		pager_count(&counters(mem, cpu)->starved, 1);
+	/* It is here, or under way: step over what is. */
+	there = ept_lookup(&mem->ept, gfn);
+	return state_end(&there, gfn);
+}
+
+static void place_page(struct memory *mem, unsigned int cpu, const struct page_reply *reply)
+{
+	int err = fill_page(mem, cpu, reply->gfn, PG_LEVEL_4K, reply, FILL_ANSWER, clock_now());
+
+	if (err == -ENOMEM) {
+		pager_count(&counters(mem, cpu)->starved, 1);
+	} else if (err) {
+		pager_count(&counters(mem, cpu)->duplicates, 1);
+		trace(TRACE_DUPLICATE, reply->gfn, PG_LEVEL_4K);
+	}
+}
+
+void pager_place(struct memory *mem, unsigned int cpu, const struct page_reply *reply)
+{
+	gfn_t end = reply->gfn + reply->frames;
+
+	if (reply->data)
+		place_page(mem, cpu, reply);
+	else
+		for (gfn_t gfn = reply->gfn; gfn < end;)
+			gfn = pager_place_run(mem, cpu, gfn, end, reply);
 }
 
 /* --- sums --------------------------------------------------------------------------------- */
 
-void pager_sum(const struct pager *p, struct pager_stats *sum)
+void pager_sum(const struct memory *mem, struct pager_stats *sum)
 {
 	*sum = (struct pager_stats){ 0 };
 	for (unsigned int i = 0; i < MAX_CPUS; i++) {
-		const struct pager_counters *s = &p->stats[i];
+		const struct pager_counters *s = &mem->pager.stats[i];
 
 #define X(name, what) sum->name += atomic_load_explicit(&s->name, memory_order_relaxed);
 		PAGER_STATS(X)
 #undef X
 	}
-	/* That path counts once for all three. */
+	/* That path counts once for all of these. */
 	sum->data_frames += sum->at_hand;
 	sum->demand += sum->at_hand;
+	sum->placed_4k += sum->at_hand;
+	sum->place_cycles_4k += sum->at_hand_cycles;
 }
 
-uint64_t pager_settled(const struct pager *p)
+uint64_t pager_settled(const struct memory *mem)
 {
 	uint64_t n = 0;
 
 	for (unsigned int i = 0; i < ncpus; i++) {
-		const struct pager_counters *s = &p->stats[i];
-		const struct ept_counters *e = &p->vm->ept.cpu[i].stats;
+		const struct pager_counters *s = &mem->pager.stats[i];
+		const struct ept_counters *e = &mem->ept.cpu[i].stats;
 
 		n += atomic_load_explicit(&s->data_frames, memory_order_relaxed) +
 		     atomic_load_explicit(&s->zero_frames, memory_order_relaxed) +

@@ -1,35 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pager: brings a VM's absent memory in. On a fault the page comes at once if its source has it
- * at hand; otherwise it is asked for, and the vCPU waits. Whoever polls the source places what has
- * come. Ranges that become complete collapse, as the policy says.
+ * The pager: brings a guest's absent memory in. On a fault the page comes at once if its source has
+ * it at hand; otherwise it is asked for, and the vCPU waits. Whoever polls the source places what
+ * has come. Ranges that become complete collapse, as the policy says.
  *
- * A fresh VM has a pager, too: its source is zeros.
+ * Fresh memory has a pager, too: its source is zeros.
  */
-#ifndef HV_PAGER_H
-#define HV_PAGER_H
+#ifndef HV_MEM_PAGER_H
+#define HV_MEM_PAGER_H
 
-#include "hv/config.h"
-#include "hv/source/source.h"
+#include <stdatomic.h>
 
-#define PAGER_QUEUE 256 /* complete ranges of one CPU that wait for the budget, power of two */
+#include "mm/types.h"
+
+struct memory;
+struct page_reply;
+struct page_source;
+struct policy;
 
 /* Counted by each CPU for itself. In 4 KiB frames where not said otherwise. */
 #define PAGER_STATS(X)                                                                             \
 	X(data_frames, "pages placed with contents")                                               \
 	X(zero_frames, "pages placed as zeros")                                                    \
 	X(at_hand, "pages with contents, placed within the fault itself")                          \
+	X(at_hand_cycles, "cycles of these faults")                                                \
+	X(zeros_at_hand, "placements of zeros within the fault itself")                            \
 	X(demand, "placements that a vCPU had asked for")                                          \
 	X(background, "placements that nobody had asked for yet")                                  \
 	X(duplicates, "copies that came too late and were dropped")                                \
-	X(place_cycles, "cycles of claiming and publishing, contents included")                    \
+	X(placed_4k, "placements of 4 KiB")                                                        \
+	X(placed_2m, "placements of 2 MiB")                                                        \
+	X(placed_1g, "placements of 1 GiB")                                                        \
+	X(place_cycles_4k, "cycles of placing 4 KiB, contents included")                           \
+	X(place_cycles_2m, "cycles of placing 2 MiB, contents included")                           \
+	X(place_cycles_1g, "cycles of placing 1 GiB, contents included")                           \
 	X(collapse_cycles, "cycles of collapsing, flushes included")                               \
 	X(collapsed, "tables that collapsed")                                                      \
 	X(refilled, "discarded pages that came back as zeros")                                     \
 	X(copied, "private copies of pages")                                                       \
 	X(reused, "private pages that nobody else referred to any more")                           \
 	X(copy_cycles, "cycles of making them, flushes included")                                  \
-	X(starved, "placements put off for want of a table page")
+	X(starved, "placements put off for want of a table page")                                  \
+	X(source_full, "requests that the source had no room for")
 
 struct pager_counters {
 #define X(name, what) _Atomic uint64_t name;
@@ -44,76 +56,100 @@ struct pager_stats {
 #undef X
 };
 
-/* Ranges that are complete: one writer, and the CPU that keeps house reads. */
-struct pager_queue {
-	_Atomic uint32_t head, tail;
-	gfn_t gfn[PAGER_QUEUE];
-};
-
-struct vm;
-
 struct pager {
-	struct vm *vm;
 	struct page_source *source;
-	enum pg_level piece; /* size of the pieces in which content at hand is placed */
-	enum config_policy policy;
-	uint64_t frames; /* of the VM's memory */
-	gfn_t last_fault;
+	enum pg_level piece; /* size of the pieces in which zeros at hand are placed */
+	const struct policy *policy;
+	gfn_t last_fault; /* the latest page that somebody asked the source for */
 	struct pager_counters stats[MAX_CPUS];
-	struct pager_queue queue[MAX_CPUS];
 };
 
-void pager_init(struct pager *p, struct vm *vm, struct page_source *source, enum pg_level piece,
-		enum config_policy policy, uint64_t frames);
+/* Only its own CPU writes a counter: no locked instruction. */
+static inline void pager_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, v + n, memory_order_relaxed);
+}
+
+void pager_init(struct memory *mem, struct page_source *source, enum pg_level piece,
+		const struct policy *policy);
+
+/* --- faults of vCPUs ------------------------------------------------------------------------ */
+
+#define LATENCY_BUCKETS 40 /* bucket n: [2^n, 2^(n+1)) cycles; the last one all that is longer */
+
+/* Of one vCPU. */
+struct fault_stats {
+	uint64_t faults;       /* second-stage faults */
+	uint64_t spurious;     /* of these: the page was there by the time we looked */
+	uint64_t waits;        /* of these: the vCPU left the CPU until the page was there */
+	uint64_t block_cycles; /* all that it waited for pages, here or there */
+	uint64_t block_max;    /* longest single wait, cycles */
+	uint64_t latency[LATENCY_BUCKETS];
+};
+
+/* Notes that a vCPU had to wait for a page for so many cycles. */
+static inline void fault_waited(struct fault_stats *stats, uint64_t cycles)
+{
+	unsigned int bucket = 63u - (unsigned int)__builtin_clzll(cycles | 1);
+
+	stats->latency[MIN(bucket, LATENCY_BUCKETS - 1u)]++;
+	stats->block_cycles += cycles;
+	if (__builtin_expect(cycles > stats->block_max, 0))
+		stats->block_max = cycles;
+}
 
 enum pager_answer {
 	PAGER_RESUME,
-	PAGER_WAIT,
-	PAGER_WILD,
-	PAGER_DENIED,
-	PAGER_POISON,
-	PAGER_NOMEM
+	PAGER_WAIT,   /* the page will come */
+	PAGER_WILD,   /* outside of the guest's memory */
+	PAGER_DENIED, /* the guest may not do this there */
+	PAGER_POISON, /* the page is lost */
+	PAGER_NOMEM   /* no frame for a copy of its own */
 };
+
+/**
+ * pager_fault() - a vCPU on this CPU faulted.
+ * @access: of EPT_R, EPT_W, EPT_X
+ * @stats: the vCPU's; a wait that is over within the call is noted there
+ */
+enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
+			      struct fault_stats *stats);
+
+/* --- without a vCPU ------------------------------------------------------------------------- */
 
 /**
  * pager_bring() - bring the page at gfn in, for an access of the hypervisor's own.
  * Return: 0: it was placed; -EEXIST, -EAGAIN: look again; -EBUSY: it is on its way; -EHWPOISON,
  * -ENOENT, -ENOMEM.
  */
-int must_check pager_bring(struct pager *p, unsigned int cpu, gfn_t gfn);
+int must_check pager_bring(struct memory *mem, unsigned int cpu, gfn_t gfn);
 
 /* Places what vCPUs and the hypervisor wait for, as far as it has come. Boot CPU only. */
-void pager_poll(struct pager *p);
-
-/* A vCPU of the VM faulted at gpa. PAGER_WAIT: the page will come. */
-enum pager_answer pager_fault(struct pager *p, struct vcpu *vcpu, const struct vcpu_exit *exit);
+void pager_poll(struct memory *mem);
 
 /* Places what the source sent, in the largest pieces that fit. */
-void pager_place(struct pager *p, unsigned int cpu, const struct page_reply *reply);
+void pager_place(struct memory *mem, unsigned int cpu, const struct page_reply *reply);
 
-/* Places zeros at gfn, one piece, the largest that fits before `end`. Returns where to go on. */
-gfn_t pager_place_zeros(struct pager *p, unsigned int cpu, gfn_t gfn, gfn_t end);
+/* Places one piece of a run that needs no copying, the largest that fits before `end`. Returns
+ * where to go on. */
+gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end,
+		      const struct page_reply *reply);
 
 /**
  * pager_copy() - the page at gfn, which is private, gets a frame of its own, with the same
  * contents; or keeps the one that it has, if nobody else refers to that any more.
- * Return: 0; -ENOMEM; -EBUSY: the VM is being cloned; or why it could not be frozen: see
+ * Return: 0; -ENOMEM; -EBUSY: the memory is being cloned; or why it could not be frozen: see
  * ept_freeze().
  */
-int must_check pager_copy(struct pager *p, unsigned int cpu, gfn_t gfn);
+int must_check pager_copy(struct memory *mem, unsigned int cpu, gfn_t gfn);
 
-/* Collapses up to n of the ranges that wait. Returns how many it looked at. */
-unsigned int pager_collapse_some(struct pager *p, unsigned int cpu, unsigned int n);
+/* --- sums ----------------------------------------------------------------------------------- */
 
-/* Ranges that wait for the budget. */
-unsigned int pager_backlog(const struct pager *p);
-
-/* Collapses all that can be, in the whole memory. */
-void pager_collapse_all(struct pager *p, unsigned int cpu);
-
-void pager_sum(const struct pager *p, struct pager_stats *sum);
+void pager_sum(const struct memory *mem, struct pager_stats *sum);
 
 /* Frames that have been placed, or were given up before: what nobody will send any more. */
-uint64_t pager_settled(const struct pager *p);
+uint64_t pager_settled(const struct memory *mem);
 
 #endif

@@ -3,17 +3,16 @@
 #include "hv/mem/tlb.h"
 
 #include "hv/base/smp.h"
-#include "hv/cpu/vendor.h"
 #include "mm/lock.h"
 
-void tlb_init(struct tlb *tlb, const struct ept *ept)
+void tlb_init(struct tlb *tlb, const struct ept *ept, void (*flush)(const struct ept *ept))
 {
-	*tlb = (struct tlb){ .ept = ept };
+	*tlb = (struct tlb){ .ept = ept, .flush = flush };
 }
 
 void tlb_catch_up(struct tlb *tlb, unsigned int cpu, uint64_t generation)
 {
-	vendor->flush(tlb->ept);
+	tlb->flush(tlb->ept);
 	tlb->cpu[cpu].flushes++;
 	/* Release: the walks before this point are over. */
 	atomic_store_explicit(&tlb->cpu[cpu].seen, generation, memory_order_release);

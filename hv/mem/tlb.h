@@ -19,6 +19,7 @@ struct ept;
 
 struct tlb {
 	const struct ept *ept;
+	void (*flush)(const struct ept *ept); /* on this CPU */
 	_Atomic uint64_t generation;
 	_Atomic uint32_t joined; /* bit n: CPU n runs or walks this second stage */
 	struct {
@@ -27,7 +28,7 @@ struct tlb {
 	} __attribute__((aligned(CACHE_LINE))) cpu[MAX_CPUS];
 };
 
-void tlb_init(struct tlb *tlb, const struct ept *ept);
+void tlb_init(struct tlb *tlb, const struct ept *ept, void (*flush)(const struct ept *ept));
 
 /* Before a CPU first walks or runs it, and after the last time. */
 void tlb_join(struct tlb *tlb, unsigned int cpu);

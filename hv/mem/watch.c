@@ -6,19 +6,9 @@
 #include "mm/err.h"
 #include "mm/percpu.h"
 
-static struct ept_cpu *me(struct vm *vm)
+int watch_begin(struct watch *w, struct memory *mem, const struct watch_config *config)
 {
-	return ept_cpu(&vm->ept, cpu_id());
-}
-
-static struct ept_gather *gather(struct vm *vm)
-{
-	return &vm->gather[cpu_id()];
-}
-
-int watch_begin(struct watch *w, struct vm *vm, const struct watch_config *config)
-{
-	*w = (struct watch){ .vm = vm, .config = *config };
+	*w = (struct watch){ .mem = mem, .config = *config };
 	if (!config->every)
 		return -EINVAL;
 	return ept_monitor_begin(&w->monitor, config->gfn, config->frames, config->min, config->max,
@@ -27,7 +17,7 @@ int watch_begin(struct watch *w, struct vm *vm, const struct watch_config *confi
 
 static void end_interval(struct watch *w)
 {
-	ept_monitor_count(&w->monitor, &w->vm->ept);
+	ept_monitor_count(&w->monitor, &w->mem->ept);
 	w->entries += w->monitor.n;
 	w->intervals++;
 	w->sampled = false;
@@ -39,9 +29,9 @@ static void end_interval(struct watch *w)
 
 static void begin_interval(struct watch *w)
 {
-	struct ept_gather *g = gather(w->vm);
+	struct ept_gather *g = mem_gather(w->mem);
 
-	ept_monitor_sample(&w->monitor, me(w->vm), g);
+	ept_monitor_sample(&w->monitor, mem_handle(w->mem), g);
 	w->entries += w->monitor.n;
 	w->flushes += g->owed;
 	ept_sync(g);
@@ -84,7 +74,7 @@ static unsigned int collapse_region(struct watch *w, const struct ept_region *r,
 	for (gfn_t at = from; n < budget && at < end; at += size) {
 		struct ept_collapse_result result;
 
-		ept_collapse_range(me(w->vm), at, size, gather(w->vm), &result);
+		ept_collapse_range(mem_handle(w->mem), at, size, mem_gather(w->mem), &result);
 		n += (unsigned int)result.collapsed;
 	}
 	return n;
@@ -106,6 +96,6 @@ unsigned int watch_collapse(struct watch *w, unsigned int least, unsigned int bu
 
 	for (unsigned int i = 0; i < hot && n < budget; i++)
 		n += collapse_hot(w, order[i], least, budget - n);
-	ept_sync(gather(w->vm));
+	ept_sync(mem_gather(w->mem));
 	return n;
 }

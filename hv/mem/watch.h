@@ -7,7 +7,7 @@
 #define HV_WATCH_H
 
 #include "ept/monitor.h"
-#include "hv/vm/vm.h"
+#include "hv/mem/memory.h"
 
 struct watch_config {
 	gfn_t gfn;
@@ -19,7 +19,7 @@ struct watch_config {
 };
 
 struct watch {
-	struct vm *vm;
+	struct memory *mem;
 	struct watch_config config;
 	struct ept_monitor monitor;
 	uint64_t due; /* TSC */
@@ -33,7 +33,7 @@ struct watch {
 };
 
 /* Return: 0, or -EINVAL: see ept_monitor_begin(), or `every` is 0. */
-int must_check watch_begin(struct watch *w, struct vm *vm, const struct watch_config *config);
+int must_check watch_begin(struct watch *w, struct memory *mem, const struct watch_config *config);
 
 /* Does what is due; flushes at the most once. */
 void watch_poll(struct watch *w);

@@ -11,7 +11,12 @@
 
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/mem/collapse.h"
 #include "hv/mem/guest_memory.h"
+#include "hv/policy/policy.h"
+#include "hv/vm/make.h"
+#include "hv/vm/payload.h"
+#include "hv/vm/run.h"
 #include "hv/base/panic.h"
 #include "hv/base/trace.h"
 #include "mm/err.h"
@@ -25,33 +30,6 @@ static bool out_of_time(const struct migration *m)
 	return cycles_to_us(clock_now() - m->begun) / 1000 > m->config->timeout_ms;
 }
 
-/* One round of what every loop below does besides its own work. */
-static void turn(struct vm *vm)
-{
-	tlb_quiesce(&vm->tlb, cpu_id());
-	if (ncpus == 1)
-		(void)vm_turn(vm);
-	else
-		cpu_relax();
-}
-
-static const char *over_too_soon(const struct vm *vm)
-{
-	for (unsigned int i = 0; i < vm->nvcpus; i++) {
-		const struct vcpu *vcpu = &vm->vcpu[i];
-
-		if (vcpu->run == VCPU_DEAD) {
-			con_printf("cleave: vm %s vcpu %u: stopped: %s\n", vm->name, i,
-				   vcpu->death);
-			print_vcpu(vcpu);
-			return "a vCPU was stopped by a fault";
-		}
-		if (vcpu->run == VCPU_HALTED)
-			return "a vCPU halted for good";
-	}
-	return NULL;
-}
-
 /* --- before ------------------------------------------------------------------------------- */
 
 static const char *prepare(struct migration *m, const struct boot_info *info)
@@ -60,12 +38,11 @@ static const char *prepare(struct migration *m, const struct boot_info *info)
 	m->to = vm_create("B", m->config, m->config->backing);
 	if (!m->to)
 		return "no memory for the destination";
-	m->backing = m->to->ept.leaf_max;
+	m->backing = m->to->mem.ept.leaf_max;
 	m->from = vm_create("A", m->config, PG_LEVEL_2M);
 	if (!m->from)
 		return "no memory for the source";
-	pager_init(&m->from->pager, m->from, &source_zero, m->config->populate, POLICY_COMPLETE,
-		   m->from->frames);
+	pager_init(&m->from->mem, &source_zero, m->config->populate, policy_of(POLICY_COMPLETE));
 	return vm_load_payload_named(m->from, info, m->config->guest);
 }
 
@@ -93,7 +70,7 @@ static const char *run_source(struct migration *m)
 
 	vm_start(m->from);
 	while (!why && !triggered(m, &ready_since)) {
-		turn(m->from);
+		vm_wait(m->from);
 		if (atomic_load_explicit(&m->from->over, memory_order_acquire))
 			why = "the guest ended before the migration began";
 		else if (out_of_time(m))
@@ -104,8 +81,8 @@ static const char *run_source(struct migration *m)
 	/* The last moment counts: a vCPU that is over with cannot be moved. */
 	if (!why && atomic_load_explicit(&m->from->over, memory_order_acquire))
 		why = "the guest ended before the migration began";
-	if (why && over_too_soon(m->from))
-		why = over_too_soon(m->from);
+	if (why && vm_casualty(m->from))
+		why = vm_casualty(m->from);
 	return why;
 }
 
@@ -125,13 +102,13 @@ static void switch_over(struct migration *m)
 {
 	uint64_t latency = us_to_cycles(m->config->latency_us);
 
-	source_vm_init(&m->source, &m->from->ept, m->from->frames, latency);
-	pager_init(&m->to->pager, m->to, &m->source.source, PG_LEVEL_4K, m->config->policy,
-		   m->to->frames);
-	stream_init(&m->stream, &m->to->pager, m->config);
+	source_vm_init(&m->source, &m->from->mem.ept, m->from->mem.frames, latency);
+	pager_init(&m->to->mem, &m->source.source, PG_LEVEL_4K, policy_of(m->config->policy));
+	m->to->mem.pager.policy->begin(&m->to->mem, m->config);
+	stream_init(&m->stream, &m->to->mem, m->config);
 	for (unsigned int i = 0; i < m->to->nvcpus; i++)
 		move_vcpu(&m->from->vcpu[i], &m->to->vcpu[i]);
-	m->at_switch = granularity_of(&m->to->ept);
+	m->at_switch = granularity_of(&m->to->mem.ept);
 	m->worst = m->at_switch;
 	trace(TRACE_SWITCH, m->from->id, m->to->id);
 	vm_start(m->to);
@@ -139,30 +116,10 @@ static void switch_over(struct migration *m)
 
 /* --- after -------------------------------------------------------------------------------- */
 
-/* How many collapses the budget allows now. */
-static unsigned int collapse_allowance(struct migration *m)
-{
-	uint64_t ms = cycles_to_us(clock_now() - m->switched) / 1000 + 1;
-	uint64_t allowed = ms * m->config->budget;
-
-	return allowed > m->budget_used ? (unsigned int)(allowed - m->budget_used) : 0;
-}
-
-static bool collapse_some(struct migration *m)
-{
-	unsigned int n;
-
-	if (m->config->policy != POLICY_BUDGET)
-		return false;
-	n = pager_collapse_some(&m->to->pager, cpu_id(), MIN(collapse_allowance(m), 8u));
-	m->budget_used += n;
-	return n != 0;
-}
-
 static const char *check_alive(const struct migration *m)
 {
 	if (atomic_load_explicit(&m->to->over, memory_order_acquire)) {
-		const char *why = over_too_soon(m->to);
+		const char *why = vm_casualty(m->to);
 
 		return why ? why : "the guest ended before the migration did";
 	}
@@ -174,10 +131,12 @@ static const char *check_alive(const struct migration *m)
 static void keep_house(struct migration *m)
 {
 	uint64_t until = ncpus == 1 ? clock_now() + us_to_cycles(SLICE_US) : 0;
+	const struct policy *policy = m->to->mem.pager.policy;
 	bool busy;
 
 	do {
-		busy = stream_step(&m->stream, cpu_id()) || collapse_some(m);
+		busy = stream_step(&m->stream, cpu_id()) ||
+		       (policy->step && policy->step(&m->to->mem, cpu_id()));
 	} while (busy && clock_now() < until);
 }
 
@@ -186,9 +145,9 @@ static const char *pull_pages(struct migration *m)
 	const char *why = NULL;
 
 	m->switched = m->stopped;
-	while (!why && pager_settled(&m->to->pager) < m->to->frames) {
+	while (!why && pager_settled(&m->to->mem) < m->to->mem.frames) {
 		keep_house(m);
-		turn(m->to);
+		vm_wait(m->to);
 		report_progress(m, false);
 		why = check_alive(m);
 	}
@@ -202,41 +161,35 @@ static const char *drain(struct migration *m)
 {
 	while (!stream_idle(&m->stream)) {
 		(void)stream_step(&m->stream, cpu_id());
-		turn(m->to);
+		vm_wait(m->to);
 		if (out_of_time(m))
 			return "requests were never answered";
 	}
 	return NULL;
 }
 
+/* What the policy put off until all pages are here. */
 static const char *finish_collapse(struct migration *m)
 {
-	switch (m->config->policy) {
-	case POLICY_END:
-		pager_collapse_all(&m->to->pager, cpu_id());
-		return NULL;
-	case POLICY_BUDGET:
-		while (pager_backlog(&m->to->pager)) {
-			(void)collapse_some(m);
-			turn(m->to);
-			if (out_of_time(m))
-				return "the collapse budget was too small to finish in time";
-		}
-		return NULL;
-	default:
-		return NULL;
+	const struct policy *policy = m->to->mem.pager.policy;
+
+	while (policy->finish(&m->to->mem, cpu_id())) {
+		vm_wait(m->to);
+		if (out_of_time(m))
+			return "the collapses did not all come in time";
 	}
+	return NULL;
 }
 
 static const char *finish_guest(struct migration *m)
 {
 	atomic_store_explicit(&m->to->asked_to_finish, true, memory_order_release);
 	while (!vm_over(m->to)) {
-		turn(m->to);
+		vm_wait(m->to);
 		if (out_of_time(m))
 			return "the guest did not finish in time";
 	}
-	return over_too_soon(m->to);
+	return vm_casualty(m->to);
 }
 
 static const char *run_destination(struct migration *m)
@@ -251,12 +204,12 @@ static const char *run_destination(struct migration *m)
 		why = finish_guest(m);
 	vm_stop(m->to);
 	for (unsigned int i = 0; i < MAX_CPUS; i++)
-		ept_sync(&m->to->gather[i]);
+		ept_sync(&m->to->mem.gather[i]);
 	/* Nobody executes any more: what is small for that reason alone becomes large again. */
-	if (m->to->ept.nx && m->config->policy != POLICY_NEVER) {
-		(void)guest_recover_nx(m->to);
+	if (m->to->mem.ept.nx && m->config->policy != POLICY_NEVER) {
+		(void)guest_recover_nx(&m->to->mem);
 		/* What became complete while a part of it was small for that reason was refused. */
-		pager_collapse_all(&m->to->pager, cpu_id());
+		mem_collapse_all(&m->to->mem, cpu_id());
 	}
 	m->finished = clock_now();
 	return why;
@@ -266,10 +219,10 @@ static const char *run_destination(struct migration *m)
 
 static void collect(struct migration *m)
 {
-	m->end = granularity_of(&m->to->ept);
-	ept_stats_sum(&m->to->ept, &m->stats);
-	pager_sum(&m->to->pager, &m->pager);
-	m->flushes = tlb_count(&m->to->tlb);
+	m->end = granularity_of(&m->to->mem.ept);
+	ept_stats_sum(&m->to->mem.ept, &m->stats);
+	pager_sum(&m->to->mem, &m->pager);
+	m->flushes = tlb_count(&m->to->mem.tlb);
 	m->tables_peak = machine_tables.peak - m->tables_before;
 }
 
@@ -289,7 +242,7 @@ const char *migrate(struct migration *m, const struct run_config *config,
 		why = run_source(m);
 	if (!why) {
 		m->tables_before =
-			machine_tables.in_use - (uint64_t)granularity_of(&m->to->ept).tables;
+			machine_tables.in_use - (uint64_t)granularity_of(&m->to->mem.ept).tables;
 		table_cache_mark(&machine_tables);
 		switch_over(m);
 		why = run_destination(m);

@@ -5,7 +5,9 @@
 
 #include "hv/boot_info.h"
 #include "hv/migrate/stream.h"
-#include "hv/vm/vm.h"
+#include "hv/source/source.h"
+#include "hv/cpu/vcpu.h"
+#include "hv/cpu/vm.h"
 
 /* How the destination is mapped at one moment. */
 struct granularity {
@@ -20,7 +22,6 @@ struct migration {
 
 	uint64_t begun, stopped, switched, arrived, finished; /* TSC */
 	uint64_t tables_before; /* in use by others than the destination */
-	uint64_t budget_used;   /* collapses that were charged to collapse=budget */
 	struct granularity at_switch, worst, end;
 	struct ept_stats stats; /* of the destination, at the end */
 	struct pager_stats pager;

@@ -3,6 +3,7 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/migrate/migrate.h"
+#include "hv/policy/policy.h"
 #include "mm/percpu.h"
 
 #define PROGRESS_STEP 5 /* percent */
@@ -29,15 +30,15 @@ static uint64_t faults_of(const struct vm *vm)
 	uint64_t n = 0;
 
 	for (unsigned int i = 0; i < vm->nvcpus; i++)
-		n += vm->vcpu[i].stats.faults;
+		n += vm->vcpu[i].stats.wait.faults;
 	return n;
 }
 
 void report_progress(struct migration *m, bool always)
 {
-	uint64_t placed = pager_settled(&m->to->pager);
-	uint64_t percent = placed * 100 / m->to->frames;
-	struct granularity g = granularity_of(&m->to->ept);
+	uint64_t placed = pager_settled(&m->to->mem);
+	uint64_t percent = placed * 100 / m->to->mem.frames;
+	struct granularity g = granularity_of(&m->to->mem.ept);
 
 	if (g.pages_4k > m->worst.pages_4k)
 		m->worst = g;
@@ -47,7 +48,7 @@ void report_progress(struct migration *m, bool always)
 	con_printf(
 		"cleave-progress: %3llu%%  %llu/%llu pages  %llu faults  leaves 4K %lld  2M %lld  "
 		"1G %lld\n",
-		(ull)percent, (ull)placed, (ull)m->to->frames, (ull)faults_of(m->to),
+		(ull)percent, (ull)placed, (ull)m->to->mem.frames, (ull)faults_of(m->to),
 		(long long)g.pages_4k, (long long)g.pages_2m, (long long)g.pages_1g);
 }
 
@@ -72,22 +73,16 @@ static struct faults sum_faults(const struct vm *vm)
 	struct faults f = { 0 };
 
 	for (unsigned int i = 0; i < vm->nvcpus; i++) {
-		const struct vcpu_stats *s = &vm->vcpu[i].stats;
+		const struct fault_stats *s = &vm->vcpu[i].stats.wait;
 
 		f.all += s->faults;
-		f.remote += s->faults_remote;
-		f.spurious += s->faults_spurious;
-		for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
+		f.spurious += s->spurious;
+		for (unsigned int b = 0; b < LATENCY_BUCKETS; b++) {
 			f.latency[b] += s->latency[b];
+			f.remote += s->latency[b];
+		}
 	}
 	return f;
-}
-
-static const char *policy_name(enum config_policy policy)
-{
-	static const char *const names[] = { "complete", "end", "budget", "never" };
-
-	return names[policy];
 }
 
 static const char *level_name(enum pg_level level)
@@ -120,8 +115,8 @@ static void print_vcpus(const struct migration *m)
 		con_printf(
 			"cleave:   vcpu %u: blocktime %llu us (longest wait %llu us), %llu faults, "
 			"%llu exits, %llu steps, verdict %s\n",
-			i, (ull)cycles_to_us(v->stats.block_cycles),
-			(ull)cycles_to_us(v->stats.block_max), (ull)v->stats.faults,
+			i, (ull)cycles_to_us(v->stats.wait.block_cycles),
+			(ull)cycles_to_us(v->stats.wait.block_max), (ull)v->stats.wait.faults,
 			(ull)v->stats.exits, (ull)v->steps, v->verdict ? "WRONG" : "right");
 	}
 }
@@ -147,7 +142,7 @@ static void print_table(const struct migration *m, const struct faults *f)
 		"cleave: migration %s: %llu MiB in %s frames, %u vCPU%s on %u CPU%s, collapse=%s\n",
 		m->config->name, (ull)(m->config->region / MIB), level_name(m->backing),
 		m->to->nvcpus, m->to->nvcpus == 1 ? "" : "s", ncpus, ncpus == 1 ? "" : "s",
-		policy_name(m->config->policy));
+		m->to->mem.pager.policy->name);
 	con_printf("cleave:   downtime %llu us, all pages after %llu us\n",
 		   (ull)cycles_to_us(downtime(m)), (ull)cycles_to_us(m->arrived - m->stopped));
 	con_printf(
@@ -163,8 +158,11 @@ static void print_table(const struct migration *m, const struct faults *f)
 		   (long long)(s->splits_absent + s->splits_present), (long long)s->collapses,
 		   vendor->flush_name, (ull)m->flushes, (long long)s->syncs, (ull)m->tables_peak);
 	con_printf(
-		"cleave:   cycles: %llu per arrival (contents included, of any size), %llu per collapse\n",
-		(ull)per(m->pager.place_cycles, (uint64_t)s->arrivals),
+		"cleave:   cycles per arrival, contents included: 4K %llu, 2M %llu, 1G %llu; per "
+		"collapse %llu\n",
+		(ull)per(m->pager.place_cycles_4k, m->pager.placed_4k),
+		(ull)per(m->pager.place_cycles_2m, m->pager.placed_2m),
+		(ull)per(m->pager.place_cycles_1g, m->pager.placed_1g),
 		(ull)per(m->pager.collapse_cycles, (uint64_t)s->collapses));
 	print_vcpus(m);
 	print_latency(f);
@@ -226,9 +224,9 @@ static void json_vcpus(struct json *j, const struct vm *vm)
 
 		json_put(j, i ? ",{" : "{");
 		j->comma = false;
-		json_int(j, "blocktime_us", (int64_t)cycles_to_us(v->stats.block_cycles));
-		json_int(j, "longest_wait_us", (int64_t)cycles_to_us(v->stats.block_max));
-		json_int(j, "faults", (int64_t)v->stats.faults);
+		json_int(j, "blocktime_us", (int64_t)cycles_to_us(v->stats.wait.block_cycles));
+		json_int(j, "longest_wait_us", (int64_t)cycles_to_us(v->stats.wait.block_max));
+		json_int(j, "faults", (int64_t)v->stats.wait.faults);
 		json_int(j, "exits", (int64_t)v->stats.exits);
 		json_int(j, "steps", (int64_t)v->steps);
 		json_int(j, "verdict", (int64_t)v->verdict);
@@ -267,9 +265,9 @@ static void print_json(const struct migration *m, const struct faults *f)
 	json_str(&j, "verdict", m->verdict ? m->verdict : "pass");
 	json_str(&j, "second_stage", vendor->format->name);
 	json_str(&j, "backing", level_name(m->backing));
-	json_str(&j, "collapse", policy_name(m->config->policy));
+	json_str(&j, "collapse", m->to->mem.pager.policy->name);
 	json_int(&j, "cpus", ncpus);
-	json_int(&j, "pages", (int64_t)m->to->frames);
+	json_int(&j, "pages", (int64_t)m->to->mem.frames);
 	json_int(&j, "tsc_khz", (int64_t)clock_khz);
 	json_int(&j, "downtime_us", (int64_t)cycles_to_us(downtime(m)));
 	json_int(&j, "arrived_us", (int64_t)cycles_to_us(m->arrived - m->stopped));

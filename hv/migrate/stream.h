@@ -1,41 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The background stream: in which order the pages that nobody has asked for yet are pulled. The
- * second stage itself says which are still owed; the stream only remembers where it looks next.
- */
-#ifndef HV_STREAM_H
-#define HV_STREAM_H
+/* The background stream: pulls the pages that nobody has asked for yet, in the order that was
+ * configured (hv/order/order.h). */
+#ifndef HV_MIGRATE_STREAM_H
+#define HV_MIGRATE_STREAM_H
 
-#include "hv/mem/pager.h"
-
-#define STREAM_CHUNK    16 /* pages of one request */
-#define STREAM_REQUESTS 16 /* under way at the most */
+#include "hv/order/order.h"
+#include "hv/source/source.h"
 
 struct stream {
-	struct pager *pager;
-	enum config_order order;
+	struct memory *mem;
+	const struct order *order;
+	struct cursor cursor;
 	unsigned int window; /* pages under way at once */
 	unsigned int rate;   /* pages per millisecond; UINT_MAX: no limit */
+	uint64_t begun;      /* TSC */
+	uint64_t sent;       /* pages */
 
-	gfn_t up;   /* next to look at, upwards */
-	gfn_t down; /* one above the next to look at, downwards */
-	bool turn;
-	gfn_t centre;            /* ORDER_BUBBLE: the fault that it spreads from */
-	uint64_t step;           /* ORDER_RANDOM: place in the permutation, */
-	uint64_t period;         /* and its length */
-	bool sweeping;           /* the order is through: collect what is left */
-	struct page_reply zeros; /* a run that is being placed, piece by piece */
-	bool zeros_came;         /* and something of it was not here yet */
-	unsigned int under_way;  /* requests that are not answered: */
-	struct {
-		gfn_t gfn;
-		uint64_t frames;
-	} request[STREAM_REQUESTS];
-	uint64_t begun; /* TSC */
-	uint64_t sent;  /* pages */
+	struct page_reply run; /* a run that is being placed, piece by piece */
+	bool run_came;         /* and something of it was not here yet */
 };
 
-void stream_init(struct stream *s, struct pager *pager, const struct run_config *config);
+void stream_init(struct stream *s, struct memory *mem, const struct run_config *config);
 
 /* Places what has come and asks for more, a bounded amount of work. False: there was nothing to
  * do just now. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Is the migrated VM what it should be? Nothing is believed that can be compared or counted. */
+#include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/migrate/migrate.h"
+#include "hv/policy/policy.h"
 #include "mm/machine.h"
 
 /* --- contents ----------------------------------------------------------------------------- */
@@ -35,7 +37,7 @@ static bool zero_page(const uint64_t *page)
 /* The guest gave it up, and has not touched it since. */
 static bool is_discarded(const struct migration *m, gfn_t gfn)
 {
-	struct ept_state e = ept_lookup(&m->to->ept, gfn);
+	struct ept_state e = ept_lookup(&m->to->mem.ept, gfn);
 
 	return e.kind == EPT_ABSENT && e.zero;
 }
@@ -43,7 +45,7 @@ static bool is_discarded(const struct migration *m, gfn_t gfn)
 /* A page that differs must lie under a leaf that the hardware marked as written. */
 static const char *compare_page(struct migration *m, gfn_t gfn)
 {
-	const void *a = vm_page(m->from, gfn), *b = vm_page(m->to, gfn);
+	const void *a = mem_page(&m->from->mem, gfn), *b = mem_page(&m->to->mem, gfn);
 
 	if (!b && is_discarded(m, gfn)) {
 		m->written++;
@@ -56,7 +58,7 @@ static const char *compare_page(struct migration *m, gfn_t gfn)
 		return NULL;
 	}
 	m->written++;
-	if (ept_lookup(&m->to->ept, gfn).dirty || !m->hw_dirty)
+	if (ept_lookup(&m->to->mem.ept, gfn).dirty || !m->hw_dirty)
 		return NULL;
 	con_printf("cleave: gpa 0x%llx differs from the source, and the guest has not written it\n",
 		   (unsigned long long)gfn_to_gpa(gfn).v);
@@ -67,7 +69,7 @@ static const char *compare_contents(struct migration *m)
 {
 	uint64_t told = 0;
 
-	for (gfn_t gfn = 0; gfn < m->to->frames; gfn++) {
+	for (gfn_t gfn = 0; gfn < m->to->mem.frames; gfn++) {
 		const char *why = compare_page(m, gfn);
 
 		if (why)
@@ -86,9 +88,10 @@ static const char *compare_contents(struct migration *m)
 static const char *check_counters(const struct migration *m)
 {
 	const struct ept_stats *s = &m->stats;
-	uint64_t remote = 0, latencies = 0;
+	uint64_t waits = 0, latencies = 0;
 
-	if (m->pager.data_frames + m->pager.zero_frames + (uint64_t)s->given_up != m->to->frames)
+	if (m->pager.data_frames + m->pager.zero_frames + (uint64_t)s->given_up !=
+	    m->to->mem.frames)
 		return "pages arrived + zero pages + discarded ones differ from the pages of the "
 		       "region";
 	if (m->pager.demand + m->pager.background + m->pager.refilled != (uint64_t)s->arrivals)
@@ -99,12 +102,12 @@ static const char *check_counters(const struct migration *m)
 	if (s->tables_freed != s->collapses)
 		return "tables that collapsed were not freed";
 	for (unsigned int i = 0; i < m->to->nvcpus; i++) {
-		remote += m->to->vcpu[i].stats.faults_remote;
+		waits += m->to->vcpu[i].stats.wait.waits;
 		for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
-			latencies += m->to->vcpu[i].stats.latency[b];
+			latencies += m->to->vcpu[i].stats.wait.latency[b];
 	}
-	if (remote != latencies)
-		return "the latency histogram does not add up to the remote faults";
+	if (waits + m->pager.at_hand + m->pager.zeros_at_hand != latencies)
+		return "the latency histogram does not add up to the waits and the faults at hand";
 	return NULL;
 }
 
@@ -112,7 +115,7 @@ static uint64_t discarded_frames(const struct migration *m)
 {
 	uint64_t n = 0;
 
-	for (gfn_t gfn = 0; gfn < m->to->frames; gfn++)
+	for (gfn_t gfn = 0; gfn < m->to->mem.frames; gfn++)
 		n += is_discarded(m, gfn);
 	return n;
 }
@@ -120,7 +123,7 @@ static uint64_t discarded_frames(const struct migration *m)
 static const char *check_levels(const struct migration *m)
 {
 	const struct granularity *e = &m->end;
-	uint64_t frames = m->to->frames;
+	uint64_t frames = m->to->mem.frames;
 
 	if (m->stats.discarded && discarded_frames(m))
 		return NULL; /* holes: nothing is to be expected of what has them */
@@ -128,7 +131,7 @@ static const char *check_levels(const struct migration *m)
 		    (uint64_t)e->pages_1g * level_frames(PG_LEVEL_1G) !=
 	    frames)
 		return "pages by level do not add up to the region";
-	if (m->config->policy == POLICY_NEVER)
+	if (m->to->mem.pager.policy->keeps_small)
 		return m->stats.collapses ? "something collapsed, and nothing should" : NULL;
 	if (m->backing >= PG_LEVEL_2M && e->pages_4k)
 		return "4 KiB leaves are left";
@@ -176,7 +179,7 @@ const char *migrate_verify(struct migration *m)
 	if (!why)
 		why = check_levels(m);
 	if (!why)
-		why = ept_check(&m->to->ept, &where);
+		why = ept_check(&m->to->mem.ept, &where);
 	if (!why)
 		why = compare_contents(m);
 	return why;

@@ -6,11 +6,11 @@
  * EPT_PRIVATE: whoever writes gets a copy of the 4 KiB page. EPT_SHARED: both write to the same
  * memory, and what arrives in one of them has arrived for the other.
  */
-#ifndef HV_CLONE_H
-#define HV_CLONE_H
+#ifndef HV_VM_CLONE_H
+#define HV_VM_CLONE_H
 
 #include "ept/range.h"
-#include "hv/vm/vm.h"
+#include "hv/cpu/vm.h"
 
 /**
  * vm_clone() - a clone of a VM, whose vCPUs may run meanwhile. Where they do not (vm_stop()), the
@@ -23,16 +23,5 @@
  * Return: NULL after a line that says what was missing.
  */
 struct vm *vm_clone(struct vm *from, const char *name, enum ept_share share);
-
-/**
- * clone_fill() - brings the absent page at gfn of a clone: into a frame of its own, or, where the
- * memory is shared, into the memory of both.
- * Return: 0; -ENOMEM: no frame for it; otherwise as ept_fill_into().
- */
-int must_check clone_fill(struct vm *vm, unsigned int cpu, gfn_t gfn,
-			  const struct page_reply *reply);
-
-/* A VM ends whose memory others share. */
-void clone_forget(struct vm *vm);
 
 #endif

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Loading a payload into a VM. The image comes from the ESP and is checked as foreign input. */
-#include "hv/vm/clone.h"
+#include "hv/vm/payload.h"
+
+#include "hv/abi.h"
 #include "hv/base/console.h"
+#include "hv/mem/fill.h"
 #include "hv/mem/guest_memory.h"
-#include "hv/vm/vm.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
 static const char *wrong(const struct vm *vm, const struct abi_header *h, uint64_t bytes)
 {
-	uint64_t region = vm->frames << PAGE_SHIFT;
+	uint64_t region = vm->mem.frames << PAGE_SHIFT;
 
 	if (bytes < ABI_HEADER_BYTES || h->magic != ABI_MAGIC)
 		return "it is not a Cleave payload (no CLVGUEST at its start)";
@@ -32,32 +34,26 @@ static const char *wrong(const struct vm *vm, const struct abi_header *h, uint64
 	return NULL;
 }
 
-/* Zeros where nothing is yet, in the pieces that the VM grows by, or smaller ones where part of
+/* Zeros where nothing is yet, in the pieces that the memory grows by, or smaller ones where part of
  * such a piece is here: a clone's pages come one by one. */
-static int make_present(struct vm *vm, gfn_t gfn)
+static int make_present(struct memory *mem, gfn_t gfn)
 {
-	static const struct page_reply zeros = { 0 };
-	struct ept_cpu *me = ept_cpu(&vm->ept, cpu_id());
-	enum pg_level piece = vm->pager.piece;
-	struct ept_claim claim;
+	enum pg_level piece = mem->pager.piece;
 	int err;
 
-	while ((err = ept_fill(me, ALIGN_DOWN(gfn, level_frames(piece)), piece, &claim)) == -E2BIG)
+	while ((err = fill_page(mem, cpu_id(), ALIGN_DOWN(gfn, level_frames(piece)), piece,
+				&fill_zeros, FILL_LOAD, 0)) == -E2BIG)
 		piece--;
-	if (err)
-		return err == -EXDEV ? clone_fill(vm, cpu_id(), gfn, &zeros) : err;
-	__builtin_memset(direct(claim.frame), 0, level_frames(piece) << PAGE_SHIFT);
-	(void)ept_publish(me, &claim);
-	return 0;
+	return err;
 }
 
 /* One page of the image; zeros behind its end. */
 static int load_page(struct vm *vm, gfn_t gfn, const char *data, uint64_t bytes)
 {
-	int err = vm_page(vm, gfn) ? 0 : make_present(vm, gfn);
+	int err = mem_page(&vm->mem, gfn) ? 0 : make_present(&vm->mem, gfn);
 
 	/* It may be private, or tracked. */
-	return err ? err : guest_write(vm, gpa(gfn << PAGE_SHIFT), data, bytes, GUEST_WAIT);
+	return err ? err : guest_write(&vm->mem, gpa(gfn << PAGE_SHIFT), data, bytes, GUEST_WAIT);
 }
 
 static int load_image(struct vm *vm, const struct abi_header *h, const char *image)

@@ -30,8 +30,8 @@ static const gfn_t lost_at[] = { LOST, LOST + 128, LOST + 256 };
 
 static const char *poison(struct lab *lab, gfn_t gfn)
 {
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
-	int err = ept_poison(ept_cpu(&lab->vm->ept, cpu_id()), gfn, g);
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
+	int err = ept_poison(ept_cpu(&lab->vm->mem.ept, cpu_id()), gfn, g);
 
 	ept_sync(g);
 	return err ? "a page could not be poisoned" : NULL;
@@ -83,8 +83,8 @@ static const char *visit_three(struct lab *lab, uint64_t flags, unsigned int tim
 
 static const char *collapse_is_refused(struct lab *lab)
 {
-	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
+	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
 	int64_t before = lab_stats(lab).refused_poison;
 	struct ept_collapse_result result;
 
@@ -125,13 +125,13 @@ static const char *visit_huge(struct lab *lab)
 
 static const char *lost_huge_page(struct lab *lab)
 {
-	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
+	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
 	struct ept_state s;
 
 	TRY(lab_fill(lab, 0, PG_LEVEL_1G));
-	MUST(!guest_poison(lab->vm, LOST, RANGE_FRAMES), "it could not be poisoned");
-	s = ept_lookup(&lab->vm->ept, LOST + 17);
+	MUST(!guest_poison(&lab->vm->mem, LOST, RANGE_FRAMES), "it could not be poisoned");
+	s = ept_lookup(&lab->vm->mem.ept, LOST + 17);
 	MUST(s.kind == EPT_POISON && s.level == PG_LEVEL_2M, "it is not lost in one piece");
 	MUST(lab_stats(lab).poisoned == RANGE_FRAMES, "the counter of lost pages is wrong");
 	TRY(lab_leaves(lab, 0, 511, 0));
@@ -201,14 +201,14 @@ static const char *machine_check_replaces_an_event(struct lab *lab)
 
 static const char *lost_page_among_absent(struct lab *lab)
 {
-	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
+	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
 	const gfn_t lost = LOST + 7;
 
 	MUST(!ept_unmap(me, LOST, RANGE_FRAMES, g), "it could not be unmapped");
 	ept_sync(g);
-	MUST(!ept_map(me, LOST, RANGE_FRAMES, backing_frame(&lab->vm->backing, LOST), EPT_R | EPT_X,
-		      EPT_WB, EPT_ABSENT),
+	MUST(!ept_map(me, LOST, RANGE_FRAMES, backing_frame(&lab->vm->mem.backing, LOST),
+		      EPT_R | EPT_X, EPT_WB, EPT_ABSENT),
 	     "it could not be mapped again");
 	TRY(poison(lab, lost));
 	TRY(visit(lab, LOST_LOAD, FEW));
@@ -216,7 +216,7 @@ static const char *lost_page_among_absent(struct lab *lab)
 	TRY(told(lab, LOST_LOAD, FEW, &lost, 1, 1));
 	MUST(atomic_load(&lab->asked) == FEW - 1, "not each of the other pages was asked for");
 	for (gfn_t gfn = LOST; gfn < LOST + FEW; gfn++) {
-		struct ept_state e = ept_lookup(&lab->vm->ept, gfn);
+		struct ept_state e = ept_lookup(&lab->vm->mem.ept, gfn);
 
 		MUST(e.kind == (gfn == lost ? EPT_POISON : EPT_PRESENT), "a page changed its kind");
 		MUST(e.perms == (EPT_R | EPT_X), "a page lost its protection");

@@ -6,7 +6,6 @@
  */
 #include "hv/cpu/vmx/vmx.h"
 
-#include "hv/vm/dirty.h"
 #include "mm/machine.h"
 
 #define PML_ENTRIES 512u
@@ -34,6 +33,6 @@ void vmx_drain(struct vcpu *vcpu)
 	if (next == PML_LAST)
 		return;
 	for (unsigned int i = next > PML_LAST ? 0 : next + 1u; i < PML_ENTRIES; i++)
-		dirty_note(vcpu->vm, log[i] >> PAGE_SHIFT, 1);
+		mem_note_dirty(vcpu->mem, log[i] >> PAGE_SHIFT, 1);
 	vmwrite(VMCS_PML_INDEX, PML_LAST);
 }

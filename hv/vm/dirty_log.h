@@ -6,10 +6,11 @@
  *
  * Boot CPU only, one log for a VM at a time.
  */
-#ifndef HV_DIRTY_H
-#define HV_DIRTY_H
+#ifndef HV_VM_DIRTY_LOG_H
+#define HV_VM_DIRTY_LOG_H
 
-#include "hv/vm/vm.h"
+#include "hv/cpu/vcpu.h"
+#include "hv/cpu/vm.h"
 
 enum dirty_how {
 	DIRTY_AUTO,   /* the best that the CPU has, in the order LOG, BITS, WRITES */
@@ -22,7 +23,7 @@ struct dirty_log {
 	struct vm *vm;
 	enum dirty_how how;
 	gfn_t next;      /* marks are set up to here */
-	hpa_t where;     /* of vm->logged; HPA_NONE: none */
+	hpa_t where;     /* of vm->mem.logged; HPA_NONE: none */
 	bool swept;      /* all entries were looked at once since the marks are set */
 	uint64_t looked; /* entries looked at by the last collection */
 };
@@ -55,12 +56,5 @@ uint64_t dirty_collect(struct dirty_log *d, uint64_t *bitmap);
  * @result: may be NULL
  */
 void dirty_end(struct dirty_log *d, struct ept_collapse_result *result);
-
-/* --- for whoever writes -------------------------------------------------------------------- */
-
-/* These pages may be dirty now. The hardware's log says it for what vCPUs write; for what the
- * hypervisor itself writes, discards or moves, it has to say it. Nothing happens if no log is kept,
- * or for addresses behind the VM's memory. */
-void dirty_note(struct vm *vm, gfn_t gfn, uint64_t frames);
 
 #endif

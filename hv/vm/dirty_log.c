@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The dirty log. See hv/vm/dirty.h. */
-#include "hv/vm/dirty.h"
+/* The dirty log. See hv/vm/dirty_log.h. */
+#include "hv/vm/dirty_log.h"
 
 #include "ept/track.h"
 #include "hv/base/panic.h"
@@ -12,12 +12,12 @@
 
 static struct ept_cpu *me(const struct dirty_log *d)
 {
-	return ept_cpu(&d->vm->ept, cpu_id());
+	return ept_cpu(&d->vm->mem.ept, cpu_id());
 }
 
 static struct ept_gather *gather(const struct dirty_log *d)
 {
-	return &d->vm->gather[cpu_id()];
+	return &d->vm->mem.gather[cpu_id()];
 }
 
 const char *dirty_how_name(enum dirty_how how)
@@ -31,7 +31,7 @@ const char *dirty_how_name(enum dirty_how how)
 
 static uint64_t words(const struct vm *vm)
 {
-	return (vm->frames + 63) / 64;
+	return (vm->mem.frames + 63) / 64;
 }
 
 static unsigned int log_order(const struct vm *vm)
@@ -43,28 +43,18 @@ static unsigned int log_order(const struct vm *vm)
 	return order;
 }
 
-void dirty_note(struct vm *vm, gfn_t gfn, uint64_t frames)
-{
-	_Atomic uint64_t *logged = atomic_load_explicit(&vm->logged, memory_order_acquire);
-	gfn_t end = MIN(gfn + frames, vm->frames);
-
-	for (; logged && gfn < end; gfn++)
-		atomic_fetch_or_explicit(&logged[gfn / 64], UINT64_C(1) << gfn % 64,
-					 memory_order_release);
-}
-
 /* Each vCPU that runs has noticed that its VM logs, or no longer does. One that does not run looks
  * when it next begins to: its look and our change are both sequentially consistent. */
 static void wait_for_vcpus(struct vm *vm)
 {
-	bool wanted = atomic_load(&vm->logged) != NULL;
+	bool wanted = atomic_load(&vm->mem.logged) != NULL;
 
 	for (unsigned int i = 0; i < vm->nvcpus; i++) {
 		struct vcpu *vcpu = &vm->vcpu[i];
 
 		while (atomic_load(&vcpu->running) && atomic_load(&vcpu->logging) != wanted) {
 			cpu_kick(vcpu->cpu);
-			vm_pass(vm);
+			mem_pass(&vm->mem);
 		}
 	}
 }
@@ -82,7 +72,7 @@ static int log_begin(struct dirty_log *d)
 	for (unsigned int i = 0; i < vm->nvcpus; i++)
 		if (vm->vcpu[i].hw_log.v == HPA_NONE.v)
 			return -ENOMEM;
-	atomic_store(&vm->logged, direct(d->where));
+	atomic_store(&vm->mem.logged, direct(d->where));
 	wait_for_vcpus(vm);
 	return 0;
 }
@@ -94,7 +84,7 @@ static void log_end(struct dirty_log *d)
 
 	if (d->where.v == HPA_NONE.v)
 		return;
-	atomic_store(&vm->logged, NULL);
+	atomic_store(&vm->mem.logged, NULL);
 	wait_for_vcpus(vm);
 	for (unsigned int i = 0; i < vm->nvcpus; i++) {
 		if (vm->vcpu[i].hw_log.v != HPA_NONE.v)
@@ -130,25 +120,26 @@ int dirty_begin(struct dirty_log *d, struct vm *vm, enum dirty_how how)
 	if (!can(how))
 		return -ENODEV;
 	*d = (struct dirty_log){ .vm = vm, .how = how, .where = HPA_NONE };
-	err = ept_track_begin(&vm->ept, how == DIRTY_WRITES ? EPT_TRACK_WRITES : EPT_TRACK_DIRTY);
+	err = ept_track_begin(&vm->mem.ept,
+			      how == DIRTY_WRITES ? EPT_TRACK_WRITES : EPT_TRACK_DIRTY);
 	if (err)
 		return err;
 	err = how == DIRTY_LOG ? log_begin(d) : 0;
 	if (err) {
 		log_end(d);
-		ept_track_end(&vm->ept);
+		ept_track_end(&vm->mem.ept);
 	}
 	return err;
 }
 
 int dirty_step(struct dirty_log *d, unsigned int budget)
 {
-	int err = ept_track_some(me(d), &d->next, d->vm->frames, budget, gather(d));
+	int err = ept_track_some(me(d), &d->next, d->vm->mem.frames, budget, gather(d));
 
 	ept_sync(gather(d));
 	if (err && err != -EBUSY)
 		return err;
-	return d->next == d->vm->frames;
+	return d->next == d->vm->mem.frames;
 }
 
 /* --- collecting ---------------------------------------------------------------------------- */
@@ -158,10 +149,10 @@ int dirty_step(struct dirty_log *d, unsigned int budget)
 static void note_again(struct dirty_log *d, gfn_t gfn, gfn_t end)
 {
 	while (gfn < end) {
-		struct ept_state s = ept_lookup(&d->vm->ept, gfn);
+		struct ept_state s = ept_lookup(&d->vm->mem.ept, gfn);
 
 		if (s.tracked && s.dirty)
-			dirty_note(d->vm, gfn, 1);
+			mem_note_dirty(&d->vm->mem, gfn, 1);
 		gfn = ALIGN_DOWN(gfn, level_frames(s.level)) + level_frames(s.level);
 	}
 }
@@ -179,9 +170,9 @@ static uint64_t collect_page(struct dirty_log *d, gfn_t gfn, uint64_t *bitmap)
  * of a later write. */
 static uint64_t collect_large(struct dirty_log *d, gfn_t gfn, enum pg_level level, uint64_t *bitmap)
 {
-	_Atomic uint64_t *logged = atomic_load(&d->vm->logged);
+	_Atomic uint64_t *logged = atomic_load(&d->vm->mem.logged);
 	gfn_t first = ALIGN_DOWN(gfn, level_frames(level));
-	gfn_t end = MIN(first + level_frames(level), d->vm->frames);
+	gfn_t end = MIN(first + level_frames(level), d->vm->mem.frames);
 	uint64_t n;
 
 	for (uint64_t i = first / 64; i < (end + 63) / 64; i++)
@@ -195,17 +186,18 @@ static uint64_t collect_large(struct dirty_log *d, gfn_t gfn, enum pg_level leve
  * its dirty bit stays until then. */
 static uint64_t collect_logged(struct dirty_log *d, uint64_t *bitmap)
 {
-	_Atomic uint64_t *logged = atomic_load(&d->vm->logged);
+	_Atomic uint64_t *logged = atomic_load(&d->vm->mem.logged);
 	uint64_t n = 0;
 
-	tlb_flush(&d->vm->tlb, cpu_id()); /* each CPU empties its log on the way */
+	tlb_flush(&d->vm->mem.tlb, cpu_id()); /* each CPU empties its log on the way */
 	for (uint64_t i = 0; i < words(d->vm); i++) {
-		/* Acquire: pairs with dirty_note(), so we see the dirty bit that it tells of. */
+		/* Acquire: pairs with mem_note_dirty(), so we see the dirty bit that it tells of.
+		 */
 		uint64_t bits = atomic_exchange_explicit(&logged[i], 0, memory_order_acquire);
 
 		while (bits) {
 			gfn_t gfn = i * 64 + (unsigned int)__builtin_ctzll(bits);
-			struct ept_state s = ept_lookup(&d->vm->ept, gfn);
+			struct ept_state s = ept_lookup(&d->vm->mem.ept, gfn);
 			bool large = s.level > PG_LEVEL_4K && s.kind != EPT_NONE;
 
 			n += large ? collect_large(d, gfn, s.level, bitmap)
@@ -227,8 +219,8 @@ uint64_t dirty_collect(struct dirty_log *d, uint64_t *bitmap)
 		n = collect_logged(d, bitmap);
 	} else {
 		/* What was dirty already when the marks were set is in nobody's log. */
-		n = ept_track_collect(me(d), 0, d->vm->frames, bitmap, gather(d));
-		d->looked = d->vm->frames;
+		n = ept_track_collect(me(d), 0, d->vm->mem.frames, bitmap, gather(d));
+		d->looked = d->vm->mem.frames;
 		d->swept = true;
 	}
 	ept_sync(gather(d));
@@ -243,12 +235,12 @@ void dirty_end(struct dirty_log *d, struct ept_collapse_result *result)
 	gfn_t next = 0;
 
 	log_end(d);
-	while (next < d->vm->frames) {
-		if (ept_untrack_some(me(d), &next, d->vm->frames, END_STEP, gather(d)))
-			vm_pass(d->vm); /* something is frozen */
-		tlb_quiesce(&d->vm->tlb, cpu_id());
+	while (next < d->vm->mem.frames) {
+		if (ept_untrack_some(me(d), &next, d->vm->mem.frames, END_STEP, gather(d)))
+			mem_pass(&d->vm->mem); /* something is frozen */
+		tlb_quiesce(&d->vm->mem.tlb, cpu_id());
 	}
-	ept_track_end(&d->vm->ept);
-	ept_collapse_range(me(d), 0, d->vm->frames, gather(d), result ? result : &unused);
+	ept_track_end(&d->vm->mem.ept);
+	ept_collapse_range(me(d), 0, d->vm->mem.frames, gather(d), result ? result : &unused);
 	ept_sync(gather(d));
 }
