@@ -6,7 +6,7 @@
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
 #	make check-model	search the model of the second stage (spin)
-#	make check	layers, formatting, static analysis
+#	make check	layers, circles, formatting, static analysis
 #	make		build/cleave.efi and the payloads build/guest/*.bin
 #	make gdb	the same as run, under GDB (docs/debugging.md)
 #	make bench-kvm	Linux KVM's figures in the same emulator
@@ -48,8 +48,9 @@ gdb: setup
 test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image
 	@tests/run --timeout 3600 \
-		layers="tools/check-layers" \
+		layers="tools/check-layers --build $(BUILD)" \
 		check="tools/check" \
+		checks="tests/checks_test.py" \
 		tools="tests/tools_test.py" \
 		launcher="tests/launch_test.py" \
 		bench-kvm="tests/bench_kvm_test.py" \
@@ -82,8 +83,8 @@ bench: setup-test
 bench-kvm: setup
 	@tools/bench-kvm --cleave $(BUILD)/bench/machine.json
 
-check:
-	@tools/check-layers
+check: all
+	@tools/check-layers --build $(BUILD)
 	@tools/check
 
 .PHONY: clang-build
