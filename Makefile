@@ -6,7 +6,7 @@
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
 #	make check-model	search the model of the second stage (spin)
-#	make check	layers, circles, formatting, static analysis
+#	make check	layers, circles, functions out of reach, formatting, static analysis
 #	make		build/cleave.efi and the payloads build/guest/*.bin
 #	make gdb	the same as run, under GDB (docs/debugging.md)
 #	make bench-kvm	Linux KVM's figures in the same emulator
@@ -49,6 +49,7 @@ test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image
 	@tests/run --timeout 3600 \
 		layers="tools/check-layers --build $(BUILD)" \
+		reach="$(MAKE) --no-print-directory -s check-reach" \
 		check="tools/check" \
 		checks="tests/checks_test.py" \
 		tools="tests/tools_test.py" \
@@ -83,9 +84,10 @@ bench: setup-test
 bench-kvm: setup
 	@tools/bench-kvm --cleave $(BUILD)/bench/machine.json
 
+# Each says what it found, though another failed.
 check: all
-	@tools/check-layers --build $(BUILD)
-	@tools/check
+	@bad=0; tools/check-layers --build $(BUILD) || bad=1; \
+		$(MAKE) --no-print-directory -s check-reach || bad=1; tools/check || bad=1; exit $$bad
 
 .PHONY: clang-build
 clang-build:

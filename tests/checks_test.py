@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Tests of the checks of the sources: layers, circles, house rules."""
+"""Tests of the checks of the sources: layers, circles, reach, house rules."""
 import os
 import shutil
 import subprocess
@@ -143,6 +143,67 @@ class Circles(tap.Sandbox):
         self.assertEqual([bool(found) for _, found in
                           layers.check_folders(self.top, self.path("build"))], [True, True])
         self.assertEqual(self.run_tool("tools/check-layers", "--root", self.top).returncode, 1)
+
+
+class Reach(tap.Sandbox):
+    """A made-up image: its entry calls what a file defines, or does not."""
+
+    def setUp(self):
+        super().setUp()
+        self.objects = []
+        self.add("hv/start.c", "void good(void);\nvoid _start(void) { good(); }\n")
+        self.add("ept/good.c", "void good(void) {}\n")
+
+    def add(self, path, text, *flags):
+        made = self.path(f"obj/{path}.o")
+        os.makedirs(os.path.dirname(made), exist_ok=True)
+        compiler = ["nasm", "-f", "elf64"] if path.endswith(".asm") else \
+            ["gcc", "-c", "-O1", "-ffreestanding", "-ffunction-sections", "-w", *flags]
+        subprocess.run([*compiler, "-o", made, self.write(path, text)], check=True)
+        self.objects.append(made)
+
+    def check(self, *more):
+        return self.run_tool("tools/check-reach", "--root", self.top, "--objects",
+                             self.path("obj"), "--", "ld", *self.objects, *more)
+
+    def refused(self, *names):
+        done = self.check()
+        self.assertEqual((done.returncode, done.stdout.splitlines()),
+                         (1, [f"not ok the image reaches every function - out of reach: "
+                              f"{len(names)}", *(f"# {name}" for name in names)]))
+
+    def test_an_image_that_reaches_all_of_it_passes(self):
+        done = self.check()
+        self.assertEqual((done.returncode, done.stdout),
+                         (0, "ok the image reaches every function\n"))
+
+    def test_a_planted_function_is_named_with_its_file(self):
+        self.add("ept/track.c", "static __attribute__((noinline)) void low(int *p) { *p = 1; }\n"
+                 "void used(void) {}\nvoid track(int *p) { low(p); used(); low(p); }\n")
+        self.add("mm/cold.c", "void bad(void) __attribute__((cold));\nvoid bad(void) {}\n")
+        self.refused("ept/track.c: low", "ept/track.c: track", "ept/track.c: used",
+                     "mm/cold.c: bad")
+
+    def test_a_planted_function_in_assembly_is_named(self):
+        self.add("hv/enter.asm", "section .text\nglobal enter\nenter:\n\tret\n")
+        self.refused("hv/enter.asm: enter")
+
+    def test_what_the_compiler_may_call_and_libraries_need_not_be_reached(self):
+        self.add("hv/string.c", "void memmove(void) {}\n", "-fno-builtin")
+        self.add("lib.c", "void idle(void) {}\n")
+        os.rename(self.objects[-1], self.path("libother.o"))
+        self.objects[-1] = self.path("libother.o")
+        self.assertEqual(self.check().returncode, 0)
+
+    def test_an_image_that_does_not_link_or_has_none_of_ours_is_a_failure(self):
+        done = self.check(self.path("gone.o"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("does not link", done.stdout)
+        self.objects = [os.path.relpath(o, self.path("obj")) for o in self.objects]
+        done = self.run_tool("tools/check-reach", "--root", self.top, "--objects",
+                             self.path("elsewhere"), "--", "true", *self.objects)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no object of ours", done.stdout)
 
 
 class Rules(tap.Sandbox):
