@@ -31,8 +31,14 @@ include tests/spin/spin.mk
 
 .PHONY: all run gdb test test-long fuzz bench bench-kvm check test-image setup setup-test clean
 
-all: efi guests
-test-image: $(BUILD)/cleave-test.efi
+# One build at a time in a folder; another waits, and then finds it done.
+locked = @mkdir -p $(BUILD) && flock $(BUILD)/.lock $(MAKE) --no-print-directory $(1)
+
+all:
+	$(call locked,efi guests)
+
+test-image:
+	$(call locked,$(BUILD)/cleave-test.efi)
 
 run: setup
 	@$(MAKE) --no-print-directory -s -j2 all

@@ -4,6 +4,7 @@
 runners."""
 import os
 import shutil
+import subprocess
 import time
 
 import tap
@@ -172,6 +173,30 @@ esac
         done = self.setup("debug", "kitchen")
         self.assertEqual(done.returncode, 2)
         self.assertIn("kitchen", done.stderr)
+
+
+class Build(tap.Sandbox):
+    """With compilers that make nothing of anything, and complain if they meet at one output."""
+    FAKE = """#!/bin/sh
+while [ "$1" != -o ] && [ $# -gt 1 ]; do shift; done
+[ "$1" = -o ] && out=$2 || out=$1
+case $out in {build}/*) ;; *) exit 0 ;; esac # a source
+mkdir "$out.busy" || { echo "two at once make $out" >&2; exit 1; }
+sleep 0.02
+echo 1 > "$out"
+rmdir "$out.busy"
+"""
+
+    def test_two_first_builds_at_once_do_not_meet(self):
+        build = self.path("build")
+        fake = self.write("fake", self.FAKE.replace("{build}", build), 0o755)
+        argv = ["make", "-s", "-j2", f"BUILD={build}", "all",
+                *(f"{name}={fake}" for name in ("CC", "LD", "NASM", "OBJCOPY"))]
+        children = [subprocess.Popen(argv, cwd=tap.ROOT, text=True, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT) for _ in range(2)]
+        said = [child.communicate(timeout=120)[0] for child in children]
+        self.assertEqual([child.returncode for child in children], [0, 0], said)
+        self.assertTrue(os.path.exists(os.path.join(build, "cleave.efi")))
 
 
 class Image(tap.Sandbox):
