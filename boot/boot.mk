@@ -80,8 +80,25 @@ $(BUILD)/%.efi: $(BUILD)/%.so
 	$(OBJCOPY) $(addprefix -j ,$(PE_SECTIONS)) --target efi-app-x86_64 \
 		--subsystem efi-app $< $@
 
+# The same parser on the host, for the launcher.
+CONFIG_SRCS := $(wildcard boot/config*.c hv/config/*.c)
+CONFIG_HEADER := $(firstword $(wildcard hv/config/parse.h boot/config.h))
+
+CHECK_CONFIG_OBJS := $(patsubst %.c,$(BUILD)/obj-check/%.o,tools/check-config.c $(CONFIG_SRCS))
+
+$(BUILD)/obj-check/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARNINGS) -I. -MMD -MP -include $(CONFIG_HEADER) -c -o $@ $<
+
+$(BUILD)/check-config: $(CHECK_CONFIG_OBJS)
+	$(CC) -o $@ $^
+
+-include $(CHECK_CONFIG_OBJS:.o=.d)
 -include $(EFI_OBJS:.o=.d) $(TEST_OBJS:.o=.d)
 
 # Host tests of what is pure here.
 test_fmt_SRCS := hv/fmt.c
 test_ranges_SRCS := boot/ranges.c
+test_options_SRCS := boot/options.c boot/files.c
+$(addprefix $(BUILD)/host/asan/,tests/host/test_options.o boot/options.o boot/files.o): \
+	HOST_CFLAGS += $(BOOT_CFLAGS)
