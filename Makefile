@@ -32,10 +32,10 @@ include tests/spin/spin.mk
 .PHONY: all run gdb test test-long fuzz bench bench-kvm check test-image setup setup-test clean
 
 # One build at a time in a folder; another waits, and then finds it done.
-locked = @mkdir -p $(BUILD) && flock $(BUILD)/.lock $(MAKE) --no-print-directory $(1)
+locked = +@mkdir -p $(BUILD) && flock $(BUILD)/.lock $(MAKE) --no-print-directory $(1)
 
 all:
-	$(call locked,efi guests)
+	$(call locked,efi guests $(BUILD)/check-config)
 
 test-image:
 	$(call locked,$(BUILD)/cleave-test.efi)
