@@ -20,10 +20,11 @@ WARNINGS ?= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 	    -Wpointer-arith -Wundef -Wvla
 
 # Root mode: no vector registers (a guest's stay in place), no red zone (libgnuefi may use one, we
-# never do), nothing that needs a runtime.
+# never do), nothing that needs a runtime. A section for each function: tools/check-reach.
 ROOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden -fno-stack-protector \
 	       -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
-	       -fno-asynchronous-unwind-tables -fno-common $(WARNINGS) -I.
+	       -fno-asynchronous-unwind-tables -fno-common -ffunction-sections $(WARNINGS) \
+	       -I.
 # The firmware's strings are made of 16-bit characters, its functions use Microsoft's ABI.
 BOOT_CFLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem $(EFI_INCLUDE) \
 	       -isystem $(EFI_INCLUDE)/x86_64
@@ -69,12 +70,35 @@ $(BUILD)/cleave-test.so: $(TEST_OBJS) linker.ld
 $(BUILD)/cleave.so $(BUILD)/cleave-test.so:
 	$(LD) $(EFI_LDFLAGS) -o $@ $(EFI_CRT0) $(filter %.o,$^) $(EFI_LIB)
 
+# Which functions can the image not reach?
+.PHONY: check-reach
+check-reach: $(EFI_OBJS)
+	@tools/check-reach --objects $(BUILD)/obj -- $(LD) $(EFI_LDFLAGS) $(EFI_CRT0) $(EFI_OBJS) \
+		$(EFI_LIB)
+
 $(BUILD)/%.efi: $(BUILD)/%.so
 	$(OBJCOPY) $(addprefix -j ,$(PE_SECTIONS)) --target efi-app-x86_64 \
 		--subsystem efi-app $< $@
 
+# The same parser on the host, for the launcher.
+CONFIG_SRCS := $(wildcard boot/config*.c hv/config/*.c)
+CONFIG_HEADER := $(firstword $(wildcard hv/config/parse.h boot/config.h))
+
+CHECK_CONFIG_OBJS := $(patsubst %.c,$(BUILD)/obj-check/%.o,tools/check-config.c $(CONFIG_SRCS))
+
+$(BUILD)/obj-check/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARNINGS) -I. -MMD -MP -include $(CONFIG_HEADER) -c -o $@ $<
+
+$(BUILD)/check-config: $(CHECK_CONFIG_OBJS)
+	$(CC) -o $@ $^
+
+-include $(CHECK_CONFIG_OBJS:.o=.d)
 -include $(EFI_OBJS:.o=.d) $(TEST_OBJS:.o=.d)
 
 # Host tests of what is pure here.
 test_fmt_SRCS := hv/base/fmt.c
 test_ranges_SRCS := boot/ranges.c
+test_options_SRCS := boot/options.c boot/files.c
+$(addprefix $(BUILD)/host/asan/,tests/host/test_options.o boot/options.o boot/files.o): \
+	HOST_CFLAGS += $(BOOT_CFLAGS)

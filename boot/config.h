@@ -13,7 +13,8 @@
 
 #include "hv/config.h"
 
-#define CONFIG_LINE_MAX  200 /* bytes of a line, without its end */
+#define CONFIG_BYTES_MAX (256 * KIB) /* of a whole file */
+#define CONFIG_LINE_MAX  200         /* bytes of a line, without its end */
 #define CONFIG_ERROR_MAX 400
 
 struct config_error {

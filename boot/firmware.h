@@ -38,7 +38,7 @@ union file_info {
 	char bytes[sizeof(EFI_FILE_INFO) + FILE_NAME_MAX * sizeof(CHAR16)];
 };
 
-/* Reads `\cleave.cfg` and the load options into *config. */
+/* Reads `\cleave.cfg`, `\cleave.opt` and the load options into *config. */
 void options_load(struct hv_config *config);
 
 /* Reads every `\guests\*.bin` into memory of its own. */
