@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The configuration: `\cleave.cfg` first, then what the load options say otherwise. */
-#include "boot/config.h"
+#include "hv/config/parse.h"
 #include "boot/firmware.h"
 
 #define CONFIG_FILE "\\cleave.cfg"

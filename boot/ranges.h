@@ -6,7 +6,7 @@
 #ifndef BOOT_RANGES_H
 #define BOOT_RANGES_H
 
-#include "hv/boot_info.h"
+#include "hv/config/boot_info.h"
 
 struct ranges {
 	unsigned int n;

@@ -3,7 +3,7 @@
 #ifndef HV_HV_H
 #define HV_HV_H
 
-#include "hv/boot_info.h"
+#include "hv/config/boot_info.h"
 
 /* What an exception or interrupt pushed, and what boot/isr.asm added. */
 struct trap_frame {

@@ -9,7 +9,7 @@
 #ifndef HV_PAGER_H
 #define HV_PAGER_H
 
-#include "hv/config.h"
+#include "hv/config/config.h"
 #include "hv/source.h"
 
 #define PAGER_QUEUE 256 /* complete ranges of one CPU that wait for the budget, power of two */

@@ -5,7 +5,7 @@
 
 #include "hv/abi.h"
 #include "hv/backing.h"
-#include "hv/boot_info.h"
+#include "hv/config/boot_info.h"
 #include "hv/pager.h"
 #include "hv/tlb.h"
 #include "hv/vcpu.h"

@@ -1,27 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The parser of cleave.cfg and of the UEFI load options. Pure: text in, struct hv_config or one
- * sentence out; whatever is unknown, malformed, doubled or out of range is refused by name.
+ * sentence out. It refuses by name what is unknown, malformed, doubled or out of range.
  *
  * Syntax of the file: lines of at most CONFIG_LINE_MAX bytes, ended by LF or CR LF; `#` begins a
- * comment; blanks around a line, a key and a value are ignored. `[name]` begins a run; names and
- * the values of `job` and `guest` consist of letters, digits and `_ - . + /`. Numbers are decimal
- * or 0x hexadecimal; sizes may end in K, M or G. A key is set at most once in each section.
+ * comment; blanks around a line, a key and a value are ignored, and so is UTF-8's byte order mark
+ * where a line begins. `[name]` begins a run; names and the values of `job` and `guest` consist of
+ * letters, digits and `_ - . + /`. Numbers are decimal or 0x hexadecimal; sizes may end in K, M or
+ * G. A key is set at most once in each section.
  */
-#ifndef BOOT_CONFIG_H
-#define BOOT_CONFIG_H
+#ifndef HV_CONFIG_PARSE_H
+#define HV_CONFIG_PARSE_H
 
-#include "hv/config.h"
+#include "hv/config/text.h"
 
-#define CONFIG_LINE_MAX  200 /* bytes of a line, without its end */
-#define CONFIG_ERROR_MAX 400
+#define CONFIG_LINE_MAX 200 /* bytes of a line, without its end */
 
-struct config_error {
-	unsigned int line;           /* counted from 1; 0: no line, or the load options */
-	char text[CONFIG_ERROR_MAX]; /* "line 4: backing=3M: must be one of 4K, 2M, 1G" */
-};
-
-/* What holds where nothing is said: one run, called "run", that migrates 1 GiB. */
+/* What holds where nothing is said: one run, called "run", with each key's default. */
 void config_defaults(struct hv_config *config);
 
 /**

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Pieces of somebody's text, and messages about them. There is no C library here. */
-#include "boot/config_text.h"
+/* Pieces of somebody's text, and texts that are put together. There is no C library here. */
+#include "hv/config/text.h"
 
 #include "mm/err.h"
 
@@ -91,43 +91,43 @@ void span_copy_name(struct span s, char name[CONFIG_NAME_MAX])
 	name[s.n] = 0;
 }
 
-static void put_char(struct config_error *error, char c)
+static void put_char(char text[CONFIG_TEXT_MAX], char c)
 {
 	size_t n = 0;
 
-	while (error->text[n])
+	while (text[n])
 		n++;
-	if (n + 1 < CONFIG_ERROR_MAX) {
-		error->text[n] = c;
-		error->text[n + 1] = 0;
+	if (n + 1 < CONFIG_TEXT_MAX) {
+		text[n] = c;
+		text[n + 1] = 0;
 	}
 }
 
-void config_put(struct config_error *error, const char *text)
+void config_put(char text[CONFIG_TEXT_MAX], const char *more)
 {
-	while (*text)
-		put_char(error, *text++);
+	while (*more)
+		put_char(text, *more++);
 }
 
-void config_put_span(struct config_error *error, struct span s)
+void config_put_span(char text[CONFIG_TEXT_MAX], struct span s)
 {
 	for (size_t i = 0; i < s.n && i < EXCERPT_MAX; i++)
-		put_char(error, s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?');
+		put_char(text, s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?');
 	if (s.n > EXCERPT_MAX)
-		config_put(error, "...");
+		config_put(text, "...");
 }
 
-void config_put_number(struct config_error *error, uint64_t v)
+void config_put_number(char text[CONFIG_TEXT_MAX], uint64_t v)
 {
 	uint64_t unit = 1;
 
 	while (v / unit >= 10)
 		unit *= 10;
 	for (; unit > 0; unit /= 10)
-		put_char(error, (char)('0' + v / unit % 10));
+		put_char(text, (char)('0' + v / unit % 10));
 }
 
-void config_put_size(struct config_error *error, uint64_t bytes)
+void config_put_size(char text[CONFIG_TEXT_MAX], uint64_t bytes)
 {
 	static const char *const suffix[] = { "", "K", "M", "G" };
 	unsigned int i = 0;
@@ -136,8 +136,8 @@ void config_put_size(struct config_error *error, uint64_t bytes)
 		bytes /= KIB;
 		i++;
 	}
-	config_put_number(error, bytes);
-	config_put(error, suffix[i]);
+	config_put_number(text, bytes);
+	config_put(text, suffix[i]);
 }
 
 int config_refuse(struct config_error *error, unsigned int line)
@@ -145,11 +145,11 @@ int config_refuse(struct config_error *error, unsigned int line)
 	error->line = line == CONFIG_OPTIONS ? 0 : line;
 	error->text[0] = 0;
 	if (line == CONFIG_OPTIONS) {
-		config_put(error, "load options: ");
+		config_put(error->text, "load options: ");
 	} else if (line != CONFIG_NO_LINE) {
-		config_put(error, "line ");
-		config_put_number(error, line);
-		config_put(error, ": ");
+		config_put(error->text, "line ");
+		config_put_number(error->text, line);
+		config_put(error->text, ": ");
 	}
 	return -EINVAL;
 }

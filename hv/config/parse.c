@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration's parser: lines, sections, and what must hold between the keys of a run. */
-#include "boot/config_key.h"
+/* The configuration's parser: lines, sections, load options. */
+#include "hv/config/parse.h"
 
+#include "hv/config/check.h"
+#include "hv/config/value.h"
 #include "mm/err.h"
 
 struct parser {
@@ -11,96 +13,37 @@ struct parser {
 	struct run_config *run;     /* what run keys are about; NULL: all runs */
 	struct run_config defaults; /* what runs start from */
 	unsigned int run_line;      /* where the run began */
-	uint32_t seen;              /* keys that were set in this section */
+	uint64_t seen;              /* keys that were set in this section */
 };
 
+/* The table's defaults are legal, and fit together: nothing is refused here. */
 void config_defaults(struct hv_config *config)
 {
+	struct config_error error;
+
 	__builtin_memset(config, 0, sizeof(*config));
-	config->exit = EXIT_HALT;
-	config->verbose = true;
-	config->cpus = MAX_CPUS;
 	config->nruns = 1;
-	config->run[0] = (struct run_config){
-		.name = "run",
-		.job = "migrate",
-		.guest = "seq",
-		.region = GIB,
-		.backing = PG_LEVEL_1G,
-		.populate = PG_LEVEL_2M,
-		.vcpus = 1,
-		.policy = POLICY_COMPLETE,
-		.budget = 4,
-		.trigger = TRIGGER_READY,
-		.after_ms = 100,
-		.order = ORDER_BUBBLE,
-		.latency_us = 20,
-		.window = 64,
-		.stream = CONFIG_UNLIMITED,
-		.work_start = 8 * MIB,
-		.work = 64 * MIB,
-		.stride = PAGE_SIZE,
-		.seed = 1,
-		.timeout_ms = 600000,
-	};
-}
+	config->run[0] = (struct run_config){ .name = "run" };
+	for (unsigned int i = 0; i < config_nkeys; i++) {
+		const struct config_key *key = &config_keys[i];
+		struct span initial = { key->initial, __builtin_strlen(key->initial) };
+		struct config_value value = { 0 };
 
-/* "[name]: key=size" */
-static int refuse_run(const struct run_config *run, struct config_error *error, unsigned int line,
-		      const char *key, uint64_t size)
-{
-	int err = config_refuse(error, line);
-
-	config_put(error, "[");
-	config_put(error, run->name);
-	config_put(error, "]: ");
-	config_put(error, key);
-	config_put_size(error, size);
-	return err;
-}
-
-/* What no key's own limits can say. */
-static int check_run(const struct run_config *run, struct config_error *error, unsigned int line)
-{
-	uint64_t pages;
-
-	if (run->backing == PG_LEVEL_1G && run->region % GIB) {
-		int err = refuse_run(run, error, line, "region=", run->region);
-
-		config_put(error, ": must be a multiple of 1G with backing=1G; or use backing=2M");
-		return err;
+		if (!config_value_parse(key, initial, &value, &error, CONFIG_NO_LINE))
+			config_value_store(key, &value,
+					   key->machine ? (void *)config : &config->run[0]);
 	}
-	if (run->work_start >= run->region || run->work > run->region - run->work_start) {
-		int err = refuse_run(run, error, line, "work=", run->work);
-
-		config_put(error, " from start=");
-		config_put_size(error, run->work_start);
-		config_put(error, " does not fit into region=");
-		config_put_size(error, run->region);
-		config_put(error, "; make work smaller or region larger");
-		return err;
-	}
-	pages = (run->work - PAGE_SIZE) / run->stride + 1;
-	if (pages < run->vcpus) {
-		int err = refuse_run(run, error, line, "work=", run->work);
-
-		config_put(error, " with stride=");
-		config_put_size(error, run->stride);
-		config_put(error, " has fewer pages than vcpus=");
-		config_put_number(error, run->vcpus);
-		config_put(error, "; make work larger or stride smaller");
-		return err;
-	}
-	return 0;
+	if (config_settle(&config->run[0], &error, CONFIG_NO_LINE))
+		config->nruns = 0;
 }
 
 static int refuse_span(struct parser *p, const char *before, struct span s, const char *after)
 {
 	int err = config_refuse(p->error, p->line);
 
-	config_put(p->error, before);
-	config_put_span(p->error, s);
-	config_put(p->error, after);
+	config_put(p->error->text, before);
+	config_put_span(p->error->text, s);
+	config_put(p->error->text, after);
 	return err;
 }
 
@@ -111,10 +54,10 @@ static int find_key(struct parser *p, struct span name, const struct config_key 
 	if (!*key) {
 		int err = refuse_span(p, "unknown key '", name, "'; known: ");
 
-		config_put_keys(p->error);
+		config_put_keys(p->error->text);
 		return err;
 	}
-	if (config_key_of_machine(*key) && p->run && p->run != &p->defaults)
+	if ((*key)->machine && p->run && p->run != &p->defaults)
 		return refuse_span(
 			p, "", name,
 			" concerns the whole machine: it belongs before the first [name]");
@@ -135,7 +78,7 @@ static int parse_setting(struct parser *p, struct span s)
 		err = config_value_parse(key, span_trim(s), &value, p->error, p->line);
 	if (err)
 		return err;
-	if (config_key_of_machine(key)) {
+	if (key->machine) {
 		config_value_store(key, &value, p->config);
 	} else if (p->run) {
 		config_value_store(key, &value, p->run);
@@ -148,7 +91,7 @@ static int parse_setting(struct parser *p, struct span s)
 
 static int end_run(struct parser *p)
 {
-	return p->run == &p->defaults ? 0 : check_run(p->run, p->error, p->run_line);
+	return p->run == &p->defaults ? 0 : config_settle(p->run, p->error, p->run_line);
 }
 
 static int begin_run(struct parser *p, struct span s)
@@ -194,6 +137,8 @@ static bool is_text(struct span s)
 
 static int parse_line(struct parser *p, struct span s)
 {
+	/* Editors put the mark first, but other lines may have been put before that. */
+	s = span_skip_bom(s);
 	if (s.n > 0 && s.p[s.n - 1] == '\r')
 		s.n--;
 	if (s.n > CONFIG_LINE_MAX)
@@ -229,10 +174,10 @@ int config_parse(struct hv_config *config, const char *text, size_t bytes,
 
 	p.run = &p.defaults;
 	config->nruns = 0;
-	err = parse_lines(&p, span_skip_bom((struct span){ text, bytes }));
+	err = parse_lines(&p, (struct span){ text, bytes });
 	if (!err && config->nruns == 0) {
 		config->run[config->nruns++] = p.defaults;
-		err = check_run(&p.defaults, error, CONFIG_NO_LINE);
+		err = config_settle(&config->run[0], error, CONFIG_NO_LINE);
 	}
 	if (err)
 		config->nruns = 0;
@@ -263,6 +208,6 @@ int config_override(struct hv_config *config, const char *options, struct config
 	int err = parse_options(&p, text);
 
 	for (unsigned int i = 0; i < config->nruns && !err; i++)
-		err = check_run(&config->run[i], error, CONFIG_OPTIONS);
+		err = config_settle(&config->run[i], error, CONFIG_OPTIONS);
 	return err;
 }

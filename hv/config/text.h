@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Pieces of somebody's text, and messages about them: for the parser of the configuration. */
-#ifndef BOOT_CONFIG_TEXT_H
-#define BOOT_CONFIG_TEXT_H
+/* Pieces of somebody's text, and texts that are put together: for the configuration. */
+#ifndef HV_CONFIG_TEXT_H
+#define HV_CONFIG_TEXT_H
 
-#include "boot/config.h"
+#include "hv/config/config.h"
 
 /* A piece of text: not ended by a 0. */
 struct span {
@@ -34,6 +34,13 @@ bool span_is_name(struct span s);
 /* The caller has checked it: writes the name and a 0. */
 void span_copy_name(struct span s, char name[CONFIG_NAME_MAX]);
 
+#define CONFIG_TEXT_MAX 512 /* bytes of every text that is put together here, with its 0 */
+
+struct config_error {
+	unsigned int line;          /* counted from 1; 0: no line, or the load options */
+	char text[CONFIG_TEXT_MAX]; /* "line 4: backing=3M: must be one of auto, 4K, 2M, 1G" */
+};
+
 #define CONFIG_NO_LINE 0          /* the file as a whole */
 #define CONFIG_OPTIONS UINT32_MAX /* the load options */
 
@@ -41,10 +48,10 @@ void span_copy_name(struct span s, char name[CONFIG_NAME_MAX]);
  * @line: counted from 1, or one of the two above */
 int config_refuse(struct config_error *error, unsigned int line);
 
-/* These add to a message; what does not fit is left out. */
-void config_put(struct config_error *error, const char *text);
-void config_put_span(struct config_error *error, struct span s); /* made printable, shortened */
-void config_put_number(struct config_error *error, uint64_t v);
-void config_put_size(struct config_error *error, uint64_t bytes); /* "8M" */
+/* These add to a text; what does not fit is left out. */
+void config_put(char text[CONFIG_TEXT_MAX], const char *more);
+void config_put_span(char text[CONFIG_TEXT_MAX], struct span s); /* made printable, shortened */
+void config_put_number(char text[CONFIG_TEXT_MAX], uint64_t v);
+void config_put_size(char text[CONFIG_TEXT_MAX], uint64_t bytes); /* "8M" */
 
 #endif

@@ -3,10 +3,10 @@
  * What boot/ hands to the hypervisor: facts about the machine, taken while the firmware was still
  * there. Lives in the hypervisor's own data, for good.
  */
-#ifndef HV_BOOT_INFO_H
-#define HV_BOOT_INFO_H
+#ifndef HV_CONFIG_BOOT_INFO_H
+#define HV_CONFIG_BOOT_INFO_H
 
-#include "hv/config.h"
+#include "hv/config/config.h"
 
 #define BOOT_RANGES_MAX  256
 #define BOOT_MODULES_MAX 16
