@@ -28,7 +28,7 @@ ROOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden -fno-s
 BOOT_CFLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem $(EFI_INCLUDE) \
 	       -isystem $(EFI_INCLUDE)/x86_64
 
-EFI_SRCS  ?= $(wildcard boot/*.c boot/*.asm mm/*.c ept/*.c hv/*.c hv/*/*.c hv/*.asm)
+EFI_SRCS  ?= $(wildcard boot/*.c boot/*/*.c boot/*/*.asm mm/*.c ept/*.c hv/*.c hv/*/*.c hv/*.asm)
 TEST_SRCS ?= $(filter-out hv/jobs.c,$(EFI_SRCS)) $(wildcard tests/machine/*.c)
 
 EFI_OBJS  := $(patsubst %,$(BUILD)/obj/%.o,$(EFI_SRCS))
@@ -77,4 +77,4 @@ $(BUILD)/%.efi: $(BUILD)/%.so
 
 # Host tests of what is pure here.
 test_fmt_SRCS := hv/fmt.c
-test_ranges_SRCS := boot/ranges.c
+test_ranges_SRCS := boot/base/ranges.c

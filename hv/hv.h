@@ -5,7 +5,7 @@
 
 #include "hv/config/boot_info.h"
 
-/* What an exception or interrupt pushed, and what boot/isr.asm added. */
+/* What an exception or interrupt pushed, and what boot/bringup/isr.asm added. */
 struct trap_frame {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
 	uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;

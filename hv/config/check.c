@@ -9,7 +9,7 @@
 static void decide_backing(struct run_config *run)
 {
 	run->backing = run->backing_asked;
-	if (run->backing_asked == BACKING_AUTO)
+	if (run->backing_asked == PG_LEVEL_NONE)
 		run->backing = run->region % GIB ? PG_LEVEL_2M : PG_LEVEL_1G;
 }
 

@@ -52,15 +52,13 @@ enum config_log {
 	LOG_HARDWARE
 };
 
-#define BACKING_AUTO 0 /* in backing_asked, beside the levels */
-
 struct run_config {
 	char name[CONFIG_NAME_MAX]; /* of the section */
 	char job[CONFIG_NAME_MAX];
 	char guest[CONFIG_NAME_MAX];
 	uint64_t region;             /* bytes */
-	enum pg_level backing;       /* decided by the parser: never BACKING_AUTO */
-	enum pg_level backing_asked; /* backing= */
+	enum pg_level backing;       /* decided by the parser */
+	enum pg_level backing_asked; /* backing=; PG_LEVEL_NONE: auto */
 	enum pg_level populate;
 	uint64_t arrive; /* bytes */
 	unsigned int vcpus;

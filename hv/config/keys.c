@@ -16,7 +16,7 @@ static const struct config_choice all_cpus[] = {
 };
 
 static const struct config_choice backings[] = {
-	{ "auto", BACKING_AUTO },
+	{ "auto", PG_LEVEL_NONE },
 	{ "4K", PG_LEVEL_4K },
 	{ "2M", PG_LEVEL_2M },
 	{ "1G", PG_LEVEL_1G },

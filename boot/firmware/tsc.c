@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How fast the time stamp counter runs. */
-#include "boot/firmware.h"
+#include "boot/base/refuse.h"
+#include "boot/firmware/machine.h"
 #include "mm/x86.h"
 
 #define TRY_US 10000 /* microseconds of one measurement */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The payloads: every `\guests\*.bin` of the volume that we were loaded from. */
-#include "boot/firmware.h"
+#include "boot/base/refuse.h"
+#include "boot/firmware/files.h"
+#include "boot/firmware/memory.h"
 #include "hv/string.h"
 #include "mm/machine.h"
 

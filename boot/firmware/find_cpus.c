@@ -3,7 +3,8 @@
  * Which CPUs there are: by ACPI, or, where the firmware has no ACPI tables (as OVMF on Bochs), by
  * its multiprocessor services (UEFI Platform Initialization 1.7, vol. 2, 13.4).
  */
-#include "boot/firmware.h"
+#include "boot/base/refuse.h"
+#include "boot/firmware/machine.h"
 #include "mm/x86.h"
 
 #define MP_SERVICES_GUID                                                                           \
@@ -31,20 +32,8 @@ struct mp_services {
 	EFI_STATUS(EFIAPI *get)(struct mp_services *mp, UINTN number, struct processor *p);
 };
 
-void cpu_found(struct boot_plan *plan, uint32_t apic_id)
-{
-	/* The boot CPU is in the list already, and a MADT may list a CPU as both of its types. */
-	for (unsigned int i = 0; i < plan->ncpus; i++)
-		if (plan->apic_id[i] == apic_id)
-			return;
-	if (plan->ncpus < MAX_CPUS)
-		plan->apic_id[plan->ncpus++] = apic_id;
-	else
-		plan->cpus_left_out++;
-}
-
 /* Return: did the firmware say anything? */
-static bool ask_firmware(struct boot_plan *plan)
+static bool ask_firmware(struct cpu_list *cpus)
 {
 	static EFI_GUID guid = MP_SERVICES_GUID;
 	struct mp_services *mp;
@@ -58,7 +47,7 @@ static bool ask_firmware(struct boot_plan *plan)
 
 		if (!EFI_ERROR(mp->get(mp, i, &p)) && p.status & STATUS_ENABLED &&
 		    p.status & STATUS_HEALTHY)
-			cpu_found(plan, (uint32_t)p.apic_id);
+			cpu_list_add(cpus, (uint32_t)p.apic_id);
 	}
 	return true;
 }
@@ -71,11 +60,10 @@ static uint32_t own_apic_id(void)
 	return x86_cpuid(1, 0).ebx >> 24;
 }
 
-void find_cpus(struct boot_info *info, struct boot_plan *plan)
+void find_cpus(struct boot_info *info, struct cpu_list *cpus)
 {
-	plan->apic_id[0] = own_apic_id();
-	plan->ncpus = 1;
-	if (!acpi_load(info, plan) && !ask_firmware(plan))
+	cpu_list_begin(cpus, own_apic_id());
+	if (!acpi_load(info, cpus) && !ask_firmware(cpus))
 		refuse("the firmware has neither ACPI tables nor multiprocessor services: "
 		       "the CPUs cannot be found");
 }

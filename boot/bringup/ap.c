@@ -8,7 +8,8 @@
  */
 #include <stdatomic.h>
 
-#include "boot/bringup.h"
+#include "boot/base/refuse.h"
+#include "boot/bringup/bringup.h"
 #include "hv/console.h"
 #include "hv/hv.h"
 #include "hv/string.h"
@@ -19,7 +20,7 @@
 
 #define WAIT_MS 1000
 
-/* The tail of boot/ap.asm. */
+/* The tail of boot/bringup/ap.asm. */
 struct ap_parameters {
 	uint16_t gdt_limit;
 	uint32_t gdt_base;
@@ -33,7 +34,7 @@ struct ap_parameters {
 	uint64_t entry;
 } __attribute__((packed));
 
-_Static_assert(offsetof(struct cpu, stack_top) == 16, "boot/ap.asm knows this offset");
+_Static_assert(offsetof(struct cpu, stack_top) == 16, "boot/bringup/ap.asm knows this offset");
 
 extern const char ap_code[], ap_code_end[], ap_parameters[];
 
@@ -102,16 +103,16 @@ void ap_start_all(const struct boot_plan *plan, uint64_t tsc_khz)
 {
 	uint64_t page = plan->trampoline.v;
 
-	if (plan->ncpus == 1)
+	if (plan->cpus.n == 1)
 		return;
 	if (kmap_map(page, plan->trampoline, PAGE_SIZE, KMAP_X))
 		refuse("the start-up page of the other CPUs cannot be mapped");
-	for (unsigned int i = 1; i < plan->ncpus; i++) {
-		if (ap_start(plan, plan->apic_id[i], tsc_khz))
+	for (unsigned int i = 1; i < plan->cpus.n; i++) {
+		if (ap_start(plan, plan->cpus.apic_id[i], tsc_khz))
 			ncpus++;
 		else
 			con_printf("cleave: the CPU with APIC ID %u does not start: left out\n",
-				   plan->apic_id[i]);
+				   plan->cpus.apic_id[i]);
 	}
 	if (kmap_unmap(page, PAGE_SIZE))
 		refuse("the start-up page of the other CPUs cannot be unmapped");

@@ -3,30 +3,13 @@
  * Where our own memory lies. A guest is best backed by free aligned 1 GiB frames, of which a small
  * machine has one or two, so what we need ourselves goes into the smallest hole outside of them.
  */
-#include "boot/firmware.h"
+#include "boot/base/refuse.h"
+#include "boot/firmware/memory.h"
 #include "mm/frame.h"
 #include "mm/machine.h"
 
-#define RESERVED_MAX  (BOOT_MODULES_MAX + 4)
 #define FRAMES_IN_GIB (GIB >> PAGE_SHIFT)
 #define EARLY_BASE    128 /* table pages of the image, the stacks' and the devices' mappings */
-
-static struct boot_range reserved[RESERVED_MAX];
-static unsigned int nreserved;
-
-static void reserve(uint64_t pfn, uint64_t frames)
-{
-	/* One for each module, the plan's two and the image: RESERVED_MAX is enough. */
-	reserved[nreserved++] = (struct boot_range){ pfn, frames };
-}
-
-void place_exclude(struct ranges *list)
-{
-	for (unsigned int i = 0; i < nreserved; i++)
-		ranges_remove(list, reserved[i].pfn, reserved[i].frames);
-	ranges_remove(list, (uintptr_t)firmware.loaded->ImageBase >> PAGE_SHIFT,
-		      ALIGN_UP(firmware.loaded->ImageSize, PAGE_SIZE) >> PAGE_SHIFT);
-}
 
 /* Takes every aligned 1 GiB frame that will be free as a whole out of `from`. */
 static void spare_gib_frames(struct ranges *from, const struct ranges *usable)
@@ -67,7 +50,7 @@ hpa_t place_pages(uint64_t pages, uint64_t limit, const char *what)
 	}
 	if (pfn == UINT64_MAX && !take(AllocateMaxAddress, pages, &at))
 		refuse("not enough memory: %lu KiB for %s", pages * PAGE_SIZE / KIB, what);
-	reserve(at >> PAGE_SHIFT, pages);
+	memmap_reserve(at >> PAGE_SHIFT, pages);
 	return hpa(at);
 }
 

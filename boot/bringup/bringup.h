@@ -3,38 +3,14 @@
  * The part of boot/ that brings the machine under our own tables once the firmware is gone: page
  * tables, descriptors, stacks, the other CPUs.
  */
-#ifndef BOOT_BRINGUP_H
-#define BOOT_BRINGUP_H
+#ifndef BOOT_BRINGUP_BRINGUP_H
+#define BOOT_BRINGUP_BRINGUP_H
 
-#include "boot/ranges.h"
+#include "boot/base/plan.h"
 #include "mm/percpu.h"
-
-/* What was prepared while there was a firmware to ask. */
-struct boot_plan {
-	unsigned int ncpus; /* enabled, the boot CPU first */
-	uint32_t apic_id[MAX_CPUS];
-	unsigned int cpus_left_out;
-	hpa_t frames;      /* room for the frame descriptors */
-	uint64_t nframes;  /* how many descriptors */
-	hpa_t early;       /* pages for tables and stacks, below 4 GiB */
-	uint64_t nearly;   /* frames */
-	hpa_t trampoline;  /* one page below 1 MiB */
-	struct ranges ram; /* what the direct map maps, the image still in it */
-	struct ranges usable;
-};
-
-/* In one line: why Cleave does not start here. Ends the machine as the configuration says, or goes
- * back to the firmware if that is still there and the machine would only be halted. */
-_Noreturn void refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-/* The configuration is known: refuse() may end the machine the way it says. */
-void refuse_by(enum config_exit way);
 
 /* Refuses a CPU that lacks what root mode cannot do without. */
 void cpu_require(void);
-
-/* Takes the bus from all PCI devices: nothing writes to memory behind our back any more. */
-void pci_quiet(void);
 
 /* Turns the firmware's world into ours and enters the hypervisor on every CPU. */
 _Noreturn void enter(struct boot_info *info, struct boot_plan *plan);
@@ -56,17 +32,7 @@ bool cpu_gib_pages(void);
 void idt_build(void);
 void idt_seal(void);
 
-/* Stacks of a CPU that interrupts switch to, as numbered in the IDT, and its main stack. */
-enum {
-	STACK_MAIN = 0,
-	IST_NMI,
-	IST_DOUBLE_FAULT,
-	IST_MACHINE_CHECK,
-	IST_OTHER,
-	CPU_STACKS
-};
-
-/* Fills in the GDT and the TSS of a CPU. @tops: of its stacks, indexed as above. */
+/* Fills in the GDT and the TSS of a CPU. @tops: of its stacks, by their numbers. */
 void desc_prepare(struct cpu *cpu, const uintptr_t tops[CPU_STACKS]);
 
 /* Loads GDT, TSS and IDT. */

@@ -6,7 +6,8 @@
  * Every gate switches stacks, so that an exception never writes below the stack pointer of what it
  * interrupted: into a red zone, or into a guard page.
  */
-#include "boot/bringup.h"
+#include "boot/base/refuse.h"
+#include "boot/bringup/bringup.h"
 #include "mm/kmap.h"
 #include "mm/machine.h"
 #include "mm/x86.h"
@@ -20,7 +21,7 @@
 #define VECTOR_NMI     2
 #define VECTOR_DF      8
 #define VECTOR_MC      18
-#define STUB_BYTES     16 /* in boot/isr.asm */
+#define STUB_BYTES     16 /* in boot/bringup/isr.asm */
 
 struct tss {
 	uint32_t reserved0;
@@ -57,7 +58,7 @@ static struct {
 
 static struct gate idt[VECTORS] __attribute__((aligned(PAGE_SIZE)));
 
-extern const char isr_stubs[]; /* boot/isr.asm: VECTORS stubs of STUB_BYTES each */
+extern const char isr_stubs[]; /* boot/bringup/isr.asm: VECTORS stubs of STUB_BYTES each */
 
 static unsigned int ist_of(unsigned int vector)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From the firmware's world into ours: page tables, stack, descriptors, frames, then all CPUs. */
-#include "boot/bringup.h"
+#include "boot/base/refuse.h"
+#include "boot/bringup/bringup.h"
 #include "hv/console.h"
 #include "hv/ending.h"
 #include "hv/hv.h"
@@ -69,10 +70,10 @@ static void start_others(struct boot_info *info, struct boot_plan *plan)
 {
 	unsigned int limit = info->config.cpus ? info->config.cpus : MAX_CPUS;
 
-	if (plan->cpus_left_out)
-		con_printf("cleave: %u CPUs are left out: Cleave drives %u\n", plan->cpus_left_out,
+	if (plan->cpus.left_out)
+		con_printf("cleave: %u CPUs are left out: Cleave drives %u\n", plan->cpus.left_out,
 			   MAX_CPUS);
-	plan->ncpus = MIN(plan->ncpus, limit);
+	plan->cpus.n = MIN(plan->cpus.n, limit);
 	ncpus = 1;
 	ap_start_all(plan, info->tsc_khz);
 	info->cpus = ncpus;
@@ -115,7 +116,7 @@ void enter(struct boot_info *info, struct boot_plan *plan)
 		refuse("no memory for the page tables");
 	map_all(info, plan);
 	idt_build();
-	cpu_prepare(0, plan->apic_id[0]);
+	cpu_prepare(0, plan->cpus.apic_id[0]);
 	ap_prepare(plan->trampoline);
 	x86_wrmsr(MSR_EFER, x86_rdmsr(MSR_EFER) | EFER_NXE);
 	switch_to(kmap_cr3(), cpus[0].stack_top, entered);

@@ -3,8 +3,8 @@
  * A bounded list of ranges of frames, sorted and merged: what the firmware's memory map becomes.
  * Pure. A list that is full drops the smallest of its pieces and counts what it dropped.
  */
-#ifndef BOOT_RANGES_H
-#define BOOT_RANGES_H
+#ifndef BOOT_BASE_RANGES_H
+#define BOOT_BASE_RANGES_H
 
 #include "hv/config/boot_info.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The CPUs, as ACPI lists them (ACPI 6.5, 5.2.5 "Root System Description Pointer" and 5.2.12
  * "Multiple APIC Description Table"). */
-#include "boot/firmware.h"
+#include "boot/base/refuse.h"
+#include "boot/firmware/machine.h"
 #include "hv/string.h"
 
 #define RSDP_BYTES_V1 20
@@ -114,7 +115,7 @@ static const struct table *find_table(const struct rsdp *rsdp, const char *signa
 	return NULL;
 }
 
-static void add_entry(struct boot_plan *plan, const uint8_t *entry)
+static void add_entry(struct cpu_list *cpus, const uint8_t *entry)
 {
 	struct madt_apic apic;
 	struct madt_x2apic x2apic;
@@ -122,15 +123,15 @@ static void add_entry(struct boot_plan *plan, const uint8_t *entry)
 	if (entry[0] == MADT_LOCAL_APIC && entry[1] >= sizeof(apic)) {
 		memcpy(&apic, entry, sizeof(apic));
 		if (apic.flags & MADT_ENABLED)
-			cpu_found(plan, apic.id);
+			cpu_list_add(cpus, apic.id);
 	} else if (entry[0] == MADT_LOCAL_X2APIC && entry[1] >= sizeof(x2apic)) {
 		memcpy(&x2apic, entry, sizeof(x2apic));
 		if (x2apic.flags & MADT_ENABLED)
-			cpu_found(plan, x2apic.id);
+			cpu_list_add(cpus, x2apic.id);
 	}
 }
 
-bool acpi_load(struct boot_info *info, struct boot_plan *plan)
+bool acpi_load(struct boot_info *info, struct cpu_list *cpus)
 {
 	const struct rsdp *rsdp = find_rsdp();
 	const struct table *madt;
@@ -147,7 +148,7 @@ bool acpi_load(struct boot_info *info, struct boot_plan *plan)
 
 		if (entry[1] < 2 || at + entry[1] > madt->length)
 			refuse("the MADT is broken at byte %zu", at);
-		add_entry(plan, entry);
+		add_entry(cpus, entry);
 		at += entry[1];
 	}
 	return true;

@@ -1,13 +1,13 @@
 ; SPDX-License-Identifier: MIT
 ; What the other CPUs start with: this code, copied to a page below 1 MiB, takes a CPU from real
 ; mode through protected mode into long mode on our page tables, then into ap_main() on a stack of
-; its own. boot/ap.c fills in the parameters at the end; nothing here depends on the page's place.
+; its own. boot/bringup/ap.c fills in the parameters at the end; nothing here depends on the page's place.
 
 global ap_code:data hidden
 global ap_code_end:data hidden
 global ap_parameters:data hidden
 
-%define CPU_STACK_TOP	16		; offset in struct cpu: boot/ap.c asserts it
+%define CPU_STACK_TOP	16		; offset in struct cpu: boot/bringup/ap.c asserts it
 %define CR0_PE		1
 %define MSR_EFER	0xc0000080
 %define EFER_LME	0x100
@@ -57,7 +57,7 @@ bits 64
 code64:
 	mov rsi, [rbx + AT(mailbox)]
 	xor edi, edi
-	xchg rdi, [rsi]			; who am I? Exactly one side gets the answer: see boot/ap.c
+	xchg rdi, [rsi]			; who am I? Exactly one side gets the answer: see boot/bringup/ap.c
 	test rdi, rdi
 	jz .nobody
 	mov rsp, [rdi + CPU_STACK_TOP]
@@ -76,7 +76,7 @@ gdt:
 	dq 0x00af9b000000ffff		; SEL_CODE64
 gdt_end:
 
-; struct ap_parameters (boot/ap.c); the first three hold offsets here and addresses in the copy.
+; struct ap_parameters (boot/bringup/ap.c); the first three hold offsets here and addresses in the copy.
 align 8
 ap_parameters:
 gdtr:		dw gdt_end - gdt - 1

@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* The firmware's memory map, and leaving it behind. */
-#include "boot/firmware.h"
+#include "boot/base/refuse.h"
+#include "boot/firmware/machine.h"
+#include "boot/firmware/memory.h"
 
 #define SLACK    (8 * KIB) /* room for the descriptors that our own allocations add */
 #define LOW_PFN  (MIB >> PAGE_SHIFT)
 #define ATTEMPTS 8
 #define PFN_END  (UINT64_C(1) << 40) /* physical addresses have at most 52 bits */
+
+#define RESERVED_MAX (BOOT_MODULES_MAX + 4)
+
+static struct boot_range reserved[RESERVED_MAX];
+static unsigned int nreserved;
+
+void memmap_reserve(uint64_t pfn, uint64_t frames)
+{
+	/* One for each module, the plan's two and the image: RESERVED_MAX is enough. */
+	reserved[nreserved++] = (struct boot_range){ pfn, frames };
+}
 
 void memmap_take(struct memory_map *map)
 {
@@ -72,7 +85,8 @@ void memmap_usable(const struct memory_map *map, struct ranges *usable)
 	for (const EFI_MEMORY_DESCRIPTOR *d = next(map, NULL); d; d = next(map, d))
 		if (is_free_memory(d->Type))
 			add(usable, d);
-	place_exclude(usable);
+	for (unsigned int i = 0; i < nreserved; i++)
+		ranges_remove(usable, reserved[i].pfn, reserved[i].frames);
 }
 
 void memmap_ram(const struct memory_map *map, struct ranges *ram)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Saying no: one line with the reason, then the end. */
-#include "boot/firmware.h"
+#include "boot/base/refuse.h"
+
+#include "boot/base/efi.h"
 #include "hv/console.h"
 #include "hv/ending.h"
 

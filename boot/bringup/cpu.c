@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One CPU: what it must be able to do, its control registers, its stacks. */
-#include "boot/bringup.h"
+#include "boot/base/refuse.h"
+#include "boot/bringup/bringup.h"
 #include "mm/err.h"
 #include "mm/kmap.h"
 #include "mm/machine.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* PCI, as much of it as is needed to take the bus from every device: configuration mechanism #1
  * (PCI Local Bus Specification 3.0, 3.2.2.3.2). */
-#include "boot/bringup.h"
+#include "boot/firmware/machine.h"
 #include "mm/x86.h"
 
 #define CONFIG_ADDRESS 0xcf8

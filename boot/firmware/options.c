@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The configuration: `\cleave.cfg` first, then what the load options say otherwise. */
+#include "boot/base/refuse.h"
+#include "boot/firmware/files.h"
 #include "hv/config/parse.h"
-#include "boot/firmware.h"
 
 #define CONFIG_FILE "\\cleave.cfg"
 #define BYTES_MAX   (256 * KIB)

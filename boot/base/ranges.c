@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A bounded list of ranges of frames: see boot/ranges.h. */
-#include "boot/ranges.h"
+/* A bounded list of ranges of frames: see boot/base/ranges.h. */
+#include "boot/base/ranges.h"
 
 static uint64_t end_of(const struct boot_range *r)
 {

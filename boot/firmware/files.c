@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Files on the volume that we were loaded from. */
-#include "boot/firmware.h"
+#include "boot/firmware/files.h"
+
+#include "boot/base/refuse.h"
 
 EFI_FILE_PROTOCOL *volume_open(void)
 {
