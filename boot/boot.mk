@@ -12,15 +12,14 @@ NASM  ?= nasm
 LD    ?= ld
 OBJCOPY ?= objcopy
 
-EFI_CRT0  ?= /usr/lib/crt0-efi-x86_64.o
-EFI_LIB   ?= /usr/lib/libgnuefi.a
+# Of gnu-efi we use the headers alone: what its start-up code is called differs from one version to
+# the next.
 EFI_INCLUDE ?= /usr/include/efi
 
 WARNINGS ?= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	    -Wpointer-arith -Wundef -Wvla
 
-# Root mode: no vector registers (a guest's stay in place), no red zone (libgnuefi may use one, we
-# never do), nothing that needs a runtime.
+# Root mode: no vector registers (a guest's stay in place), no red zone, nothing that needs a runtime.
 ROOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden -fno-stack-protector \
 	       -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
 	       -fno-asynchronous-unwind-tables -fno-common $(WARNINGS) -I.
@@ -67,7 +66,7 @@ $(BUILD)/obj-test/%.asm.o: %.asm
 $(BUILD)/cleave.so: $(EFI_OBJS) linker.ld
 $(BUILD)/cleave-test.so: $(TEST_OBJS) linker.ld
 $(BUILD)/cleave.so $(BUILD)/cleave-test.so:
-	$(LD) $(EFI_LDFLAGS) -o $@ $(EFI_CRT0) $(filter %.o,$^) $(EFI_LIB)
+	$(LD) $(EFI_LDFLAGS) -o $@ $(filter %.o,$^)
 
 $(BUILD)/%.efi: $(BUILD)/%.so
 	$(OBJCOPY) $(addprefix -j ,$(PE_SECTIONS)) --target efi-app-x86_64 \
