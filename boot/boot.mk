@@ -12,15 +12,15 @@ NASM  ?= nasm
 LD    ?= ld
 OBJCOPY ?= objcopy
 
-EFI_CRT0  ?= /usr/lib/crt0-efi-x86_64.o
-EFI_LIB   ?= /usr/lib/libgnuefi.a
+# Of gnu-efi we use the headers alone: what its start-up code is called differs from one version to
+# the next.
 EFI_INCLUDE ?= /usr/include/efi
 
 WARNINGS ?= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	    -Wpointer-arith -Wundef -Wvla
 
-# Root mode: no vector registers (a guest's stay in place), no red zone (libgnuefi may use one, we
-# never do), nothing that needs a runtime. A section for each function: tools/check-reach.
+# Root mode: no vector registers (a guest's stay in place), no red zone, nothing that needs a runtime.
+# A section for each function: tools/check-reach.
 ROOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden -fno-stack-protector \
 	       -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
 	       -fno-asynchronous-unwind-tables -fno-common -ffunction-sections $(WARNINGS) \
@@ -29,7 +29,7 @@ ROOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden -fno-s
 BOOT_CFLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem $(EFI_INCLUDE) \
 	       -isystem $(EFI_INCLUDE)/x86_64
 
-EFI_SRCS  ?= $(wildcard boot/*.c boot/*.asm mm/*.c ept/*.c hv/*.c hv/*/*.c hv/*/*/*.c hv/*/*/*.asm)
+EFI_SRCS  ?= $(wildcard $(foreach r,boot mm ept hv,$(r)/*.c $(r)/*/*.c $(r)/*/*/*.c) boot/*/*.asm hv/*/*/*.asm)
 TEST_SRCS ?= $(filter-out hv/job/jobs.c,$(EFI_SRCS)) $(wildcard tests/machine/*.c)
 
 EFI_OBJS  := $(patsubst %,$(BUILD)/obj/%.o,$(EFI_SRCS))
@@ -68,21 +68,20 @@ $(BUILD)/obj-test/%.asm.o: %.asm
 $(BUILD)/cleave.so: $(EFI_OBJS) linker.ld
 $(BUILD)/cleave-test.so: $(TEST_OBJS) linker.ld
 $(BUILD)/cleave.so $(BUILD)/cleave-test.so:
-	$(LD) $(EFI_LDFLAGS) -o $@ $(EFI_CRT0) $(filter %.o,$^) $(EFI_LIB)
+	$(LD) $(EFI_LDFLAGS) -o $@ $(filter %.o,$^)
 
 # Which functions can the image not reach?
 .PHONY: check-reach
 check-reach: $(EFI_OBJS)
-	@tools/check-reach --objects $(BUILD)/obj -- $(LD) $(EFI_LDFLAGS) $(EFI_CRT0) $(EFI_OBJS) \
-		$(EFI_LIB)
+	@tools/check-reach --objects $(BUILD)/obj -- $(LD) $(EFI_LDFLAGS) $(EFI_OBJS)
 
 $(BUILD)/%.efi: $(BUILD)/%.so
 	$(OBJCOPY) $(addprefix -j ,$(PE_SECTIONS)) --target efi-app-x86_64 \
 		--subsystem efi-app $< $@
 
 # The same parser on the host, for the launcher.
-CONFIG_SRCS := $(wildcard boot/config*.c hv/config/*.c)
-CONFIG_HEADER := $(firstword $(wildcard hv/config/parse.h boot/config.h))
+CONFIG_SRCS := $(wildcard hv/config/*.c)
+CONFIG_HEADER := hv/config/parse.h
 
 CHECK_CONFIG_OBJS := $(patsubst %.c,$(BUILD)/obj-check/%.o,tools/check-config.c $(CONFIG_SRCS))
 
@@ -98,7 +97,7 @@ $(BUILD)/check-config: $(CHECK_CONFIG_OBJS)
 
 # Host tests of what is pure here.
 test_fmt_SRCS := hv/base/fmt.c
-test_ranges_SRCS := boot/ranges.c
-test_options_SRCS := boot/options.c boot/files.c
-$(addprefix $(BUILD)/host/asan/,tests/host/test_options.o boot/options.o boot/files.o): \
+test_ranges_SRCS := boot/base/ranges.c
+test_options_SRCS := boot/firmware/options.c boot/firmware/files.c boot/base/efi.c
+$(addprefix $(BUILD)/host/asan/,tests/host/test_options.o $(test_options_SRCS:.c=.o)): \
 	HOST_CFLAGS += $(BOOT_CFLAGS)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Where the firmware enters: ask it everything, take what is needed, leave it. */
-#include "boot/firmware.h"
-
-struct firmware firmware;
+#include "boot/base/refuse.h"
+#include "boot/bringup/bringup.h"
+#include "boot/firmware/files.h"
+#include "boot/firmware/machine.h"
+#include "boot/firmware/memory.h"
 
 static struct boot_info info;
 static struct boot_plan plan;
@@ -20,6 +22,7 @@ static void firmware_meet(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 		refuse("the firmware does not say where it loaded Cleave from");
 	info.image_base = (uintptr_t)firmware.loaded->ImageBase;
 	info.image_bytes = ALIGN_UP(firmware.loaded->ImageSize, PAGE_SIZE);
+	memmap_reserve(info.image_base >> PAGE_SHIFT, info.image_bytes >> PAGE_SHIFT);
 }
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
@@ -32,7 +35,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	options_load(&info.config);
 	cpu_require();
 	modules_load(&info);
-	find_cpus(&info, &plan);
+	find_cpus(&info, &plan.cpus);
 	info.tsc_khz = tsc_measure();
 	place_plan(&plan);
 	boot_services_exit(&map);

@@ -4,7 +4,7 @@
 #define HV_HV_H
 
 #include "hv/base/trap.h"
-#include "hv/boot_info.h"
+#include "hv/config/boot_info.h"
 
 /* On the boot CPU: own page tables, descriptors and stack, all other CPUs in hv_cpu_main(). */
 _Noreturn void hv_main(struct boot_info *info);

@@ -110,7 +110,7 @@ class Circles(tap.Sandbox):
             "hv/b -> hv/a: four (hv/b/three.c, hv/a/four.c)"]})
 
     def test_a_circle_of_the_folders_at_the_top_is_found(self):
-        self.build({"hv/vm.c": ["frame"], "mm/frame.c": ["vm"]})
+        self.build({"hv/vm/vm.c": ["frame"], "mm/frame.c": ["vm"]})
         self.assertEqual(list(self.circles()), ["no circle in the folders at the top"])
 
     def test_two_circles_in_one_folder_are_two(self):
@@ -189,7 +189,7 @@ class Reach(tap.Sandbox):
         self.refused("hv/enter.asm: enter")
 
     def test_what_the_compiler_may_call_and_libraries_need_not_be_reached(self):
-        self.add("hv/string.c", "void memmove(void) {}\n", "-fno-builtin")
+        self.add("hv/base/string.c", "void memmove(void) {}\n", "-fno-builtin")
         self.add("lib.c", "void idle(void) {}\n")
         os.rename(self.objects[-1], self.path("libother.o"))
         self.objects[-1] = self.path("libother.o")

@@ -3,7 +3,7 @@
 #ifndef HV_ENDING_H
 #define HV_ENDING_H
 
-#include "hv/config.h"
+#include "hv/config/config.h"
 
 /* Chooses the way; until then it is EXIT_HALT. */
 void ending_init(enum config_exit way);

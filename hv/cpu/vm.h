@@ -4,7 +4,7 @@
 #ifndef HV_CPU_VM_H
 #define HV_CPU_VM_H
 
-#include "hv/config.h"
+#include "hv/config/config.h"
 #include "hv/mem/memory.h"
 
 struct vcpu;

@@ -3,7 +3,7 @@
 #ifndef HV_JOBS_H
 #define HV_JOBS_H
 
-#include "hv/boot_info.h"
+#include "hv/config/boot_info.h"
 
 struct job {
 	const char *name; /* job= in the configuration */

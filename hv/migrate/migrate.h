@@ -3,7 +3,7 @@
 #ifndef HV_MIGRATE_H
 #define HV_MIGRATE_H
 
-#include "hv/boot_info.h"
+#include "hv/config/boot_info.h"
 #include "hv/migrate/stream.h"
 #include "hv/source/source.h"
 #include "hv/cpu/vcpu.h"

@@ -6,7 +6,7 @@
 #ifndef HV_ORDER_ORDER_H
 #define HV_ORDER_ORDER_H
 
-#include "hv/config.h"
+#include "hv/config/config.h"
 #include "hv/order/cursor.h"
 
 struct order {

@@ -8,7 +8,7 @@
 #ifndef HV_POLICY_POLICY_H
 #define HV_POLICY_POLICY_H
 
-#include "hv/config.h"
+#include "hv/config/config.h"
 
 struct memory;
 

@@ -3,7 +3,7 @@
 #ifndef HV_VM_PAYLOAD_H
 #define HV_VM_PAYLOAD_H
 
-#include "hv/boot_info.h"
+#include "hv/config/boot_info.h"
 #include "hv/cpu/vm.h"
 
 /**

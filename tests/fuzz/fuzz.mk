@@ -21,9 +21,9 @@ fuzz_ops_SRCS := $(sort $(wildcard ept/*.c))
 fuzz_ops_MODEL := $(EPT_MODEL)
 fuzz_entry_SRCS := ept/entry.c ept/format_intel.c ept/format_amd.c
 fuzz_entry_MODEL := tests/host/model/toy.c $(EPT_BITS)
-fuzz_config_SRCS := $(sort $(wildcard boot/config*.c))
-fuzz_acpi_SRCS := boot/acpi.c boot/find_cpus.c
-fuzz_memmap_SRCS := boot/memmap.c boot/ranges.c
+fuzz_config_SRCS := $(sort $(wildcard hv/config/*.c))
+fuzz_acpi_SRCS := boot/firmware/acpi.c boot/base/cpu_list.c boot/base/efi.c
+fuzz_memmap_SRCS := boot/firmware/memmap.c boot/base/efi.c boot/base/ranges.c
 fuzz_payload_SRCS := hv/vm/payload.c
 fuzz_hypercall_SRCS := hv/cpu/hypercall.c
 

@@ -14,7 +14,8 @@
 #include <setjmp.h>
 #include <sys/mman.h>
 
-#include "boot/firmware.h"
+#include "boot/base/refuse.h"
+#include "boot/firmware/machine.h"
 #include "tests/fuzz/fuzz.h"
 
 #define ARENA      (256 * KIB)
@@ -22,8 +23,6 @@
 #define HEADER     36 /* of every table */
 #define MADT       44
 #define LENGTH_MAX (16 * MIB)
-
-struct firmware firmware;
 
 static uint8_t *arena;
 static size_t arena_used;
@@ -138,22 +137,22 @@ static void take_pointer(struct fuzz_input *in, unsigned int how, EFI_CONFIGURAT
 
 /* --- what must hold -------------------------------------------------------------------------- */
 
-/* Notes a CPU as find_cpus.c must: each once, the first eight. */
-static void note(struct boot_plan *plan, uint32_t id)
+/* Notes a CPU as cpu_list.c must: each once, the first eight. */
+static void note(struct cpu_list *list, uint32_t id)
 {
-	for (unsigned int i = 0; i < plan->ncpus; i++)
-		if (plan->apic_id[i] == id)
+	for (unsigned int i = 0; i < list->n; i++)
+		if (list->apic_id[i] == id)
 			return;
-	if (plan->ncpus < 8)
-		plan->apic_id[plan->ncpus++] = id;
+	if (list->n < 8)
+		list->apic_id[list->n++] = id;
 	else
-		plan->cpus_left_out++;
+		list->left_out++;
 }
 
 /* The MADT read once more: ACPI 6.5, 5.2.12.2 and 5.2.12.12. */
-static void check_cpus(const struct boot_plan *is)
+static void check_cpus(const struct cpu_list *is)
 {
-	struct boot_plan must = { .ncpus = 1 };
+	struct cpu_list must = { .n = 1 };
 	uint32_t bytes, id;
 
 	memcpy(&bytes, madt + 4, 4);
@@ -168,19 +167,19 @@ static void check_cpus(const struct boot_plan *is)
 			note(&must, id);
 		}
 	}
-	fuzz_check(is->ncpus == must.ncpus && is->cpus_left_out == must.cpus_left_out);
+	fuzz_check(is->n == must.n && is->left_out == must.left_out);
 	fuzz_check(memcmp(is->apic_id, must.apic_id, sizeof(must.apic_id)) == 0);
 }
 
 static void load(unsigned int how)
 {
 	static struct boot_info info;
-	struct boot_plan plan = { .ncpus = 1 };
+	struct cpu_list cpus = { .n = 1 };
 	bool found;
 
 	if (setjmp(refused))
 		return;
-	found = acpi_load(&info, &plan);
+	found = acpi_load(&info, &cpus);
 	if (how & 3) {
 		fuzz_check(!(how & (4 | 8 | 32)));
 		fuzz_check(found == (madt != NULL));
@@ -188,9 +187,9 @@ static void load(unsigned int how)
 		fuzz_check(!found && info.rsdp.v == HPA_NONE.v);
 	}
 	if (found)
-		check_cpus(&plan);
+		check_cpus(&cpus);
 	else
-		fuzz_check(plan.ncpus == 1);
+		fuzz_check(cpus.n == 1);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -10,14 +10,14 @@
  */
 #include <setjmp.h>
 
-#include "boot/firmware.h"
+#include "boot/base/refuse.h"
+#include "boot/firmware/machine.h"
+#include "boot/firmware/memory.h"
 #include "tests/fuzz/fuzz.h"
 
 #define DESCRIPTORS_MAX 40
 #define FEW             1024 /* frames that are compared one by one */
 #define LOW             256  /* frames of the first MiB */
-
-struct firmware firmware;
 
 static jmp_buf refused;
 static bool broken; /* a descriptor reaches beyond what 52 bits of address can name */
@@ -37,11 +37,6 @@ void refuse(const char *fmt, ...)
 
 void pci_quiet(void)
 {
-}
-
-void place_exclude(struct ranges *list)
-{
-	(void)list;
 }
 
 /* UEFI 2.10, 7.2.3, "Memory Type Usage after ExitBootServices()". */

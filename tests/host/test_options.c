@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "boot/config.h"
+#include "hv/config/parse.h"
 #include "boot/firmware.h"
 
 struct firmware firmware;

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "boot/ranges.h"
+#include "boot/base/ranges.h"
 
 #define SPACE 96 /* frames: at most 48 pieces, so nothing is ever dropped */
 #define STEPS 20000
