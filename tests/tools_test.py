@@ -262,14 +262,14 @@ class Layers(Sandbox):
                            ("hv/abi.h", "#include <stdint.h>\n"),
                            ("hv/vmx.c", '#include "ept/ept.h"\n#include "mm/x86.h"\n'),
                            ("boot/main.c", '#include <efi.h>\n#include "hv/vmx.c"\n'),
-                           ("guest/seq.c", '#include "hv/abi.h"\n'),
-                           ("guest/start.asm", '%include "abi.inc"\n')):
+                           ("guest/demo/seq.c", '#include "hv/abi.h"\n'),
+                           ("guest/start/entry.asm", '%include "abi.inc"\n')):
             self.write(path, text)
         self.assertEqual(self.complaints(), [])
 
     def test_each_violation_of_the_layers_is_found(self):
         for path in ("mm/types.h", "mm/x86.h", "ept/ept.h", "hv/hv.h", "hv/abi.h", "boot/b.h",
-                     "guest/lib.h", "tools/t.h"):
+                     "guest/lib/line.h", "tools/t.h"):
             self.write(path, "")
         for path, text in (("mm/frame.c", '#include "mm/x86.h"'),
                            ("mm/lock.h", '__asm__ volatile ("pause");'),
@@ -280,10 +280,10 @@ class Layers(Sandbox):
                            ("hv/vmx.c", '#include "boot/b.h"'),
                            ("hv/efi.c", "#include <efi.h>"),
                            ("hv/wire.h", '#include "mm/types.h"'),
-                           ("guest/seq.c", '#include "hv/hv.h"'),
-                           ("guest/pair.c", '#include "mm/types.h"'),
-                           ("guest/start.asm", '%include "boot/b.h"'),
-                           ("boot/main.c", '#include "guest/lib.h"'),
+                           ("guest/demo/seq.c", '#include "hv/hv.h"'),
+                           ("guest/demo/pair.c", '#include "mm/types.h"'),
+                           ("guest/start/entry.asm", '%include "boot/b.h"'),
+                           ("boot/main.c", '#include "guest/lib/line.h"'),
                            ("boot/exit.c", '#include "tools/t.h"'),
                            ("boot/acpi.c", '#include "nowhere.h"')):
             target = self.write(path, text + "\n")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In-machine cases with a guest that does what it should not: guest/bad.c. It gets the
+/* In-machine cases with a guest that does what it should not: guest/test/bad/. It gets the
  * architecture's answer or is stopped with a reason, and nobody else notices. */
 #include "tests/machine/cases.h"
 
