@@ -13,7 +13,7 @@ static void trap_report(const struct vcpu *me, const struct trap_frame *frame)
 
 	line_begin(&line);
 	line_text(&line, "trap: vCPU ");
-	line_dec(&line, me->index);
+	line_dec(&line, (uint64_t)(me - vcpus)); /* it may not know yet */
 	line_text(&line, " vector ");
 	line_dec(&line, frame->vector);
 	line_text(&line, " error ");
@@ -25,12 +25,23 @@ static void trap_report(const struct vcpu *me, const struct trap_frame *frame)
 	line_print(&line);
 }
 
-void trap(struct trap_frame *frame)
+/* Also before guest_start() has found out which instruction calls the hypervisor, and where it is
+ * not there: an exception within the report stops the vCPU, or it would report itself for ever. */
+static _Noreturn void trap_end(struct vcpu *me, const struct trap_frame *frame)
 {
-	struct vcpu *me = vcpu_of_stack((uintptr_t)frame);
+	static bool reporting[ABI_VCPUS_MAX]; /* each vCPU's own */
+	bool *mine = &reporting[me - vcpus];
 
-	if (trap_hook[frame->vector] && trap_hook[frame->vector](frame))
-		return;
+	if (*mine || !hypercall_init())
+		cpu_stop();
+	*mine = true;
 	trap_report(me, frame);
 	guest_done(me, ABI_WRONG_TRAP, 0);
+}
+
+void trap(struct trap_frame *frame)
+{
+	if (trap_hook[frame->vector] && trap_hook[frame->vector](frame))
+		return;
+	trap_end(vcpu_of_stack((uintptr_t)frame), frame);
 }

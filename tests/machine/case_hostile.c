@@ -71,6 +71,7 @@ static const struct outcome outcomes[] = {
 	NEVER_ENDS, /* page faults */
 	GOES_ON,    /* debug exceptions */
 	GOES_ON,    /* paging without protection */
+	{ VCPU_DONE, ABI_WRONG_TRAP, NULL },
 };
 
 /* QEMU's SVM takes values for CR0 that hardware raises #GP for, and finds out at the next entry. */
@@ -170,6 +171,15 @@ static const char *paging_without_protection(struct lab *lab)
 	if (is_bochs_svm(lab))
 		return "skip: Bochs 2.7 panics when an SVM guest clears CR0.PE while paging";
 	return alone(lab, PAGING);
+}
+
+/* The one that the section names by its seed. */
+static const char *hostile_guest_alone(struct lab *lab)
+{
+	uint64_t seed = lab->config.seed;
+
+	MUST(seed < ARRAY_LEN(outcomes), "there is no such evil");
+	return alone(lab, seed);
 }
 
 /* --- two VMs at once ------------------------------------------------------------------------ */

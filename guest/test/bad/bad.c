@@ -80,6 +80,14 @@ static bool bad_trap(struct vcpu *me)
 	return true;
 }
 
+/* As in bad_trap(), but the instruction that calls the hypervisor is not known, as before
+ * guest_start() has asked. */
+static bool bad_early_trap(struct vcpu *me)
+{
+	hypercall_by_vmmcall = !hypercall_by_vmmcall;
+	return bad_trap(me);
+}
+
 /* The place in the table is the seed. */
 static bool (*const evils[])(struct vcpu *me) = {
 	bad_halt,        bad_triple_fault, bad_beyond,       bad_msr,        bad_vmx,
@@ -87,7 +95,7 @@ static bool (*const evils[])(struct vcpu *me) = {
 	bad_exceptions,  bad_forgery,      bad_false_alarm,  bad_trap,       bad_all_msrs,
 	bad_all_ports,   bad_all_leaves,   bad_instructions, bad_far,        bad_wild_tib,
 	bad_wild_top,    bad_wild_tables,  bad_wild_gates,   bad_wild_stack, bad_absent_stack,
-	bad_fault_storm, bad_debug_storm,  bad_paging,
+	bad_fault_storm, bad_debug_storm,  bad_paging,       bad_early_trap,
 };
 
 _Noreturn void payload_main(struct vcpu *me)
