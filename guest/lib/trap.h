@@ -15,6 +15,7 @@ enum {
 	TRAP_UD = 6,
 	TRAP_GP = 13,
 	TRAP_PF = 14,
+	TRAP_AC = 17,
 	TRAP_MC = 18,
 };
 

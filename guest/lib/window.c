@@ -7,10 +7,11 @@
 
 #define PRESENT  (UINT64_C(1) << 0)
 #define WRITABLE (UINT64_C(1) << 1)
+#define USER     (UINT64_C(1) << 2)
 #define ACCESSED (UINT64_C(1) << 5)
 #define DIRTY    (UINT64_C(1) << 6)
 #define LARGE    (UINT64_C(1) << 7)
-#define TABLE    (PRESENT | WRITABLE | ACCESSED)
+#define TABLE    (PRESENT | WRITABLE | USER | ACCESSED)
 #define LEAF     (TABLE | DIRTY | LARGE)
 
 #define ENTRIES 512

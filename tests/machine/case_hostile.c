@@ -72,6 +72,8 @@ static const struct outcome outcomes[] = {
 	GOES_ON,    /* debug exceptions */
 	GOES_ON,    /* paging without protection */
 	{ VCPU_DONE, ABI_WRONG_TRAP, NULL },
+	GOES_ON,    /* calls from user space */
+	NEVER_ENDS, /* #AC at CPL 3 */
 };
 
 /* QEMU's SVM takes values for CR0 that hardware raises #GP for, and finds out at the next entry. */

@@ -42,4 +42,8 @@ bool bad_fault_storm(struct vcpu *me);
 bool bad_debug_storm(struct vcpu *me);
 bool bad_far(struct vcpu *me); /* task switches, far calls */
 
+/* guest/test/bad/user.c */
+bool bad_user_calls(struct vcpu *me);      /* the hypervisor's, from CPL 3 and 32-bit code */
+bool bad_alignment_storm(struct vcpu *me); /* at CPL 3 */
+
 #endif
