@@ -105,6 +105,7 @@ static inline _Noreturn void x86_stop(void)
 		__asm__ volatile("cli; hlt" : : : "memory");
 }
 
+#define MSR_TSC             0x10
 #define MSR_APIC_BASE       0x1b
 #define MSR_FEATURE_CONTROL 0x3a
 #define MSR_SYSENTER_CS     0x174
@@ -126,6 +127,12 @@ static inline _Noreturn void x86_stop(void)
 #define CR0_NE (1u << 5)
 #define CR0_WP (1u << 16)
 #define CR0_PG (1u << 31)
+
+#define RFLAGS_TF (1u << 8)
+#define RFLAGS_RF (1u << 16)
+
+#define DR6_BS (1u << 14) /* a single step */
+#define DR7_GD (1u << 13) /* the next MOV of a debug register raises #DB */
 
 #define CR4_PAE        (1u << 5)
 #define CR4_MCE        (1u << 6)

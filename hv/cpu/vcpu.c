@@ -130,6 +130,8 @@ static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	struct vcpu_exit fault = { .access = EPT_R };
 
+	if (!vendor->in_kernel(vcpu))
+		return raise(vcpu, EXCEPTION_UD, INJECT_NO_ERROR);
 	switch (hypercall(vcpu, &fault.gpa)) {
 	case CALL_MISSING:
 		return stage2_fault(vcpu, &fault);
@@ -177,6 +179,9 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	case EXIT_LOG:
 		vendor->drain(vcpu);
 		return true;
+	case EXIT_STORM:
+		vcpu_kill(vcpu, "an exception meets itself on its way without end");
+		return false;
 	case EXIT_TRIPLE:
 		vcpu_kill(vcpu, "triple fault");
 		return false;

@@ -43,7 +43,9 @@ enum segment {
 };
 
 /* Attributes as the VMCS has them (SDM vol. 3C, "Guest Register State"). */
+#define ATTR_DPL      (3u << 5)
 #define ATTR_PRESENT  (1u << 7)
+#define ATTR_LONG     (1u << 13) /* CS: 64-bit code */
 #define ATTR_UNUSABLE (1u << 16)
 
 struct segment_state {
@@ -78,6 +80,7 @@ struct guest_state {
 	uint32_t gdt_limit, idt_limit;
 	uint32_t interruptibility; /* SDM vol. 3C, "Guest Non-Register State" */
 	uint32_t unused;
+	uint64_t pending_debug; /* likewise; VMX alone */
 	struct pending_event event;
 	struct mca_state mca;
 	uint8_t fx[512] __attribute__((aligned(16))); /* FXSAVE's image */
@@ -127,10 +130,11 @@ struct vcpu {
 	/* The vendor's own. */
 	hpa_t hw_page; /* VMCS or VMCB */
 	bool hw_launched;
-	bool hw_timer;        /* a deadline was set at the last entry */
-	uint64_t hw_deadline; /* that it was set for */
-	unsigned int hw_tag;  /* VPID or ASID */
-	hpa_t hw_log;         /* where the hardware logs writes */
+	bool hw_timer;         /* a deadline was set at the last entry */
+	uint64_t hw_deadline;  /* that it was set for */
+	unsigned int hw_tag;   /* VPID or ASID */
+	hpa_t hw_log;          /* where the hardware logs writes */
+	unsigned int hw_storm; /* exceptions in a row that met themselves on their way */
 };
 
 /* The second stage of its VM. */
@@ -157,6 +161,18 @@ void vcpu_put(struct vcpu *vcpu);
 
 /* Stops a vCPU for good; `why` is kept. */
 void vcpu_kill(struct vcpu *vcpu, const char *why);
+
+/* An exception came on the way to the guest's handler; it was the same one whose delivery it
+ * interrupted, or not. True: so many times in a row that the guest will not get any further. */
+static inline bool vcpu_is_storm(struct vcpu *vcpu, bool met_itself)
+{
+	enum {
+		STORM = 100
+	};
+
+	vcpu->hw_storm = met_itself ? vcpu->hw_storm + 1 : 0;
+	return vcpu->hw_storm >= STORM;
+}
 
 /* --- emulate.c: what a guest asks the platform for ----------------------------------------- */
 

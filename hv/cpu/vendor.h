@@ -10,6 +10,7 @@
 #include "hv/cpu/mca.h"
 
 struct vcpu;
+struct guest_state;
 
 enum exit_reason {
 	EXIT_STAGE2,    /* gpa, access: nothing is mapped there, or not so */
@@ -27,6 +28,7 @@ enum exit_reason {
 	EXIT_LOG,    /* the log of writes is full */
 	EXIT_UD,     /* an instruction that this guest does not have */
 	EXIT_RETRY,  /* dealt with: enter again */
+	EXIT_STORM,  /* an exception met itself on its way again and again: no end is in sight */
 	EXIT_BROKEN, /* the hardware refused to run the guest; code */
 };
 
@@ -40,6 +42,12 @@ struct vcpu_exit {
 	uint16_t port;
 	uint8_t size;
 	bool out;
+};
+
+/* The exceptions that Cleave takes first; #MC is in hv/cpu/mca.h. */
+enum {
+	EXCEPTION_DB = 1,
+	EXCEPTION_AC = 17
 };
 
 enum {
@@ -79,6 +87,10 @@ struct vendor {
 	void (*deactivate)(struct vcpu *vcpu);
 	/* The hardware's state to vcpu->state; it can be loaded elsewhere then. */
 	void (*save)(struct vcpu *vcpu);
+	/* The same to *s, of a vCPU that stays loaded: for reports. What the hardware does not
+	 * hold, and all of a vCPU that is not current, is as vcpu->state has it. Call it on the CPU
+	 * that the vCPU is loaded on, while it is loaded. */
+	void (*peek)(const struct vcpu *vcpu, struct guest_state *s);
 
 	/* Runs the current vCPU until it exits. `deadline`: TSC value, or 0. */
 	void (*run)(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit);
@@ -88,7 +100,12 @@ struct vendor {
 	bool (*was_delivering)(const struct vcpu *vcpu);
 	/* CR4 as the current vCPU sees it. */
 	uint64_t (*cr4)(const struct vcpu *vcpu);
-	/* Steps over the instruction that exited. */
+	/* Where the current vCPU stands. */
+	uint64_t (*rip)(const struct vcpu *vcpu);
+	/* Does the current vCPU execute 64-bit code at CPL 0? */
+	bool (*in_kernel)(const struct vcpu *vcpu);
+	/* Completes the instruction that exited: RIP moves behind it, what it shadowed is open
+	 * again, RFLAGS.RF is clear, and a single step is due where RFLAGS.TF is set. */
 	void (*skip)(struct vcpu *vcpu, const struct vcpu_exit *exit);
 	/* MSRs that the hardware switches with the guest. -ENOENT: not one of these; -EINVAL: #GP.
 	 */

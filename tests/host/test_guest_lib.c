@@ -8,9 +8,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "guest/chain.h"
-#include "guest/order.h"
-#include "guest/pattern.h"
+#include "guest/lib/chain.h"
+#include "guest/lib/order.h"
+#include "guest/lib/pattern.h"
 
 #define GPA     UINT64_C(0x40123000)
 #define SEED    UINT64_C(0x5eed)

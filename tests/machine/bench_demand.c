@@ -16,7 +16,7 @@
 #include "mm/percpu.h"
 #include "tests/machine/bench.h"
 
-#define OVERLAP 77 /* as guest/touch.c has it */
+#define OVERLAP 77 /* as guest/test/touch.c has it */
 
 struct demand {
 	const struct run_config *config;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In-machine cases with a guest that does what it should not: guest/bad.c. It gets the
+/* In-machine cases with a guest that does what it should not: guest/test/bad/. It gets the
  * architecture's answer or is stopped with a reason, and nobody else notices. */
 #include "tests/machine/cases.h"
 
@@ -71,6 +71,9 @@ static const struct outcome outcomes[] = {
 	NEVER_ENDS, /* page faults */
 	GOES_ON,    /* debug exceptions */
 	GOES_ON,    /* paging without protection */
+	{ VCPU_DONE, ABI_WRONG_TRAP, NULL },
+	GOES_ON,    /* calls from user space */
+	NEVER_ENDS, /* #AC at CPL 3 */
 };
 
 /* QEMU's SVM takes values for CR0 that hardware raises #GP for, and finds out at the next entry. */
@@ -170,6 +173,15 @@ static const char *paging_without_protection(struct lab *lab)
 	if (is_bochs_svm(lab))
 		return "skip: Bochs 2.7 panics when an SVM guest clears CR0.PE while paging";
 	return alone(lab, PAGING);
+}
+
+/* The one that the section names by its seed. */
+static const char *hostile_guest_alone(struct lab *lab)
+{
+	uint64_t seed = lab->config.seed;
+
+	MUST(seed < ARRAY_LEN(outcomes), "there is no such evil");
+	return alone(lab, seed);
 }
 
 /* --- two VMs at once ------------------------------------------------------------------------ */

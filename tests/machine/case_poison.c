@@ -2,7 +2,7 @@
 /* In-machine cases of memory that is lost: what the guest is told, and what stays as it was. */
 #include "tests/machine/cases.h"
 
-#include "guest/chain.h"
+#include "guest/lib/chain.h"
 #include "hv/mem/guest_memory.h"
 #include "hv/base/string.h"
 #include "mm/err.h"
@@ -14,7 +14,7 @@
 #define LAST_WORD (PAGE_SIZE - sizeof(uint64_t))
 #define PASSES    2 /* that the payload makes */
 
-/* As guest/lost.c has them. */
+/* As guest/test/lost.c has them. */
 enum {
 	LOST_LOAD = 0,
 	LOST_STORE = 1,
@@ -178,7 +178,8 @@ static const char *machine_check_shuts_down(struct lab *lab)
 	return NULL;
 }
 
-#define GATE_UD (10 * 16 - 6 * 16) /* from the end of the page: guest/lost.c's table and vector */
+#define GATE_UD                                                                                    \
+	(10 * 16 - 6 * 16) /* from the end of the page: guest/test/lost.c's table and vector */
 
 static const char *machine_check_replaces_an_event(struct lab *lab)
 {

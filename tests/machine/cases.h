@@ -33,6 +33,7 @@
 
 #define CASES_HOSTILE(X)                                                                           \
 	X(hostile_guest)                                                                           \
+	X(hostile_guest_alone)                                                                     \
 	X(hostile_guest_beside_honest)                                                             \
 	X(triple_fault)                                                                            \
 	X(paging_without_protection)

@@ -2,7 +2,7 @@
 /* The laboratory of the in-machine cases: see tests/machine/lab.h. */
 #include "tests/machine/lab.h"
 
-#include "guest/layout.h"
+#include "guest/lib/layout.h"
 #include "hv/base/panic.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"

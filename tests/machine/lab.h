@@ -21,7 +21,7 @@
 #define RANGE_FRAMES (2 * MIB >> PAGE_SHIFT)
 #define LAB_ASKED    64 /* requests that are kept */
 
-/* As guest/poke.c has them. */
+/* As guest/test/poke.c has them. */
 enum {
 	POKE_SHARE = 0,
 	POKE_ALL = 1,

@@ -43,6 +43,7 @@
 #define I4_CLGI          (1u << 5)
 #define I4_SKINIT        (1u << 6)
 #define I4_RDTSCP        (1u << 7)
+#define I4_ICEBP         (1u << 8)
 #define I4_WBINVD        (1u << 9)
 #define I4_MONITOR       (1u << 10)
 #define I4_MWAIT         (3u << 11)
@@ -92,6 +93,7 @@ enum svm_exit {
 	SVM_VMLOAD = 0x82,
 	SVM_SKINIT = 0x86,
 	SVM_RDTSCP = 0x87,
+	SVM_ICEBP = 0x88,
 	SVM_WBINVD = 0x89,
 	SVM_MONITOR = 0x8a,
 	SVM_MWAIT = 0x8b,
@@ -202,6 +204,7 @@ void svm_load(struct vcpu *vcpu);
 void svm_activate(struct vcpu *vcpu);
 void svm_deactivate(struct vcpu *vcpu);
 void svm_save(struct vcpu *vcpu);
+void svm_peek(const struct vcpu *vcpu, struct guest_state *s);
 
 /* --- svm_run.c ----------------------------------------------------------------------------- */
 

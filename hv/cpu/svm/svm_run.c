@@ -13,11 +13,15 @@
 
 /* --- events ------------------------------------------------------------------------------- */
 
+/* DR7.GD: what delivers a #DB clears it, so that its handler may use the debug registers; EVENTINJ
+ * does not. */
 void svm_inject(struct vcpu *vcpu, unsigned int vector, int64_t error)
 {
 	struct vmcb *b = direct(vcpu->hw_page);
 	uint64_t event = EVENT_VALID | EVENT_EXCEPTION << 8 | vector;
 
+	if (vector == EXCEPTION_DB)
+		b->dr7 &= ~(uint64_t)DR7_GD;
 	if (error >= 0)
 		event |= EVENT_HAS_ERROR | (uint64_t)error << 32;
 	b->event_inject = event;
@@ -47,24 +51,72 @@ static void keep_event(struct vmcb *b)
 		b->event_inject = b->exit_int_info;
 }
 
+static uint64_t svm_rip(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->rip;
+}
+
+static bool svm_in_kernel(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->efer & EFER_LMA && b->cs.attributes & VMCB_ATTR_LONG && !b->cpl;
+}
+
+static void step_over(struct vmcb *b, unsigned int length)
+{
+	b->rip += length;
+	b->rflags &= ~(uint64_t)RFLAGS_RF;
+	b->interrupt_shadow = 0;
+}
+
 void svm_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	struct vmcb *b = direct(vcpu->hw_page);
 
-	b->rip += exit->length;
-	b->interrupt_shadow = 0;
+	step_over(b, exit->length);
+	if (!(b->rflags & RFLAGS_TF))
+		return;
+	b->dr6 |= DR6_BS;
+	svm_inject(vcpu, EXCEPTION_DB, INJECT_NO_ERROR);
 }
 
 /* --- exits -------------------------------------------------------------------------------- */
 
+static bool met_itself(const struct vmcb *b, uint32_t vector)
+{
+	uint32_t event = (uint32_t)b->exit_int_info;
+
+	return event & EVENT_VALID && EVENT_TYPE(event) == EVENT_EXCEPTION &&
+	       (event & 0xff) == vector;
+}
+
+/*
+ * #DB and #AC are the guest's own, and take the place of an event whose delivery they interrupted:
+ * it comes again by itself. While they go on meeting each other the guest executes nothing, so no
+ * interrupt makes it exit: it counts as kicked.
+ */
 static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vmcb *b)
 {
 	uint32_t vector = (uint32_t)b->exit_code - SVM_EXCEPTION;
-	bool has_error = vector == 17; /* of #DB and #AC, only #AC */
+	bool has_error = vector == EXCEPTION_AC;
 
 	if (vector == EXCEPTION_MC)
 		return EXIT_BROKEN;
+	if (vcpu_is_storm(vcpu, met_itself(b, vector)))
+		return EXIT_STORM;
 	svm_inject(vcpu, vector, has_error ? (int64_t)(uint32_t)b->exit_info1 : INJECT_NO_ERROR);
+	return EXIT_KICK;
+}
+
+/* Nothing wakes a payload, but for the single step over the HLT itself. */
+static enum exit_reason hlt_exit(struct vcpu *vcpu, const struct vmcb *b, struct vcpu_exit *exit)
+{
+	if (!(b->rflags & RFLAGS_TF))
+		return EXIT_HLT;
+	svm_skip(vcpu, exit);
 	return EXIT_RETRY;
 }
 
@@ -148,7 +200,11 @@ static enum exit_reason decode(struct vcpu *vcpu, struct vmcb *b, struct vcpu_ex
 		return EXIT_CPUID;
 	case SVM_HLT:
 		exit->length = length_of(b, 1);
-		return EXIT_HLT;
+		return hlt_exit(vcpu, b, exit);
+	case SVM_ICEBP: /* INT1: a trap, with the RIP behind it. QEMU without an intercept stops. */
+		step_over(b, length_of(b, 1));
+		svm_inject(vcpu, EXCEPTION_DB, INJECT_NO_ERROR);
+		return EXIT_RETRY;
 	case SVM_VMMCALL:
 		exit->length = length_of(b, 3);
 		return EXIT_CALL;
@@ -262,15 +318,24 @@ void svm_dump(void)
 		   (unsigned long long)b->n_cr3, b->asid, (unsigned long long)b->event_inject);
 }
 
-/* EFER and PAT live in the VMCB. */
+/* EFER and PAT live in the VMCB, and so does what the TSC is off by. */
 static int svm_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	const struct vmcb *b = direct(vcpu->hw_page);
 
-	if (msr != MSR_EFER && msr != MSR_PAT)
+	switch (msr) {
+	case MSR_TSC:
+		*value = x86_rdtsc() + b->tsc_offset;
+		return 0;
+	case MSR_EFER:
+		*value = b->efer & ~(uint64_t)EFER_SVME;
+		return 0;
+	case MSR_PAT:
+		*value = b->pat;
+		return 0;
+	default:
 		return -ENOENT;
-	*value = msr == MSR_EFER ? b->efer & ~(uint64_t)EFER_SVME : b->pat;
-	return 0;
+	}
 }
 
 static int svm_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
@@ -279,6 +344,9 @@ static int svm_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	struct control c = control_of(b);
 
 	switch (msr) {
+	case MSR_TSC:
+		vcpu->state.tsc_offset = b->tsc_offset = value - x86_rdtsc();
+		return 0;
 	case MSR_EFER:
 		if (!control_set_efer(&c, value))
 			return -EINVAL;
@@ -311,10 +379,13 @@ const struct vendor vendor_svm = {
 	.activate = svm_activate,
 	.deactivate = svm_deactivate,
 	.save = svm_save,
+	.peek = svm_peek,
 	.run = svm_run,
 	.inject = svm_inject,
 	.was_delivering = svm_was_delivering,
 	.cr4 = svm_cr4,
+	.rip = svm_rip,
+	.in_kernel = svm_in_kernel,
 	.skip = svm_skip,
 	.rdmsr = svm_rdmsr,
 	.wrmsr = svm_wrmsr,

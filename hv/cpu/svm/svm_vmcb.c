@@ -8,9 +8,6 @@
 #include "mm/percpu.h"
 #include "mm/x86.h"
 
-#define EXCEPTION_DB 1
-#define EXCEPTION_AC 17
-
 /* One for all; 1 means exit. Three runs of 2 KiB, two bits (read, write) for each MSR: from 0, from
  * 0xc0000000, from 0xc0010000 (APM vol. 2, "MSR Intercepts"). */
 static uint8_t msrpm[2 * PAGE_SIZE] __attribute__((aligned(4096)));
@@ -108,8 +105,8 @@ static void load_controls(const struct vcpu *vcpu, struct vmcb *b)
 	b->intercept3 = I3_INTR | I3_NMI | I3_SMI | I3_INIT | I3_RDPMC | I3_CPUID | I3_INVD |
 			I3_HLT | I3_INVLPGA | I3_IO | I3_MSR | I3_SHUTDOWN;
 	b->intercept4 = I4_VMRUN | I4_VMMCALL | I4_VMLOAD | I4_VMSAVE | I4_STGI | I4_CLGI |
-			I4_SKINIT | I4_RDTSCP | I4_WBINVD | I4_MONITOR | I4_MWAIT | I4_XSETBV |
-			I4_RDPRU;
+			I4_SKINIT | I4_RDTSCP | I4_ICEBP | I4_WBINVD | I4_MONITOR | I4_MWAIT |
+			I4_XSETBV | I4_RDPRU;
 	if (svm.decode) { /* or nobody could tell what is written */
 		b->intercept_cr = I0_CR4_WRITE;
 		b->intercept3 |= I3_CR0_SEL_WRITE;
@@ -189,10 +186,8 @@ static void save_event(const struct vmcb *b, struct guest_state *s)
 	s->interruptibility = (uint32_t)b->interrupt_shadow & 1;
 }
 
-void svm_save(struct vcpu *vcpu)
+static void take_vmcb(struct vmcb *b, struct guest_state *s)
 {
-	struct guest_state *s = &vcpu->state;
-	struct vmcb *b = direct(vcpu->hw_page);
 	struct vmcb_segment *segment[SEGMENTS];
 
 	each_segment(b, segment);
@@ -224,4 +219,19 @@ void svm_save(struct vcpu *vcpu)
 	s->sysenter_eip = b->sysenter_eip;
 	s->pat = b->pat;
 	save_event(b, s);
+}
+
+void svm_save(struct vcpu *vcpu)
+{
+	take_vmcb(direct(vcpu->hw_page), &vcpu->state);
+}
+
+void svm_peek(const struct vcpu *vcpu, struct guest_state *s)
+{
+	struct vmcb *b = direct(vcpu->hw_page);
+
+	*s = vcpu->state;
+	take_vmcb(b, s);
+	if (svm_cpus[cpu_id()].current == b)
+		s->cr2 = x86_read_cr2();
 }

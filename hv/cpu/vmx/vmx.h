@@ -78,7 +78,10 @@
 #define INTR_TYPE_NMI    2u
 #define INTR_TYPE_HW     3u
 #define INTR_TYPE_SW_INT 4u
+#define INTR_TYPE_INT1   5u /* privileged software exception */
 #define INTR_TYPE_SW_EXC 6u
+
+#define PENDING_STEP (UINT64_C(1) << 14) /* of the pending debug exceptions */
 
 #define BLOCKED_BY_STI    (1u << 0)
 #define BLOCKED_BY_MOV_SS (1u << 1)
@@ -227,6 +230,7 @@ void vmx_load(struct vcpu *vcpu);
 void vmx_activate(struct vcpu *vcpu);
 void vmx_deactivate(struct vcpu *vcpu);
 void vmx_save(struct vcpu *vcpu);
+void vmx_peek(const struct vcpu *vcpu, struct guest_state *s);
 
 /* --- vmx_log.c ----------------------------------------------------------------------------- */
 
@@ -242,7 +246,7 @@ void vmx_load_crs(const struct guest_state *s);
 struct control vmx_control(void);
 uint64_t vmx_get_cr0(void);
 uint64_t vmx_get_cr4(void);
-enum exit_reason vmx_cr_access(struct vcpu *vcpu);
+enum exit_reason vmx_cr_access(struct vcpu *vcpu, const struct vcpu_exit *exit);
 
 /* --- vmx_run.c ----------------------------------------------------------------------------- */
 
@@ -294,6 +298,15 @@ static inline void vmptrld(hpa_t vmcs)
 	__asm__ volatile("vmptrld %1" : "=@ccbe"(fail) : "m"(vmcs.v) : "memory");
 	if (fail)
 		vmx_failed("VMPTRLD", vmcs.v);
+}
+
+/* The current VMCS; UINT64_MAX: none. */
+static inline hpa_t vmptrst(void)
+{
+	hpa_t vmcs;
+
+	__asm__ volatile("vmptrst %0" : "=m"(vmcs.v) : : "memory");
+	return vmcs;
 }
 
 static inline void vmclear(hpa_t vmcs)

@@ -25,8 +25,6 @@
 	((uint64_t)(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PCE | CR4_PGE |           \
 		    CR4_OSFXSR | CR4_OSXMMEXCPT))
 
-#define ATTR_LONG (1u << 13)
-
 uint64_t vmx_get_cr0(void)
 {
 	return (vmread(VMCS_GUEST_CR0) & CR0_GUEST_OWNS) |
@@ -134,7 +132,7 @@ static bool mov_to_cr(struct vcpu *vcpu, unsigned int cr, uint64_t value)
 }
 
 /* SDM vol. 3C, "Exit Qualification for Control-Register Accesses". */
-enum exit_reason vmx_cr_access(struct vcpu *vcpu)
+enum exit_reason vmx_cr_access(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	enum {
 		MOV_TO,
@@ -166,6 +164,6 @@ enum exit_reason vmx_cr_access(struct vcpu *vcpu)
 	}
 	if (!ok)
 		return EXIT_GP;
-	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + vmread(VMCS_LENGTH));
+	vmx_skip(vcpu, exit);
 	return EXIT_RETRY;
 }

@@ -10,15 +10,40 @@
 
 #define QUAL_NMI_UNBLOCKED (UINT64_C(1) << 12) /* by IRET */
 #define REASON_FAILED      (1u << 31)
-#define EXCEPTION_DB       1
 
 /* --- events ------------------------------------------------------------------------------- */
+
+/* What delivers a #DB clears DR7.GD, so that its handler may use the debug registers; VM entry does
+ * not (SDM vol. 3C, "Event Injection"; vol. 3B, "Debug Control Register (DR7)"). The same holds for
+ * LBR and BTF of IA32_DEBUGCTL, but no guest can set them: the MSR exits. */
+static void enter_debug_handler(void)
+{
+	uint64_t dr7 = vmread(VMCS_GUEST_DR7);
+
+	if (dr7 & DR7_GD)
+		vmwrite(VMCS_GUEST_DR7, dr7 & ~(uint64_t)DR7_GD);
+}
+
+/* What STI and MOV SS block ends with the next instruction, or with an event (SDM vol. 3C, "Checks
+ * on Guest Non-Register State": it must not be left there beside RFLAGS.TF, unless a step is
+ * pending). */
+static void unblock(void)
+{
+	uint64_t blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+	if (blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			blocked & ~(uint64_t)(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
+}
 
 void vmx_inject(struct vcpu *vcpu, unsigned int vector, int64_t error)
 {
 	uint32_t info = INTR_VALID | INTR_TYPE_HW << 8 | vector;
 
 	(void)vcpu;
+	unblock();
+	if (vector == EXCEPTION_DB)
+		enter_debug_handler();
 	if (error >= 0) {
 		info |= INTR_HAS_ERROR;
 		vmwrite(VMCS_INJECT_ERROR, (uint64_t)error);
@@ -57,15 +82,36 @@ static void keep_event(uint32_t idtv)
 			vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKED_BY_NMI);
 }
 
+static uint64_t vmx_rip(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return vmread(VMCS_GUEST_RIP);
+}
+
+static bool vmx_in_kernel(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return vmread(VMCS_GUEST_EFER) & EFER_LMA &&
+	       vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_CS) & ATTR_LONG &&
+	       !(vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_SS) & ATTR_DPL);
+}
+
+/*
+ * The single step is left pending, as the CPU leaves it where an instruction that it completed is
+ * followed by an exit. It joins data breakpoints that MOV SS had put off (SDM vol. 3C, "Pending
+ * Debug Exceptions After VM Entry").
+ */
 void vmx_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
-	uint64_t blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+	uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
 
 	(void)vcpu;
 	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + exit->length);
-	if (blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			blocked & ~(uint64_t)(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
+	if (rflags & RFLAGS_RF)
+		vmwrite(VMCS_GUEST_RFLAGS, rflags & ~(uint64_t)RFLAGS_RF);
+	if (rflags & RFLAGS_TF)
+		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_STEP);
+	unblock();
 }
 
 /* --- exits -------------------------------------------------------------------------------- */
@@ -99,20 +145,56 @@ static void note_debug_status(void)
 	__asm__ volatile("mov %0, %%dr6" : : "r"(dr6));
 }
 
-static enum exit_reason exception_exit(struct vcpu *vcpu)
+/* INT1 is delivered with the RIP behind it: the length tells how far that is. */
+static void inject_int1(const struct vcpu_exit *exit)
+{
+	unblock();
+	vmwrite(VMCS_INJECT_LENGTH, exit->length);
+	vmwrite(VMCS_INJECT_INFO, INTR_VALID | INTR_TYPE_INT1 << 8 | EXCEPTION_DB);
+}
+
+static bool slice_over(const struct vcpu *vcpu)
+{
+	return vcpu->slice_end && clock_now() >= vcpu->slice_end;
+}
+
+/*
+ * #DB and #AC are the guest's own, and take the place of an event whose delivery they interrupted:
+ * it comes again by itself. While they go on meeting each other the guest executes nothing, so
+ * neither its timer nor an interrupt makes it exit: it counts as kicked.
+ */
+static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	uint32_t info = (uint32_t)vmread(VMCS_INTR_INFO);
+	uint32_t idtv = (uint32_t)vmread(VMCS_IDTV_INFO);
 	uint32_t vector = info & 0xff;
 
-	if (INTR_TYPE(info) == INTR_TYPE_NMI)
+	if (INTR_TYPE(info) == INTR_TYPE_NMI) {
+		if (idtv & INTR_VALID)
+			keep_event(idtv);
 		return EXIT_KICK;
+	}
 	if (vector == EXCEPTION_MC)
 		return EXIT_BROKEN;
-	/* #DB and #AC: the guest's own. */
+	if (vcpu_is_storm(vcpu, idtv & INTR_VALID && (idtv & 0xff) == vector))
+		return EXIT_STORM;
+	if (INTR_TYPE(info) == INTR_TYPE_INT1) {
+		inject_int1(exit);
+		return EXIT_RETRY;
+	}
 	if (vector == EXCEPTION_DB)
 		note_debug_status();
 	vmx_inject(vcpu, vector,
 		   info & INTR_HAS_ERROR ? (int64_t)vmread(VMCS_INTR_ERROR) : INJECT_NO_ERROR);
+	return slice_over(vcpu) ? EXIT_SLICE : EXIT_KICK;
+}
+
+/* Nothing wakes a payload, but for the single step over the HLT itself. */
+static enum exit_reason hlt_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	if (!(vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF))
+		return EXIT_HLT;
+	vmx_skip(vcpu, exit);
 	return EXIT_RETRY;
 }
 
@@ -134,7 +216,7 @@ static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_e
 {
 	switch (reason & 0xffff) {
 	case VMX_EXCEPTION:
-		return exception_exit(vcpu);
+		return exception_exit(vcpu, exit);
 	case VMX_EXTINT:
 		return EXIT_KICK;
 	case VMX_PREEMPT:
@@ -147,11 +229,11 @@ static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_e
 	case VMX_CPUID:
 		return EXIT_CPUID;
 	case VMX_HLT:
-		return EXIT_HLT;
+		return hlt_exit(vcpu, exit);
 	case VMX_VMCALL:
 		return EXIT_CALL;
 	case VMX_CR:
-		return vmx_cr_access(vcpu);
+		return vmx_cr_access(vcpu, exit);
 	case VMX_IO:
 		return io_exit(exit);
 	case VMX_RDMSR:
@@ -252,22 +334,33 @@ void vmx_dump(void)
 		   (unsigned long long)vmread(VMCS_IDTV_INFO));
 }
 
-/* EFER and PAT live in the VMCS. */
+/* EFER and PAT live in the VMCS, and so does what the TSC is off by. */
 static int vmx_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-	(void)vcpu;
-	if (msr != MSR_EFER && msr != MSR_PAT)
+	switch (msr) {
+	case MSR_TSC:
+		*value = x86_rdtsc() + vcpu->state.tsc_offset;
+		return 0;
+	case MSR_EFER:
+		*value = vmread(VMCS_GUEST_EFER);
+		return 0;
+	case MSR_PAT:
+		*value = vmread(VMCS_GUEST_PAT);
+		return 0;
+	default:
 		return -ENOENT;
-	*value = vmread(msr == MSR_EFER ? VMCS_GUEST_EFER : VMCS_GUEST_PAT);
-	return 0;
+	}
 }
 
 static int vmx_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	struct control c;
 
-	(void)vcpu;
 	switch (msr) {
+	case MSR_TSC:
+		vcpu->state.tsc_offset = value - x86_rdtsc();
+		vmwrite(VMCS_TSC_OFFSET, vcpu->state.tsc_offset);
+		return 0;
 	case MSR_EFER:
 		c = vmx_control();
 		if (!control_set_efer(&c, value))
@@ -304,10 +397,13 @@ const struct vendor vendor_vmx = {
 	.activate = vmx_activate,
 	.deactivate = vmx_deactivate,
 	.save = vmx_save,
+	.peek = vmx_peek,
 	.run = vmx_run,
 	.inject = vmx_inject,
 	.was_delivering = vmx_was_delivering,
 	.cr4 = vmx_cr4,
+	.rip = vmx_rip,
+	.in_kernel = vmx_in_kernel,
 	.skip = vmx_skip,
 	.rdmsr = vmx_rdmsr,
 	.wrmsr = vmx_wrmsr,

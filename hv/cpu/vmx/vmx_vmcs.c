@@ -8,9 +8,6 @@
 #include "mm/percpu.h"
 #include "mm/x86.h"
 
-#define EXCEPTION_DB 1
-#define EXCEPTION_AC 17
-
 #define MSR_BITMAP_READ_LOW   0    /* MSRs 0 to 0x1fff */
 #define MSR_BITMAP_READ_HIGH  1024 /* MSRs 0xc0000000 to 0xc0001fff */
 #define MSR_BITMAP_WRITE_LOW  2048
@@ -145,6 +142,7 @@ static const struct {
 	PLAIN(VMCS_GUEST_IDT_BASE, idt_base),
 	PLAIN(VMCS_GUEST_IDT_LIMIT, idt_limit),
 	PLAIN(VMCS_GUEST_INTERRUPTIBILITY, interruptibility),
+	PLAIN(VMCS_GUEST_PENDING_DEBUG, pending_debug),
 #undef PLAIN
 };
 
@@ -205,7 +203,6 @@ void vmx_load(struct vcpu *vcpu)
 	load_segments(&vcpu->state);
 	vmwrite(VMCS_GUEST_ACTIVITY, 0);
 	vmwrite(VMCS_GUEST_DEBUGCTL, 0);
-	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 	vmx_load_crs(&vcpu->state);
 	vmx_flush(vcpu_ept(vcpu));
 	if (vmx.vpid)
@@ -227,10 +224,8 @@ void vmx_activate(struct vcpu *vcpu)
 	__asm__ volatile("mov %0, %%dr6" : : "r"(s->dr6));
 }
 
-void vmx_deactivate(struct vcpu *vcpu)
+static void take_active(struct guest_state *s)
 {
-	struct guest_state *s = &vcpu->state;
-
 	s->star = x86_rdmsr(MSR_STAR);
 	s->lstar = x86_rdmsr(MSR_LSTAR);
 	s->cstar = x86_rdmsr(MSR_CSTAR);
@@ -240,11 +235,14 @@ void vmx_deactivate(struct vcpu *vcpu)
 	__asm__ volatile("mov %%dr6, %0" : "=r"(s->dr6));
 }
 
-void vmx_save(struct vcpu *vcpu)
+void vmx_deactivate(struct vcpu *vcpu)
 {
-	struct guest_state *s = &vcpu->state;
+	take_active(&vcpu->state);
+}
 
-	vmptrld(vcpu->hw_page);
+/* The current VMCS. */
+static void take_vmcs(struct guest_state *s)
+{
 	save_plain(s);
 	save_segments(s);
 	s->cr0 = vmx_get_cr0();
@@ -252,5 +250,24 @@ void vmx_save(struct vcpu *vcpu)
 	s->event.info = (uint32_t)vmread(VMCS_INJECT_INFO);
 	s->event.error = (uint32_t)vmread(VMCS_INJECT_ERROR);
 	s->event.length = (uint32_t)vmread(VMCS_INJECT_LENGTH);
+}
+
+void vmx_save(struct vcpu *vcpu)
+{
+	vmptrld(vcpu->hw_page);
+	take_vmcs(&vcpu->state);
 	vmclear(vcpu->hw_page);
+}
+
+void vmx_peek(const struct vcpu *vcpu, struct guest_state *s)
+{
+	hpa_t current = vmptrst();
+
+	*s = vcpu->state;
+	vmptrld(vcpu->hw_page);
+	take_vmcs(s);
+	if (current.v == vcpu->hw_page.v)
+		take_active(s);
+	else if (current.v != UINT64_MAX)
+		vmptrld(current);
 }
