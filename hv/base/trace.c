@@ -4,8 +4,8 @@
 
 #include "hv/base/console.h"
 
-struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
-uint64_t trace_next[MAX_CPUS];
+struct trace_ring trace_rings[MAX_CPUS];
+struct trace_record *trace_next[MAX_CPUS];
 
 static const char *event_name(unsigned int event)
 {
@@ -20,21 +20,25 @@ static const char *event_name(unsigned int event)
 
 void trace_init(void)
 {
-	/* A record's CPU never changes, so writing one leaves it alone. */
-	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++)
+	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
+		trace_next[cpu] = trace_rings[cpu].record;
+		/* A record's CPU never changes, so writing one leaves it alone. */
 		for (unsigned int i = 0; i < TRACE_RECORDS; i++)
-			trace_records[cpu][i].cpu = cpu;
+			trace_rings[cpu].record[i].cpu = cpu;
+	}
 }
 
 void trace_print(unsigned int cpu, unsigned int n)
 {
-	uint64_t end = trace_next[cpu];
-	uint64_t have = MIN(end, (uint64_t)MIN(n, (unsigned int)TRACE_RECORDS));
+	const struct trace_record *records = trace_rings[cpu].record;
+	unsigned int end = (unsigned int)(trace_next[cpu] - records);
 
-	for (uint64_t i = end - have; i < end; i++) {
-		const struct trace_record *r = &trace_records[cpu][i & (TRACE_RECORDS - 1)];
+	n = MIN(n, (unsigned int)TRACE_RECORDS);
+	for (unsigned int i = end - n; i != end; i++) {
+		const struct trace_record *r = &records[i & (TRACE_RECORDS - 1)];
 
-		con_printf("cleave:   cpu%u %16llu %-9s %llx %llx\n", cpu, r->tsc,
-			   event_name(r->event), r->a, r->b);
+		if (r->tsc)
+			con_printf("cleave:   cpu%u %16llu %-9s %llx %llx\n", cpu, r->tsc,
+				   event_name(r->event), r->a, r->b);
 	}
 }

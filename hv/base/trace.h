@@ -10,15 +10,25 @@
 
 #define TRACE_RECORDS 512 /* per CPU, a power of two */
 
-extern struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
-extern uint64_t trace_next[MAX_CPUS]; /* records that the CPU ever wrote */
+/* One CPU's records, aligned to their size, so that the end is known by the address. One that was
+ * never written has the time 0. */
+struct trace_ring {
+	struct trace_record record[TRACE_RECORDS];
+} __attribute__((aligned(TRACE_RECORDS * sizeof(struct trace_record))));
+
+extern struct trace_ring trace_rings[MAX_CPUS];
+extern struct trace_record *trace_next[MAX_CPUS]; /* where the CPU writes next */
 
 /* On CPU `cpu`, which is this one, at a time that the caller has read already. */
 static inline void trace_at(unsigned int cpu, uint64_t tsc, enum trace_event event, uint64_t a,
 			    uint64_t b)
 {
-	uint64_t n = trace_next[cpu]++;
-	struct trace_record *r = &trace_records[cpu][n & (TRACE_RECORDS - 1)];
+	struct trace_record *r = trace_next[cpu];
+	struct trace_record *next = r + 1;
+
+	if (__builtin_expect(!((uintptr_t)next & (sizeof(struct trace_ring) - 1)), 0))
+		next -= TRACE_RECORDS;
+	trace_next[cpu] = next;
 
 	r->tsc = tsc;
 	r->event = event;

@@ -23,22 +23,34 @@ enum config_exit {
 	EXIT_QEMU,
 	EXIT_RESET
 };
+/* X(ENUMERATOR, name): when complete ranges collapse. hv/policy/policy.c has a row for each. */
+#define CONFIG_POLICIES(X)                                                                         \
+	X(COMPLETE, complete)                                                                      \
+	X(END, end)                                                                                \
+	X(BUDGET, budget)                                                                          \
+	X(NEVER, never)
+
 enum config_policy {
-	POLICY_COMPLETE = 0,
-	POLICY_END,
-	POLICY_BUDGET,
-	POLICY_NEVER
+#define X(id, name) POLICY_##id,
+	CONFIG_POLICIES(X)
+#undef X
 };
 enum config_nx {
 	NX_AUTO = 0,
 	NX_ON,
 	NX_OFF
 };
+/* Likewise, the order of the background stream: hv/order/order.c. */
+#define CONFIG_ORDERS(X)                                                                           \
+	X(LINEAR, linear)                                                                          \
+	X(REVERSE, reverse)                                                                        \
+	X(RANDOM, random)                                                                          \
+	X(BUBBLE, bubble)
+
 enum config_order {
-	ORDER_LINEAR = 0,
-	ORDER_REVERSE,
-	ORDER_RANDOM,
-	ORDER_BUBBLE
+#define X(id, name) ORDER_##id,
+	CONFIG_ORDERS(X)
+#undef X
 };
 enum config_trigger {
 	TRIGGER_READY = 0,

@@ -35,10 +35,9 @@ static const struct config_choice arrivals[] = {
 };
 
 static const struct config_choice policies[] = {
-	{ "complete", POLICY_COMPLETE },
-	{ "end", POLICY_END },
-	{ "budget", POLICY_BUDGET },
-	{ "never", POLICY_NEVER },
+#define X(id, name) { #name, POLICY_##id },
+	CONFIG_POLICIES(X)
+#undef X
 };
 
 static const struct config_choice triggers[] = {
@@ -61,10 +60,9 @@ static const struct config_choice logs[] = {
 };
 
 static const struct config_choice orders[] = {
-	{ "linear", ORDER_LINEAR },
-	{ "reverse", ORDER_REVERSE },
-	{ "random", ORDER_RANDOM },
-	{ "bubble", ORDER_BUBBLE },
+#define X(id, name) { #name, ORDER_##id },
+	CONFIG_ORDERS(X)
+#undef X
 };
 
 static const struct config_choice rates[] = {

@@ -51,11 +51,14 @@ static bool will_come(const struct ept_state *e)
 bool vcpu_wait_over(struct vcpu *vcpu)
 {
 	struct ept_state e = ept_lookup(&vcpu->mem->ept, vcpu->wait_gfn);
+	uint64_t waited;
 
 	if (will_come(&e))
 		return false;
+	waited = clock_now() - vcpu->wait_since;
 	vcpu->stats.wait.waits++;
-	fault_waited(&vcpu->stats.wait, clock_now() - vcpu->wait_since);
+	vcpu->stats.wait.wait_cycles += waited;
+	fault_waited(&vcpu->stats.wait, waited);
 	return true;
 }
 

@@ -36,12 +36,11 @@ static void count_again(struct memory *mem, unsigned int cpu, gfn_t gfn)
 }
 
 void fill_count(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
-		const struct page_reply *contents, enum fill_why why, uint64_t begin)
+		const struct page_reply *contents, enum fill_why why, uint64_t begin, uint64_t end)
 {
 	bool data = contents->data || contents->in_place;
 	struct pager_counters *stats = &mem->pager.stats[cpu];
 	unsigned int size = claim->level - PG_LEVEL_4K;
-	uint64_t end = clock_now();
 
 	if (why == FILL_AGAIN)
 		count_again(mem, cpu, claim->gfn);

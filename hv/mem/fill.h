@@ -32,17 +32,13 @@ int must_check fill_claim_foreign(struct memory *mem, unsigned int cpu, gfn_t gf
 				  const struct page_reply **contents);
 void fill_write(const struct ept_claim *claim, const struct page_reply *contents);
 void fill_count(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
-		const struct page_reply *contents, enum fill_why why, uint64_t begin);
+		const struct page_reply *contents, enum fill_why why, uint64_t begin, uint64_t end);
 
 /* One page with contents at hand, within its fault: what an arrival costs is measured here. */
-static inline void fill_count_fault(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t begin)
+static inline void fill_count_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t end)
 {
-	struct pager_counters *stats = &mem->pager.stats[cpu];
-	uint64_t end = clock_now();
-
-	pager_count(&stats->at_hand, 1);
-	pager_count(&stats->at_hand_cycles, end - begin);
-	trace_at(cpu, end, TRACE_ARRIVE, gfn, PG_LEVEL_4K);
+	pager_count(&mem->pager.stats[cpu].at_hand, 1);
+	trace_at(cpu, end, TRACE_SERVED, gfn, PG_LEVEL_4K);
 }
 
 /**
@@ -51,33 +47,39 @@ static inline void fill_count_fault(struct memory *mem, unsigned int cpu, gfn_t 
  * @gfn: aligned to the level
  * @contents: zeros for FILL_AGAIN and FILL_LOAD
  * @begin: TSC when the work for it began
+ * @waiter: for FILL_FAULT, of the vCPU that waits for it meanwhile; else NULL
  * Return: 0, or why it was refused: see ept_fill(). -ENOMEM also if a private page found no frame.
  */
 static inline __attribute__((always_inline)) int fill_page(struct memory *mem, unsigned int cpu,
 							   gfn_t gfn, enum pg_level level,
 							   const struct page_reply *contents,
-							   enum fill_why why, uint64_t begin)
+							   enum fill_why why, uint64_t begin,
+							   struct fault_stats *waiter)
 {
 	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
 	const struct page_reply *missing = contents; /* what is to be written still */
 	struct ept_claim claim;
+	uint64_t end;
 	int err = why == FILL_AGAIN ? ept_fill_zero(me, gfn, level, &claim)
 				    : ept_fill(me, gfn, level, &claim);
-	bool plain = !err && contents->data, complete;
+	bool plain = !err && (contents->data || contents->in_place), complete;
 
 	if (__builtin_expect(err == -EXDEV, 0))
 		err = fill_claim_foreign(mem, cpu, gfn, level, &claim, &missing);
 	if (__builtin_expect(err, 0))
 		return err;
-	if (__builtin_expect(plain, 1))
-		__builtin_memcpy(direct(claim.frame), contents->data, PAGE_SIZE);
-	else
+	if (__builtin_expect(!plain, 0))
 		fill_write(&claim, missing);
+	else if (contents->data)
+		__builtin_memcpy(direct(claim.frame), contents->data, PAGE_SIZE);
 	complete = ept_publish(me, &claim);
+	end = clock_now();
+	if (waiter)
+		fault_waited(waiter, end - begin);
 	if (why == FILL_FAULT && plain)
-		fill_count_fault(mem, cpu, gfn, begin);
+		fill_count_at_hand(mem, cpu, gfn, end);
 	else
-		fill_count(mem, cpu, &claim, contents, why, begin);
+		fill_count(mem, cpu, &claim, contents, why, begin, end);
 	if (__builtin_expect(complete && why != FILL_LOAD, 0))
 		mem->pager.policy->complete(mem, cpu, gfn, level + 1);
 	return 0;

@@ -26,7 +26,7 @@ static struct pager_counters *counters(struct memory *mem, unsigned int cpu)
 /* What was discarded comes back as zeros; nobody is asked. 0, or why it was not filled. */
 static int refill(struct memory *mem, unsigned int cpu, gfn_t gfn)
 {
-	return fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_AGAIN, 0);
+	return fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_AGAIN, 0, NULL);
 }
 
 /* --- private copies ----------------------------------------------------------------------- */
@@ -155,13 +155,15 @@ static __attribute__((noinline)) enum pager_answer fault_refused(struct memory *
 /* --- faults that bring one ------------------------------------------------------------------ */
 
 /* Zeros, at hand: in pieces of the size that the memory grows by. */
-static int place_zeros_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t begin)
+static int place_zeros_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t begin,
+			       struct fault_stats *stats)
 {
 	enum pg_level piece = mem->pager.piece;
 	int err = fill_page(mem, cpu, ALIGN_DOWN(gfn, level_frames(piece)), piece, &fill_zeros,
-			    FILL_FAULT, begin);
+			    FILL_FAULT, begin, stats);
 
-	return err == -E2BIG ? fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_FAULT, begin)
+	return err == -E2BIG ? fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_FAULT, begin,
+					 stats)
 			     : err;
 }
 
@@ -181,6 +183,16 @@ static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	return 0;
 }
 
+/* A page without contents at hand. */
+static __attribute__((noinline)) int fault_slowly(struct memory *mem, unsigned int cpu, gfn_t gfn,
+						  const struct page_reply *reply, uint64_t begin,
+						  struct fault_stats *stats)
+{
+	if (!reply)
+		return ask(mem, cpu, gfn);
+	return place_zeros_at_hand(mem, cpu, gfn, begin, stats);
+}
+
 enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
 			      struct fault_stats *stats)
 {
@@ -188,23 +200,26 @@ enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, un
 	gfn_t gfn = gpa_to_gfn(at);
 	uint64_t begin = clock_now();
 	struct page_reply reply;
+	bool at_hand;
 	int err;
 
 	if (gfn >= mem->end)
 		return PAGER_WILD;
 	stats->faults++;
-	if (!source->ops->now(source, gfn, &reply)) {
-		err = ask(mem, cpu, gfn);
-		return err ? fault_refused(mem, cpu, gfn, access, err, stats) : PAGER_WAIT;
+	at_hand = source->ops->now(source, gfn, &reply);
+	if (__builtin_expect(at_hand && (reply.data || reply.in_place), 1)) {
+		/* The path that everything else is measured against. */
+		err = fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply, FILL_FAULT, begin, stats);
+		if (__builtin_expect(!err, 1))
+			return PAGER_RESUME;
+		trace_at(cpu, begin, TRACE_FAULT, at.v, access);
+	} else {
+		trace_at(cpu, begin, TRACE_FAULT, at.v, access);
+		err = fault_slowly(mem, cpu, gfn, at_hand ? &reply : NULL, begin, stats);
+		if (!err)
+			return at_hand ? PAGER_RESUME : PAGER_WAIT;
 	}
-	/* A page with contents at hand is the path that everything else is measured against. */
-	err = reply.data || reply.in_place
-		      ? fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply, FILL_FAULT, begin)
-		      : place_zeros_at_hand(mem, cpu, gfn, begin);
-	if (__builtin_expect(err, 0))
-		return fault_refused(mem, cpu, gfn, access, err, stats);
-	fault_waited(stats, clock_now() - begin);
-	return PAGER_RESUME;
+	return fault_refused(mem, cpu, gfn, access, err, stats);
 }
 
 /* --- without a vCPU ----------------------------------------------------------------------- */
@@ -219,7 +234,7 @@ int pager_bring(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	if (gfn >= mem->end)
 		return -ENOENT;
 	if (source->ops->now(source, gfn, &reply)) {
-		err = fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply, FILL_ANSWER, begin);
+		err = fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply, FILL_ANSWER, begin, NULL);
 	} else {
 		err = ask(mem, cpu, gfn);
 		if (!err || err == -EALREADY)
@@ -258,7 +273,7 @@ gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end
 	struct ept_state there;
 	int err;
 
-	while ((err = fill_page(mem, cpu, gfn, level, reply, FILL_ANSWER, begin)) == -E2BIG)
+	while ((err = fill_page(mem, cpu, gfn, level, reply, FILL_ANSWER, begin, NULL)) == -E2BIG)
 		level--;
 	if (!err)
 		return gfn + level_frames(level);
@@ -271,7 +286,8 @@ gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end
 
 static void place_page(struct memory *mem, unsigned int cpu, const struct page_reply *reply)
 {
-	int err = fill_page(mem, cpu, reply->gfn, PG_LEVEL_4K, reply, FILL_ANSWER, clock_now());
+	int err =
+		fill_page(mem, cpu, reply->gfn, PG_LEVEL_4K, reply, FILL_ANSWER, clock_now(), NULL);
 
 	if (err == -ENOMEM) {
 		pager_count(&counters(mem, cpu)->starved, 1);
@@ -307,8 +323,6 @@ void pager_sum(const struct memory *mem, struct pager_stats *sum)
 	/* That path counts once for all of these. */
 	sum->data_frames += sum->at_hand;
 	sum->demand += sum->at_hand;
-	sum->placed_4k += sum->at_hand;
-	sum->place_cycles_4k += sum->at_hand_cycles;
 }
 
 uint64_t pager_settled(const struct memory *mem)

@@ -23,7 +23,6 @@ struct policy;
 	X(data_frames, "pages placed with contents")                                               \
 	X(zero_frames, "pages placed as zeros")                                                    \
 	X(at_hand, "pages with contents, placed within the fault itself")                          \
-	X(at_hand_cycles, "cycles of these faults")                                                \
 	X(zeros_at_hand, "placements of zeros within the fault itself")                            \
 	X(demand, "placements that a vCPU had asked for")                                          \
 	X(background, "placements that nobody had asked for yet")                                  \
@@ -77,14 +76,15 @@ void pager_init(struct memory *mem, struct page_source *source, enum pg_level pi
 
 /* --- faults of vCPUs ------------------------------------------------------------------------ */
 
-#define LATENCY_BUCKETS 40 /* bucket n: [2^n, 2^(n+1)) cycles; the last one all that is longer */
+#define LATENCY_BUCKETS 64 /* bucket n: [2^n, 2^(n+1)) cycles; 0 and 1 share the first one */
 
 /* Of one vCPU. */
 struct fault_stats {
 	uint64_t faults;       /* second-stage faults */
 	uint64_t spurious;     /* of these: the page was there by the time we looked */
-	uint64_t waits;        /* of these: the vCPU left the CPU until the page was there */
-	uint64_t block_cycles; /* all that it waited for pages, here or there */
+	uint64_t waits;        /* of these: the vCPU left the CPU until the page was there, */
+	uint64_t wait_cycles;  /* for so long */
+	uint64_t block_cycles; /* all that it waited for pages, those at hand included */
 	uint64_t block_max;    /* longest single wait, cycles */
 	uint64_t latency[LATENCY_BUCKETS];
 };
@@ -92,9 +92,7 @@ struct fault_stats {
 /* Notes that a vCPU had to wait for a page for so many cycles. */
 static inline void fault_waited(struct fault_stats *stats, uint64_t cycles)
 {
-	unsigned int bucket = 63u - (unsigned int)__builtin_clzll(cycles | 1);
-
-	stats->latency[MIN(bucket, LATENCY_BUCKETS - 1u)]++;
+	stats->latency[63u - (unsigned int)__builtin_clzll(cycles | 1)]++;
 	stats->block_cycles += cycles;
 	if (__builtin_expect(cycles > stats->block_max, 0))
 		stats->block_max = cycles;

@@ -142,7 +142,7 @@ static void print_table(const struct migration *m, const struct faults *f)
 		"cleave: migration %s: %llu MiB in %s frames, %u vCPU%s on %u CPU%s, collapse=%s\n",
 		m->config->name, (ull)(m->config->region / MIB), level_name(m->backing),
 		m->to->nvcpus, m->to->nvcpus == 1 ? "" : "s", ncpus, ncpus == 1 ? "" : "s",
-		m->to->mem.pager.policy->name);
+		policy_name(m->config->policy));
 	con_printf("cleave:   downtime %llu us, all pages after %llu us\n",
 		   (ull)cycles_to_us(downtime(m)), (ull)cycles_to_us(m->arrived - m->stopped));
 	con_printf(
@@ -265,7 +265,7 @@ static void print_json(const struct migration *m, const struct faults *f)
 	json_str(&j, "verdict", m->verdict ? m->verdict : "pass");
 	json_str(&j, "second_stage", vendor->format->name);
 	json_str(&j, "backing", level_name(m->backing));
-	json_str(&j, "collapse", m->to->mem.pager.policy->name);
+	json_str(&j, "collapse", policy_name(m->config->policy));
 	json_int(&j, "cpus", ncpus);
 	json_int(&j, "pages", (int64_t)m->to->mem.frames);
 	json_int(&j, "tsc_khz", (int64_t)clock_khz);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The order in which the background stream pulls the pages that nobody has asked for yet. An order
- * is one row of the table in hv/order/order.c.
+ * is one row of the table in hv/order/order.c, and a name in hv/config/config.h.
  */
 #ifndef HV_ORDER_ORDER_H
 #define HV_ORDER_ORDER_H
@@ -10,8 +10,6 @@
 #include "hv/order/cursor.h"
 
 struct order {
-	const char *name; /* order= in the configuration */
-
 	/* Sets the cursor to where the order begins. */
 	void (*begin)(struct cursor *c);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When complete ranges collapse. A policy is one row of the table in hv/policy/policy.c.
+ * When complete ranges collapse. A policy is one row of the table in hv/policy/policy.c, and a name
+ * in hv/config/config.h.
  *
  * A range is complete when its last 4 KiB, or 2 MiB, page is there: the arrival that makes it so
  * reports it, once. Nothing scans for work.
@@ -13,7 +14,6 @@
 struct memory;
 
 struct policy {
-	const char *name; /* collapse= in the configuration */
 	bool keeps_small; /* what has arrived in pieces stays in pieces */
 
 	/* A migration into this memory begins. */
@@ -33,5 +33,8 @@ struct policy {
 };
 
 const struct policy *policy_of(enum config_policy which);
+
+/* As collapse= in the configuration says it. */
+const char *policy_name(enum config_policy which);
 
 #endif

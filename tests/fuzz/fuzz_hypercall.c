@@ -14,8 +14,8 @@
 
 #define CALLS_MAX 16
 
-struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
-uint64_t trace_next[MAX_CPUS];
+struct trace_ring trace_rings[MAX_CPUS];
+struct trace_record *trace_next[MAX_CPUS] = { trace_rings[0].record };
 
 static unsigned int discarded;
 

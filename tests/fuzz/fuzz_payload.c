@@ -73,9 +73,10 @@ void fill_write(const struct ept_claim *claim, const struct page_reply *contents
 }
 
 void fill_count(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
-		const struct page_reply *contents, enum fill_why why, uint64_t begin)
+		const struct page_reply *contents, enum fill_why why, uint64_t begin, uint64_t end)
 {
 	(void)cpu;
+	(void)end;
 	(void)claim;
 	(void)contents;
 	(void)begin;
