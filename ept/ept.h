@@ -343,6 +343,10 @@ int must_check ept_fill_into(struct ept_cpu *me, gfn_t gfn, hpa_t frame, struct 
  */
 bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim);
 
+/* The claimed page is lost at its source: it is lost here, too, instead of being published.
+ * Flush: none. */
+void ept_lose(struct ept_cpu *me, const struct ept_claim *claim);
+
 /* Not filled after all: the page is absent again (and still requested, if it was). */
 void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim);
 

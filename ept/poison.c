@@ -11,6 +11,12 @@ static uint64_t poisoned(const struct ept *ept, struct ept_state was)
 	return entry_encode(ept->fmt, &was);
 }
 
+/* Nobody will send it any more. What was discarded counts as given up already. */
+static void count_early(struct ept_cpu *me, enum pg_level level)
+{
+	ept_stat_add(&me->stats.lost_early, (int64_t)fmt_frames(me->ept->fmt, level));
+}
+
 /* 0; -EAGAIN: look again; -EALREADY; -EBUSY: it is frozen. */
 static int poison_slot(struct ept_cpu *me, struct ept_slot *s, struct ept_gather *g)
 {
@@ -24,6 +30,8 @@ static int poison_slot(struct ept_cpu *me, struct ept_slot *s, struct ept_gather
 		break;
 	case EPT_ABSENT:
 		done = slot_swap(s, poisoned(ept, is));
+		if (done && !is.zero)
+			count_early(me, s->level);
 		break;
 	case EPT_POISON:
 		return -EALREADY;
@@ -71,4 +79,14 @@ int ept_poison_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_
 	const struct change c = { .why = EPT_WHY_POISON, .slot = poison_each };
 
 	return change_each(me, gfn, frames, &c, g);
+}
+
+void ept_lose(struct ept_cpu *me, const struct ept_claim *claim)
+{
+	struct ept_state s = entry_decode(me->ept->fmt, claim->entry, claim->level);
+
+	/* Release: as ept_publish(). The slot is ours alone, so a store will do. */
+	atomic_store_explicit(claim->slot, poisoned(me->ept, s), memory_order_release);
+	ept_stat_add(&me->stats.poisoned, (int64_t)fmt_frames(me->ept->fmt, claim->level));
+	count_early(me, claim->level);
 }

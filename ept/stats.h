@@ -32,6 +32,7 @@
 	X(refused_executed, "collapses refused: small because it is executed")                     \
 	X(late_bits, "tables in which hardware set accessed or dirty after the collapse")          \
 	X(poisoned, "pages poisoned")                                                              \
+	X(lost_early, "of these, before they had arrived")                                         \
 	X(discarded, "pages discarded")                                                            \
 	X(given_up, "of these, before they had arrived")                                           \
 	X(write_faults, "first writes noted by dirty tracking")                                    \

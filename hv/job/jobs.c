@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The product's one job. */
-#include "hv/job/jobs.h"
+/* What a run of the product can be. */
+#include "hv/job/list.h"
 
-#include "hv/migrate/migrate.h"
+#define ROW(name) { #name, name##_job },
 
-const struct job jobs[] = {
-	{ "migrate", migrate_job },
-};
+const struct job jobs[] = { JOBS(ROW) };
 const size_t njobs = ARRAY_LEN(jobs);

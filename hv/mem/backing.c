@@ -124,7 +124,7 @@ static struct ept_extent *append(struct backing *b, struct ept_extent *last, gfn
 	return last;
 }
 
-int backing_take(struct backing *b, enum pg_level level, uint64_t frames)
+int backing_take(struct backing *b, enum pg_level level, uint64_t frames, bool zeroed)
 {
 	struct ept_extent *last = NULL;
 
@@ -134,6 +134,8 @@ int backing_take(struct backing *b, enum pg_level level, uint64_t frames)
 
 		if (block.v == HPA_NONE.v)
 			goto nomem;
+		if (zeroed)
+			__builtin_memset(direct(block), 0, level_frames(level) << PAGE_SHIFT);
 		last = append(b, last, gfn, block);
 		if (!last) {
 			block_free(NULL, block, level_order(level));

@@ -24,8 +24,9 @@ extern struct ept_rmap machine_rmap;
  * nobody. */
 extern struct spinlock backing_lock;
 
-/* Takes `frames` frames, a multiple of the block. -ENOMEM: nothing is taken. */
-int must_check backing_take(struct backing *b, enum pg_level level, uint64_t frames);
+/* Takes `frames` frames, a multiple of the block, and fills them with zeros if `zeroed`. -ENOMEM:
+ * nothing is taken. */
+int must_check backing_take(struct backing *b, enum pg_level level, uint64_t frames, bool zeroed);
 
 /* Drops every reference; frees the blocks that nobody else refers to. */
 void backing_give(struct backing *b);

@@ -30,13 +30,17 @@ extern const struct page_reply fill_zeros;
 int must_check fill_claim_foreign(struct memory *mem, unsigned int cpu, gfn_t gfn,
 				  enum pg_level level, struct ept_claim *claim,
 				  const struct page_reply **contents);
-void fill_write(const struct ept_claim *claim, const struct page_reply *contents);
+bool must_check fill_write(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
+			   const struct page_reply *contents);
+void fill_complete(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level);
 void fill_count(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
 		const struct page_reply *contents, enum fill_why why, uint64_t begin, uint64_t end);
 
 /* One page with contents at hand, within its fault: what an arrival costs is measured here. */
-static inline void fill_count_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t end)
+static inline void fill_count_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
+				      uint64_t begin, uint64_t end, struct fault_stats *waiter)
 {
+	fault_waited(waiter, end - begin);
 	pager_count(&mem->pager.stats[cpu].at_hand, 1);
 	trace_at(cpu, end, TRACE_SERVED, gfn, PG_LEVEL_4K);
 }
@@ -47,8 +51,9 @@ static inline void fill_count_at_hand(struct memory *mem, unsigned int cpu, gfn_
  * @gfn: aligned to the level
  * @contents: zeros for FILL_AGAIN and FILL_LOAD
  * @begin: TSC when the work for it began
- * @waiter: for FILL_FAULT, of the vCPU that waits for it meanwhile; else NULL
- * Return: 0, or why it was refused: see ept_fill(). -ENOMEM also if a private page found no frame.
+ * @waiter: of the vCPU whose fault is over with this page; or NULL
+ * Return: 0, or why it was refused: see ept_fill(). -ENOMEM also if a private page found no frame;
+ * -EHWPOISON also if a part of a large piece is lost at the source: place it in smaller ones.
  */
 static inline __attribute__((always_inline)) int fill_page(struct memory *mem, unsigned int cpu,
 							   gfn_t gfn, enum pg_level level,
@@ -68,20 +73,21 @@ static inline __attribute__((always_inline)) int fill_page(struct memory *mem, u
 		err = fill_claim_foreign(mem, cpu, gfn, level, &claim, &missing);
 	if (__builtin_expect(err, 0))
 		return err;
-	if (__builtin_expect(!plain, 0))
-		fill_write(&claim, missing);
-	else if (contents->data)
+	if (__builtin_expect(!plain, 0)) {
+		if (!fill_write(mem, cpu, &claim, missing)) {
+			ept_give_up(me, &claim);
+			return -EHWPOISON;
+		}
+	} else if (contents->data)
 		__builtin_memcpy(direct(claim.frame), contents->data, PAGE_SIZE);
 	complete = ept_publish(me, &claim);
 	end = clock_now();
-	if (waiter)
-		fault_waited(waiter, end - begin);
-	if (why == FILL_FAULT && plain)
-		fill_count_at_hand(mem, cpu, gfn, end);
+	if (waiter && plain)
+		fill_count_at_hand(mem, cpu, gfn, begin, end, waiter);
 	else
 		fill_count(mem, cpu, &claim, contents, why, begin, end);
 	if (__builtin_expect(complete && why != FILL_LOAD, 0))
-		mem->pager.policy->complete(mem, cpu, gfn, level + 1);
+		fill_complete(mem, cpu, gfn, level + 1);
 	return 0;
 }
 

@@ -4,6 +4,8 @@
 
 #include "ept/access.h"
 #include "ept/range.h"
+#include "hv/mem/own.h"
+#include "hv/mem/pager.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 
@@ -16,7 +18,7 @@ static int bring(struct memory *mem, gfn_t gfn, int lacks)
 {
 	switch (lacks) {
 	case -EXDEV:
-		return pager_copy(mem, cpu_id(), gfn);
+		return own_copy(mem, cpu_id(), gfn);
 	case -EAGAIN:
 	case -ENODATA:
 		return pager_bring(mem, cpu_id(), gfn);

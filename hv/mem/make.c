@@ -63,11 +63,11 @@ static uint64_t tables_at_worst(uint64_t frames)
 
 static int take_frames(struct memory *mem, enum pg_level level)
 {
-	int err = backing_take(&mem->backing, level, mem->frames);
+	int err = backing_take(&mem->backing, level, mem->frames, mem->zeroed);
 
 	if (err && level == PG_LEVEL_1G) {
 		con_printf("cleave: vm %s: no free 1 GiB frame: using 2 MiB\n", mem->name);
-		err = backing_take(&mem->backing, PG_LEVEL_2M, mem->frames);
+		err = backing_take(&mem->backing, PG_LEVEL_2M, mem->frames, mem->zeroed);
 	}
 	if (err)
 		con_printf("cleave: vm %s: not enough memory for %llu MiB: give the machine more, "

@@ -31,6 +31,7 @@ struct memory {
 	struct ept_gather gather[MAX_CPUS];
 
 	struct backing backing;
+	bool zeroed;     /* what is absent and was not discarded has zeros in its frames */
 	uint64_t frames; /* from gfn 0 on, as it was made */
 	gfn_t end;       /* behind all that is mapped: grows where memory moves */
 	struct pager pager;
@@ -49,7 +50,8 @@ struct memory {
 /**
  * mem_make() - memory of `frames` frames, all of it absent, in blocks of `backing`, or of 2 MiB
  * where no 1 GiB block is free: mem->backing.level says.
- * @mem: zeroed, but for its name
+ * @mem: zeroed, but for its name; with mem->zeroed its frames are filled with zeros here, so that
+ * zeros which arrive later in large pieces cost nothing
  * @nx: large leaves are not executable: see ept_set_nx()
  * Return: 0; or -ENOMEM, -ENOSPC after a line that says what was missing. Call mem_end() then, too.
  */

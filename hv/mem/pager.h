@@ -23,7 +23,7 @@ struct policy;
 	X(data_frames, "pages placed with contents")                                               \
 	X(zero_frames, "pages placed as zeros")                                                    \
 	X(at_hand, "pages with contents, placed within the fault itself")                          \
-	X(zeros_at_hand, "placements of zeros within the fault itself")                            \
+	X(pieces_at_hand, "faults that zeros, or a larger piece, at hand have answered")           \
 	X(demand, "placements that a vCPU had asked for")                                          \
 	X(background, "placements that nobody had asked for yet")                                  \
 	X(duplicates, "copies that came too late and were dropped")                                \
@@ -55,11 +55,30 @@ struct pager_stats {
 #undef X
 };
 
+#define PAGER_DEFERRED 32
+
 struct pager {
 	struct page_source *source;
 	enum pg_level piece; /* size of the pieces in which zeros at hand are placed */
 	const struct policy *policy;
+	uint64_t arrive;  /* frames that are asked for at once, and come at once */
 	gfn_t last_fault; /* the latest page that somebody asked the source for */
+
+	/* The boot CPU's: how long urgent answers waited behind other work. */
+	uint64_t work;     /* bytes written since it last looked for them */
+	uint64_t work_max; /* most bytes between two looks */
+	uint64_t late_max; /* longest that one waited to be taken, cycles */
+
+	/* The boot CPU's, while it writes a large piece: it looks for urgent answers in between. What
+	 * becomes complete by them collapses when the piece is published, as a collapse may flush. */
+	void (*between)(struct memory *mem, unsigned int cpu);
+	bool holding;
+	unsigned int ndeferred;
+	struct {
+		gfn_t gfn;
+		enum pg_level level;
+	} deferred[PAGER_DEFERRED];
+
 	struct pager_counters stats[MAX_CPUS];
 };
 
@@ -71,8 +90,9 @@ static inline void pager_count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_store_explicit(counter, v + n, memory_order_relaxed);
 }
 
+/* @arrive: frames that come at once: 1, or a power of two */
 void pager_init(struct memory *mem, struct page_source *source, enum pg_level piece,
-		const struct policy *policy);
+		uint64_t arrive, const struct policy *policy);
 
 /* --- faults of vCPUs ------------------------------------------------------------------------ */
 
@@ -113,7 +133,7 @@ enum pager_answer {
  * @stats: the vCPU's; a wait that is over within the call is noted there
  */
 enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
-			      struct fault_stats *stats);
+			      struct fault_stats *stats) __attribute__((nonnull));
 
 /* --- without a vCPU ------------------------------------------------------------------------- */
 
@@ -126,22 +146,6 @@ int must_check pager_bring(struct memory *mem, unsigned int cpu, gfn_t gfn);
 
 /* Places what vCPUs and the hypervisor wait for, as far as it has come. Boot CPU only. */
 void pager_poll(struct memory *mem);
-
-/* Places what the source sent, in the largest pieces that fit. */
-void pager_place(struct memory *mem, unsigned int cpu, const struct page_reply *reply);
-
-/* Places one piece of a run that needs no copying, the largest that fits before `end`. Returns
- * where to go on. */
-gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end,
-		      const struct page_reply *reply);
-
-/**
- * pager_copy() - the page at gfn, which is private, gets a frame of its own, with the same
- * contents; or keeps the one that it has, if nobody else refers to that any more.
- * Return: 0; -ENOMEM; -EBUSY: the memory is being cloned; or why it could not be frozen: see
- * ept_freeze().
- */
-int must_check pager_copy(struct memory *mem, unsigned int cpu, gfn_t gfn);
 
 /* --- sums ----------------------------------------------------------------------------------- */
 

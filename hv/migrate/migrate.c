@@ -4,22 +4,21 @@
  * state moves to VM B, all of whose memory is absent; B runs at once. Its faults pull single
  * pages out of A's frozen memory, the background stream pulls the rest, complete ranges collapse.
  *
- * The boot CPU keeps house: it polls the source, feeds the stream, watches the time. Where it is
- * the only CPU it gives the vCPUs their turns in between.
+ * The boot CPU runs the pager and the background stream, and watches the time. Where it is the only
+ * CPU it gives the vCPUs their turns in between.
  */
 #include "hv/migrate/migrate.h"
 
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/base/trace.h"
 #include "hv/mem/collapse.h"
 #include "hv/mem/guest_memory.h"
+#include "hv/migrate/lose.h"
 #include "hv/policy/policy.h"
 #include "hv/vm/make.h"
 #include "hv/vm/payload.h"
 #include "hv/vm/run.h"
-#include "hv/base/panic.h"
-#include "hv/base/trace.h"
-#include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
@@ -35,14 +34,14 @@ static bool out_of_time(const struct migration *m)
 static const char *prepare(struct migration *m, const struct boot_info *info)
 {
 	/* The destination first: it wants the largest frames, before anything breaks them up. */
-	m->to = vm_create("B", m->config, m->config->backing);
+	m->to = vm_create_zeroed("B", m->config, m->config->backing);
 	if (!m->to)
 		return "no memory for the destination";
 	m->backing = m->to->mem.ept.leaf_max;
 	m->from = vm_create("A", m->config, PG_LEVEL_2M);
 	if (!m->from)
 		return "no memory for the source";
-	pager_init(&m->from->mem, &source_zero, m->config->populate, policy_of(POLICY_COMPLETE));
+	pager_init(&m->from->mem, &source_zero, m->config->populate, 1, policy_of(POLICY_COMPLETE));
 	return vm_load_payload_named(m->from, info, m->config->guest);
 }
 
@@ -62,22 +61,31 @@ static bool triggered(const struct migration *m, uint64_t *ready_since)
 	}
 }
 
-/* Runs A until it is to be migrated. */
+/* One turn of A. NULL, or what went wrong. */
+static const char *turn_source(void *ctx)
+{
+	struct migration *m = ctx;
+
+	vm_wait(m->from);
+	if (atomic_load_explicit(&m->from->over, memory_order_acquire))
+		return "the guest ended before the migration began";
+	return out_of_time(m) ? "the guest was not ready in time" : NULL;
+}
+
+/* Runs A until it is migrated: until the trigger, and through the rounds of pre-copy. */
 static const char *run_source(struct migration *m)
 {
 	uint64_t ready_since = 0;
 	const char *why = NULL;
 
 	vm_start(m->from);
-	while (!why && !triggered(m, &ready_since)) {
-		vm_wait(m->from);
-		if (atomic_load_explicit(&m->from->over, memory_order_acquire))
-			why = "the guest ended before the migration began";
-		else if (out_of_time(m))
-			why = "the guest was not ready in time";
-	}
+	while (!why && !triggered(m, &ready_since))
+		why = turn_source(m);
+	if (!why)
+		why = precopy_run(&m->precopy, m->from, m->to, m->config, turn_source, m);
 	m->stopped = clock_now();
 	vm_stop(m->from);
+	precopy_stop(&m->precopy);
 	/* The last moment counts: a vCPU that is over with cannot be moved. */
 	if (!why && atomic_load_explicit(&m->from->over, memory_order_acquire))
 		why = "the guest ended before the migration began";
@@ -98,20 +106,48 @@ static void move_vcpu(const struct vcpu *from, struct vcpu *to)
 	atomic_store_explicit(&to->ready, true, memory_order_relaxed);
 }
 
-static void switch_over(struct migration *m)
+/* The pieces in which pages arrive: no larger than what the region consists of. */
+static uint64_t arrive_frames(const struct migration *m)
 {
-	uint64_t latency = us_to_cycles(m->config->latency_us);
+	uint64_t frames = m->config->arrive >> PAGE_SHIFT;
 
-	source_vm_init(&m->source, &m->from->mem.ept, m->from->mem.frames, latency);
-	pager_init(&m->to->mem, &m->source.source, PG_LEVEL_4K, policy_of(m->config->policy));
+	while (m->to->mem.frames % frames)
+		frames /= 512;
+	return MAX(frames, UINT64_C(1));
+}
+
+static void set_up_source(struct migration *m)
+{
+	struct source_pace pace = { .latency = us_to_cycles(m->config->latency_us),
+				    .arrive = arrive_frames(m) };
+
+	m->arrive = pace.arrive;
+	if (m->config->stream != CONFIG_UNLIMITED)
+		pace.per_page = us_to_cycles(1000) / m->config->stream;
+	source_vm_init(&m->source, &m->from->mem.ept, m->from->mem.frames, &pace);
+	if (m->precopy.staged.word)
+		m->source.staged = &m->precopy.staged;
+}
+
+/* NULL, or why pages could not be lost on purpose. */
+static const char *switch_over(struct migration *m)
+{
+	const char *why;
+
+	set_up_source(m);
+	pager_init(&m->to->mem, &m->source.source, PG_LEVEL_4K, m->arrive,
+		   policy_of(m->config->policy));
 	m->to->mem.pager.policy->begin(&m->to->mem, m->config);
 	stream_init(&m->stream, &m->to->mem, m->config);
 	for (unsigned int i = 0; i < m->to->nvcpus; i++)
 		move_vcpu(&m->from->vcpu[i], &m->to->vcpu[i]);
 	m->at_switch = granularity_of(&m->to->mem.ept);
 	m->worst = m->at_switch;
+	m->switched = clock_now();
 	trace(TRACE_SWITCH, m->from->id, m->to->id);
 	vm_start(m->to);
+	why = lose_pages(&m->to->mem, m->config, m->config->lose_late, &m->lost_pages);
+	return why;
 }
 
 /* --- after -------------------------------------------------------------------------------- */
@@ -144,14 +180,14 @@ static const char *pull_pages(struct migration *m)
 {
 	const char *why = NULL;
 
-	m->switched = m->stopped;
 	while (!why && pager_settled(&m->to->mem) < m->to->mem.frames) {
 		keep_house(m);
 		vm_wait(m->to);
 		report_progress(m, false);
 		why = check_alive(m);
 	}
-	m->arrived = clock_now();
+	if (!why)
+		m->arrived = clock_now();
 	report_progress(m, true);
 	return why;
 }
@@ -192,6 +228,23 @@ static const char *finish_guest(struct migration *m)
 	return vm_casualty(m->to);
 }
 
+/* The guest has stopped. What became complete by its last touches collapses, too. */
+static const char *collapse_late(struct migration *m)
+{
+	const struct policy *policy = m->to->mem.pager.policy;
+	const char *why = finish_collapse(m);
+
+	for (unsigned int i = 0; i < MAX_CPUS; i++)
+		ept_sync(&m->to->mem.gather[i]);
+	if (why || policy->keeps_small)
+		return why;
+	/* Nobody executes any more: what is small for that reason alone becomes large again. */
+	if (m->to->mem.ept.nx)
+		(void)guest_recover_nx(&m->to->mem);
+	m->healed = mem_collapse_all(&m->to->mem, cpu_id());
+	return NULL;
+}
+
 static const char *run_destination(struct migration *m)
 {
 	const char *why = pull_pages(m);
@@ -203,14 +256,8 @@ static const char *run_destination(struct migration *m)
 	if (!why)
 		why = finish_guest(m);
 	vm_stop(m->to);
-	for (unsigned int i = 0; i < MAX_CPUS; i++)
-		ept_sync(&m->to->mem.gather[i]);
-	/* Nobody executes any more: what is small for that reason alone becomes large again. */
-	if (m->to->mem.ept.nx && m->config->policy != POLICY_NEVER) {
-		(void)guest_recover_nx(&m->to->mem);
-		/* What became complete while a part of it was small for that reason was refused. */
-		mem_collapse_all(&m->to->mem, cpu_id());
-	}
+	if (!why)
+		why = collapse_late(m);
 	m->finished = clock_now();
 	return why;
 }
@@ -226,6 +273,26 @@ static void collect(struct migration *m)
 	m->tables_peak = machine_tables.peak - m->tables_before;
 }
 
+static const char *move(struct migration *m)
+{
+	const char *why = lose_pages(&m->from->mem, m->config, m->config->lose, &m->lost_pages);
+
+	m->tables_before = machine_tables.in_use - (uint64_t)granularity_of(&m->to->mem.ept).tables;
+	table_cache_mark(&machine_tables);
+	if (!why)
+		why = switch_over(m);
+	if (!why)
+		why = run_destination(m);
+	else if (m->switched)
+		vm_stop(m->to);
+	collect(m);
+	if (!why)
+		why = migrate_verify(m);
+	m->verdict = why;
+	report(m);
+	return why;
+}
+
 const char *migrate(struct migration *m, const struct run_config *config,
 		    const struct boot_info *info)
 {
@@ -238,30 +305,17 @@ const char *migrate(struct migration *m, const struct run_config *config,
 		.hw_dirty = vendor->has_dirty(),
 	};
 	why = prepare(m, info);
+	if (!why && bitmap_make(&m->lost_pages, m->to->mem.frames))
+		why = "no memory to note what is lost";
 	if (!why)
 		why = run_source(m);
-	if (!why) {
-		m->tables_before =
-			machine_tables.in_use - (uint64_t)granularity_of(&m->to->mem.ept).tables;
-		table_cache_mark(&machine_tables);
-		switch_over(m);
-		why = run_destination(m);
-		collect(m);
-		if (!why)
-			why = migrate_verify(m);
-		m->verdict = why;
-		report(m);
-	}
+	if (!why)
+		why = move(m);
+	precopy_end(&m->precopy);
+	bitmap_free(&m->lost_pages);
 	if (m->from)
 		vm_destroy(m->from);
 	if (m->to)
 		vm_destroy(m->to);
 	return why;
-}
-
-const char *migrate_job(const struct run_config *config, const struct boot_info *info)
-{
-	static struct migration m;
-
-	return migrate(&m, config, info);
 }

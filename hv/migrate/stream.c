@@ -3,9 +3,9 @@
 #include "hv/migrate/stream.h"
 
 #include "hv/base/clock.h"
-#include "hv/mem/pager.h"
+#include "hv/mem/place.h"
 
-#define CHUNK 16 /* pages of one request */
+#define CHUNK 16 /* pages of one request, where no larger piece arrives at once */
 #define LOOKS 64 /* entries of a run looked at in one step */
 
 void stream_init(struct stream *s, struct memory *mem, const struct run_config *config)
@@ -13,11 +13,12 @@ void stream_init(struct stream *s, struct memory *mem, const struct run_config *
 	*s = (struct stream){
 		.mem = mem,
 		.order = order_of(config->order),
+		.chunk = MAX(mem->pager.arrive, (uint64_t)CHUNK),
 		.window = config->window,
 		.rate = config->stream,
 		.begun = clock_now(),
 	};
-	cursor_init(&s->cursor, mem, CHUNK);
+	cursor_init(&s->cursor, mem, s->chunk);
 	s->order->begin(&s->cursor);
 }
 
@@ -25,10 +26,10 @@ void stream_init(struct stream *s, struct memory *mem, const struct run_config *
 
 static bool may_send(const struct stream *s)
 {
-	unsigned int most = MAX(s->window / CHUNK, 1u);
+	uint64_t most = MAX(s->window / s->chunk, UINT64_C(1));
 	uint64_t ms;
 
-	if (s->cursor.under_way >= MIN(most, (unsigned int)CURSOR_REQUESTS))
+	if (s->cursor.under_way >= MIN(most, (uint64_t)CURSOR_REQUESTS))
 		return false;
 	if (s->rate == CONFIG_UNLIMITED)
 		return true;
@@ -47,10 +48,15 @@ static void sweep_again(struct stream *s)
 	s->cursor.sweeping = true;
 }
 
-static void begin_run(struct stream *s, const struct page_reply *reply)
+/* A page, or a piece that came whole, is placed at once; a run piece by piece. */
+static void take_reply(struct stream *s, unsigned int cpu, const struct page_reply *reply)
 {
-	s->run = *reply;
-	s->run_came = false;
+	if (reply->frames == 1 || reply->whole) {
+		pager_place(s->mem, cpu, reply);
+	} else {
+		s->run = *reply;
+		s->run_came = false;
+	}
 }
 
 /* A source that has everything at hand is not asked: it is read. Returns how many pages. */
@@ -61,10 +67,7 @@ static uint64_t take_now(struct stream *s, unsigned int cpu, gfn_t gfn)
 
 	if (!source->ops->now(source, gfn, &reply))
 		return 0;
-	if (reply.data)
-		pager_place(s->mem, cpu, &reply);
-	else
-		begin_run(s, &reply);
+	take_reply(s, cpu, &reply);
 	return 1;
 }
 
@@ -72,8 +75,12 @@ static uint64_t take_now(struct stream *s, unsigned int cpu, gfn_t gfn)
 static uint64_t request(struct stream *s, unsigned int cpu, gfn_t *gfn)
 {
 	struct page_source *source = s->mem->pager.source;
-	uint64_t n = cursor_extent(&s->cursor, gfn, MIN(s->window, (unsigned int)CHUNK));
+	uint64_t arrive = s->mem->pager.arrive, n = arrive;
 
+	if (arrive > 1)
+		*gfn = ALIGN_DOWN(*gfn, arrive);
+	else
+		n = cursor_extent(&s->cursor, gfn, MIN(s->window, s->chunk));
 	if (source->ops->request(source, cpu, *gfn, n, false))
 		return 0;
 	cursor_sent(&s->cursor, *gfn, n);
@@ -130,17 +137,13 @@ static void place_run(struct stream *s, unsigned int cpu)
 /* One page, or one piece of a run. */
 static bool take(struct stream *s, unsigned int cpu)
 {
-	struct page_source *source = s->mem->pager.source;
 	bool placing = s->run.frames;
 	struct page_reply reply;
 
-	if (source->ops->poll(source, placing, &reply)) {
+	if (pager_take(s->mem, placing, &reply)) {
 		if (reply.completes != NO_REQUEST)
 			cursor_answered(&s->cursor, reply.completes);
-		if (reply.frames == 1)
-			pager_place(s->mem, cpu, &reply);
-		else
-			begin_run(s, &reply);
+		take_reply(s, cpu, &reply);
 		return true;
 	}
 	if (placing)

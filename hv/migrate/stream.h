@@ -11,7 +11,8 @@ struct stream {
 	struct memory *mem;
 	const struct order *order;
 	struct cursor cursor;
-	unsigned int window; /* pages under way at once */
+	uint64_t chunk;      /* pages of one request */
+	uint64_t window;     /* pages under way at once */
 	unsigned int rate;   /* pages per millisecond; UINT_MAX: no limit */
 	uint64_t begun;      /* TSC */
 	uint64_t sent;       /* pages */

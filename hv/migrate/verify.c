@@ -42,11 +42,27 @@ static bool is_discarded(const struct migration *m, gfn_t gfn)
 	return e.kind == EPT_ABSENT && e.zero;
 }
 
+static bool is_lost(const struct vm *vm, gfn_t gfn)
+{
+	return ept_lookup(&vm->mem.ept, gfn).kind == EPT_POISON;
+}
+
+/* What the source has lost is lost; what is lost otherwise was lost on purpose. */
+static const char *compare_lost(struct migration *m, gfn_t gfn)
+{
+	m->lost++;
+	if (!is_lost(m->to, gfn))
+		return "a page that the source has lost is not lost at the destination";
+	return bitmap_test(&m->lost_pages, gfn) ? NULL : "a page is lost that nobody has lost";
+}
+
 /* A page that differs must lie under a leaf that the hardware marked as written. */
 static const char *compare_page(struct migration *m, gfn_t gfn)
 {
 	const void *a = mem_page(&m->from->mem, gfn), *b = mem_page(&m->to->mem, gfn);
 
+	if (is_lost(m->from, gfn) || is_lost(m->to, gfn))
+		return compare_lost(m, gfn);
 	if (!b && is_discarded(m, gfn)) {
 		m->written++;
 		return NULL;
@@ -90,10 +106,11 @@ static const char *check_counters(const struct migration *m)
 	const struct ept_stats *s = &m->stats;
 	uint64_t waits = 0, latencies = 0;
 
-	if (m->pager.data_frames + m->pager.zero_frames + (uint64_t)s->given_up !=
+	if (m->pager.data_frames + m->pager.zero_frames +
+		    (uint64_t)(s->given_up + s->lost_early) !=
 	    m->to->mem.frames)
-		return "pages arrived + zero pages + discarded ones differ from the pages of the "
-		       "region";
+		return "pages arrived + zero pages + discarded and lost ones differ from the pages of "
+		       "the region";
 	if (m->pager.demand + m->pager.background + m->pager.refilled != (uint64_t)s->arrivals)
 		return "arrivals on demand + in the background + refills differ from the arrivals";
 	if (s->splits_absent + s->splits_present - s->collapses !=
@@ -106,41 +123,72 @@ static const char *check_counters(const struct migration *m)
 		for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
 			latencies += m->to->vcpu[i].stats.wait.latency[b];
 	}
-	if (waits + m->pager.at_hand + m->pager.zeros_at_hand != latencies)
+	if (waits + m->pager.at_hand + m->pager.pieces_at_hand != latencies)
 		return "the latency histogram does not add up to the waits and the faults at hand";
 	return NULL;
 }
 
-static uint64_t discarded_frames(const struct migration *m)
-{
-	uint64_t n = 0;
+/* --- levels ------------------------------------------------------------------------------- */
 
-	for (gfn_t gfn = 0; gfn < m->to->mem.frames; gfn++)
-		n += is_discarded(m, gfn);
-	return n;
+/* Leaves as a walk over the tables finds them: the counters must say the same. */
+static const char *check_census(const struct migration *m)
+{
+	const struct granularity *e = &m->end;
+	struct ept_census c;
+
+	ept_census(&m->to->mem.ept, 0, m->to->mem.frames, &c);
+	if (c.kind[EPT_PRESENT][PG_LEVEL_4K] != (uint64_t)e->pages_4k ||
+	    c.kind[EPT_PRESENT][PG_LEVEL_2M] != (uint64_t)e->pages_2m ||
+	    c.kind[EPT_PRESENT][PG_LEVEL_1G] != (uint64_t)e->pages_1g)
+		return "the leaves that are there differ from the counters";
+	return NULL;
+}
+
+/* Is all of [gfn, gfn + frames) present? *small: it has a leaf below this level. */
+static bool is_full(const struct ept *ept, gfn_t gfn, enum pg_level level, bool *small)
+{
+	*small = false;
+	for (gfn_t at = gfn; at < gfn + level_frames(level);) {
+		struct ept_state s = ept_lookup(ept, at);
+
+		if (s.kind != EPT_PRESENT)
+			return false;
+		*small |= s.level < level;
+		at = state_end(&s, at);
+	}
+	return true;
+}
+
+/* No range that is complete is left in smaller leaves; holes and losses keep theirs small. */
+static const char *check_full(const struct migration *m, enum pg_level level)
+{
+	uint64_t frames = m->to->mem.frames;
+
+	for (gfn_t gfn = 0; gfn + level_frames(level) <= frames; gfn += level_frames(level)) {
+		bool small;
+
+		if (is_full(&m->to->mem.ept, gfn, level, &small) && small) {
+			con_printf("cleave: gpa 0x%llx: a complete range is mapped in smaller "
+				   "leaves\n",
+				   (unsigned long long)gfn_to_gpa(gfn).v);
+			return "a complete range is left in small leaves";
+		}
+	}
+	return NULL;
 }
 
 static const char *check_levels(const struct migration *m)
 {
-	const struct granularity *e = &m->end;
-	uint64_t frames = m->to->mem.frames;
+	const char *why = check_census(m);
 
-	if (m->stats.discarded && discarded_frames(m))
-		return NULL; /* holes: nothing is to be expected of what has them */
-	if ((uint64_t)e->pages_4k + (uint64_t)e->pages_2m * level_frames(PG_LEVEL_2M) +
-		    (uint64_t)e->pages_1g * level_frames(PG_LEVEL_1G) !=
-	    frames)
-		return "pages by level do not add up to the region";
-	if (m->to->mem.pager.policy->keeps_small)
-		return m->stats.collapses ? "something collapsed, and nothing should" : NULL;
-	if (m->backing >= PG_LEVEL_2M && e->pages_4k)
-		return "4 KiB leaves are left";
-	if (m->backing == PG_LEVEL_2M && (uint64_t)e->pages_2m != frames / 512)
-		return "pages_2m is not what it should be";
-	if (m->backing == PG_LEVEL_1G &&
-	    (uint64_t)e->pages_1g != frames / level_frames(PG_LEVEL_1G))
-		return "pages_1g is not what it should be";
-	return NULL;
+	if (m->to->mem.pager.policy->keeps_small) {
+		if (!why && m->stats.collapses)
+			why = "something collapsed, and nothing should";
+		return why;
+	}
+	for (enum pg_level level = PG_LEVEL_2M; !why && level <= m->backing; level++)
+		why = check_full(m, level);
+	return why;
 }
 
 /* --- the guest ---------------------------------------------------------------------------- */

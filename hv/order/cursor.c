@@ -88,9 +88,9 @@ uint64_t cursor_extent(const struct cursor *c, gfn_t *gfn, uint64_t most)
 
 void cursor_pass(struct cursor *c, gfn_t gfn, uint64_t n)
 {
-	if (gfn == c->up)
-		c->up += n;
-	else if (gfn + n == c->down)
+	if (c->up - gfn < n)
+		c->up = gfn + n;
+	else if (c->down > gfn && c->down <= gfn + n)
 		c->down = gfn;
 }
 

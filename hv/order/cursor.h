@@ -44,7 +44,7 @@ bool cursor_look_down(struct cursor *c, gfn_t *gfn);
 /* The pages from *gfn on that are owed, a chunk at most; downwards if *gfn was found so. */
 uint64_t cursor_extent(const struct cursor *c, gfn_t *gfn, uint64_t most);
 
-/* [gfn, gfn + n) was asked for, or placed. */
+/* [gfn, gfn + n), of which something was found to be owed, was asked for, or placed. */
 void cursor_pass(struct cursor *c, gfn_t gfn, uint64_t n);
 
 /* There is nothing left, upwards nor downwards. */

@@ -9,7 +9,10 @@
 #ifndef HV_SOURCE_H
 #define HV_SOURCE_H
 
-#include "hv/cpu/vcpu.h"
+#include <stdatomic.h>
+
+#include "ept/ept.h"
+#include "hv/mem/bitmap.h"
 
 struct page_source;
 
@@ -20,13 +23,18 @@ struct page_reply {
 	uint64_t frames;    /* 1 where there is data */
 	const void *data;   /* 4 KiB that stay valid until the next call; NULL: zeros */
 	bool in_place;      /* the frames hold the contents already: nothing is to be written */
+	bool lost;          /* the source has lost the page; 1 frame */
+	bool whole;         /* it came in one piece: ops->page() has each page's contents */
 	uint64_t completes; /* gfn of the background request that this answers wholly */
+	uint64_t late;      /* cycles for which an urgent answer has been waiting to be taken */
 };
 
 struct source_ops {
 	const char *name;
 	/* The content of the page at gfn, if it is at hand without asking. False: request it. */
 	bool (*now)(struct page_source *source, gfn_t gfn, struct page_reply *reply);
+	/* The contents of one page of a piece that came whole. NULL if none does. */
+	void (*page)(struct page_source *source, gfn_t gfn, struct page_reply *reply);
 	/* Asks for pages; urgent ones overtake. -ENOSPC: too much is under way, try again later. */
 	int (*request)(struct page_source *source, unsigned int cpu, gfn_t gfn, uint64_t frames,
 		       bool urgent);
@@ -63,17 +71,26 @@ struct source_ring {
 	struct source_request *request;
 };
 
+/* What a link between the VMs would do to a request. */
+struct source_pace {
+	uint64_t latency;  /* cycles to its first page; 0: all pages are at hand */
+	uint64_t per_page; /* cycles from one page to the next of a piece that comes whole */
+	uint64_t arrive;   /* frames of such a piece; 1: there is none */
+};
+
 struct source_vm {
 	struct page_source source;
 	struct ept *from; /* the frozen VM's second stage */
 	uint64_t frames;  /* of its memory */
-	uint64_t latency; /* cycles */
+	struct source_pace pace;
+	const struct bitmap *staged; /* pages whose contents lie in their frames already; or NULL */
 	struct source_ring urgent[MAX_CPUS];
 	struct source_ring background;
 	struct source_request urgent_slot[MAX_CPUS][SOURCE_URGENT];
 	struct source_request background_slot[SOURCE_BACKGROUND];
 };
 
-void source_vm_init(struct source_vm *s, struct ept *from, uint64_t frames, uint64_t latency);
+void source_vm_init(struct source_vm *s, struct ept *from, uint64_t frames,
+		    const struct source_pace *pace);
 
 #endif

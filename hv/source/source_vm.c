@@ -41,6 +41,21 @@ static uint64_t untouched(const struct source_vm *s, gfn_t gfn, const struct ept
 	return MIN(at, end) - gfn;
 }
 
+/* Its contents lie in its frame: a run of the whole 2 MiB, where that holds for all of it. */
+static bool staged(const struct source_vm *s, gfn_t gfn, struct page_reply *reply)
+{
+	uint64_t frames = level_frames(PG_LEVEL_2M);
+
+	if (!s->staged || !bitmap_test(s->staged, gfn))
+		return false;
+	reply->in_place = true;
+	if (bitmap_full(s->staged, ALIGN_DOWN(gfn, frames), frames)) {
+		reply->gfn = ALIGN_DOWN(gfn, frames);
+		reply->frames = frames;
+	}
+	return true;
+}
+
 static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *reply)
 {
 	struct ept_state e = ept_lookup(s->from, gfn);
@@ -48,6 +63,12 @@ static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *rep
 	const void *page;
 
 	*reply = (struct page_reply){ .gfn = gfn, .frames = 1, .completes = NO_REQUEST };
+	if (e.kind == EPT_POISON) {
+		reply->lost = true;
+		return;
+	}
+	if (staged(s, gfn, reply))
+		return;
 	if (e.kind != EPT_PRESENT) {
 		/* The run begins where the untouched entry does. */
 		if (e.level > PG_LEVEL_4K)
@@ -60,14 +81,32 @@ static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *rep
 		reply->data = page;
 }
 
+/* A piece of which something is to be sent, and that is no run, comes whole. */
+static void make_whole(const struct source_vm *s, gfn_t gfn, uint64_t frames,
+		       struct page_reply *reply)
+{
+	if (s->pace.arrive > 1 && frames == s->pace.arrive && IS_ALIGNED(gfn, frames) &&
+	    reply->frames < frames && !reply->in_place)
+		*reply = (struct page_reply){ .gfn = gfn,
+					      .frames = frames,
+					      .whole = true,
+					      .completes = NO_REQUEST };
+}
+
 static bool vm_now(struct page_source *source, gfn_t gfn, struct page_reply *reply)
 {
 	struct source_vm *s = (struct source_vm *)source;
 
-	if (s->latency)
+	if (s->pace.latency && !(s->staged && bitmap_test(s->staged, gfn)))
 		return false;
 	content(s, gfn, reply);
+	make_whole(s, ALIGN_DOWN(gfn, s->pace.arrive), s->pace.arrive, reply);
 	return true;
+}
+
+static void vm_page(struct page_source *source, gfn_t gfn, struct page_reply *reply)
+{
+	content((struct source_vm *)source, gfn, reply);
 }
 
 static int ring_put(struct source_ring *ring, const struct source_request *request)
@@ -90,7 +129,7 @@ static int vm_request(struct page_source *source, unsigned int cpu, gfn_t gfn, u
 		.first = gfn,
 		.gfn = gfn,
 		.frames = frames,
-		.due = clock_now() + s->latency,
+		.due = clock_now() + s->pace.latency + s->pace.per_page * (frames - 1),
 	};
 
 	if (gfn >= s->frames || frames > s->frames - gfn || !frames)
@@ -109,6 +148,13 @@ static struct source_request *ring_due(struct source_ring *ring, uint64_t now)
 	return request;
 }
 
+static void take_off(struct source_ring *ring)
+{
+	atomic_store_explicit(&ring->head,
+			      atomic_load_explicit(&ring->head, memory_order_relaxed) + 1,
+			      memory_order_release);
+}
+
 /* Answers the next piece of the request; takes it off the ring when it is answered wholly. */
 static bool answer(struct source_vm *s, struct source_ring *ring, struct source_request *request,
 		   struct page_reply *reply)
@@ -116,27 +162,29 @@ static bool answer(struct source_vm *s, struct source_ring *ring, struct source_
 	uint64_t covered;
 
 	content(s, request->gfn, reply);
+	make_whole(s, request->gfn, request->frames, reply);
 	covered = reply->gfn + reply->frames - request->gfn;
 	if (covered < request->frames) {
 		request->gfn += covered;
 		request->frames -= covered;
 		return false;
 	}
-	atomic_store_explicit(&ring->head,
-			      atomic_load_explicit(&ring->head, memory_order_relaxed) + 1,
-			      memory_order_release);
+	take_off(ring);
 	return true;
 }
 
-/* Whoever waits needs this page, not the run of zeros that it may lie in. */
-static void answer_one(struct source_vm *s, struct source_ring *ring,
-		       struct source_request *request, struct page_reply *reply)
+/* Whoever waits for one page needs just that, not the run of zeros that it may lie in. */
+static void answer_urgent(struct source_vm *s, struct source_ring *ring,
+			  struct source_request *request, uint64_t now, struct page_reply *reply)
 {
-	gfn_t gfn = request->gfn;
+	const struct source_request was = *request;
 
 	(void)answer(s, ring, request, reply);
-	reply->gfn = gfn;
-	reply->frames = 1;
+	reply->late = now - was.due;
+	if (was.frames == 1) {
+		reply->gfn = was.gfn;
+		reply->frames = 1;
+	}
 }
 
 static bool vm_poll(struct page_source *source, bool urgent_only, struct page_reply *reply)
@@ -149,7 +197,7 @@ static bool vm_poll(struct page_source *source, bool urgent_only, struct page_re
 	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
 		request = ring_due(&s->urgent[cpu], now);
 		if (request) {
-			answer_one(s, &s->urgent[cpu], request, reply);
+			answer_urgent(s, &s->urgent[cpu], request, now, reply);
 			return true;
 		}
 	}
@@ -165,17 +213,19 @@ static bool vm_poll(struct page_source *source, bool urgent_only, struct page_re
 static const struct source_ops vm_ops = {
 	.name = "vm",
 	.now = vm_now,
+	.page = vm_page,
 	.request = vm_request,
 	.poll = vm_poll,
 };
 
-void source_vm_init(struct source_vm *s, struct ept *from, uint64_t frames, uint64_t latency)
+void source_vm_init(struct source_vm *s, struct ept *from, uint64_t frames,
+		    const struct source_pace *pace)
 {
 	*s = (struct source_vm){
 		.source.ops = &vm_ops,
 		.from = from,
 		.frames = frames,
-		.latency = latency,
+		.pace = *pace,
 	};
 	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
 		s->urgent[cpu].request = s->urgent_slot[cpu];

@@ -14,6 +14,10 @@
  */
 struct vm *vm_create(const char *name, const struct run_config *config, enum pg_level backing);
 
+/* As vm_create(), with zeros in all frames: zeros that arrive in large pieces cost nothing later. */
+struct vm *vm_create_zeroed(const char *name, const struct run_config *config,
+			    enum pg_level backing);
+
 /* As vm_create(), with nothing mapped and no backing: the caller provides for it. Its largest leaf
  * is that of `model`. */
 struct vm *vm_create_like(const struct vm *model, const char *name);

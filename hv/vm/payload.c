@@ -4,6 +4,7 @@
 
 #include "hv/abi.h"
 #include "hv/base/console.h"
+#include "hv/cpu/vcpu.h"
 #include "hv/mem/fill.h"
 #include "hv/mem/guest_memory.h"
 #include "mm/err.h"

@@ -64,7 +64,7 @@ static const char *measure_arrival(const struct source_ops *ops, const char *nam
 
 	if (!vm)
 		return why;
-	pager_init(&vm->mem, &source, PG_LEVEL_4K, policy_of(POLICY_NEVER));
+	pager_init(&vm->mem, &source, PG_LEVEL_4K, 1, policy_of(POLICY_NEVER));
 	why = vm_load_payload_named(vm, info, "touch");
 	if (!why)
 		why = run_to_the_end(vm);

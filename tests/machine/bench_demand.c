@@ -110,13 +110,14 @@ static void print(const struct demand *d)
 
 static const char *measure(struct demand *d, const struct boot_info *info)
 {
+	const struct source_pace pace = { .latency = us_to_cycles(d->config->latency_us),
+					  .arrive = 1 };
 	const char *why = populate(d);
 
 	if (why)
 		return why;
-	source_vm_init(&d->source, &d->from->mem.ept, d->from->mem.frames,
-		       us_to_cycles(d->config->latency_us));
-	pager_init(&d->to->mem, &d->source.source, PG_LEVEL_4K, policy_of(POLICY_COMPLETE));
+	source_vm_init(&d->source, &d->from->mem.ept, d->from->mem.frames, &pace);
+	pager_init(&d->to->mem, &d->source.source, PG_LEVEL_4K, 1, policy_of(POLICY_COMPLETE));
 	why = vm_load_payload_named(d->to, info, "touch");
 	if (!why)
 		why = run(d);

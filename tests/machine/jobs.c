@@ -2,14 +2,14 @@
 /* What a run of the test image can be: the product's one job, and the in-machine tests. */
 #include "hv/job/jobs.h"
 
-#include "hv/migrate/migrate.h"
+#include "hv/job/list.h"
 #include "tests/machine/bench.h"
 #include "tests/machine/cases.h"
 #include "tests/machine/space.h"
 
 #define CASE(name) { #name, name##_job },
 
-const struct job jobs[] = { { "migrate", migrate_job },
+const struct job jobs[] = { JOBS(CASE)
 			    { "space", space_job },
 			    { "bench_arrival", bench_arrival_job },
 			    { "bench_copy", bench_copy_job },

@@ -83,7 +83,7 @@ const char *lab_make(struct lab *lab, const char *name, const struct run_config 
 	lab->vm = vm_create(name, &lab->config, config->backing);
 	if (!lab->vm)
 		return "no memory for the VM";
-	pager_init(&lab->vm->mem, &lab->source, PG_LEVEL_4K, policy_of(POLICY_NEVER));
+	pager_init(&lab->vm->mem, &lab->source, PG_LEVEL_4K, 1, policy_of(POLICY_NEVER));
 	return NULL;
 }
 

@@ -10,7 +10,7 @@
 #include "hv/job/jobs.h"
 #include "hv/abi.h"
 #include "hv/mem/collapse.h"
-#include "hv/mem/fill.h"
+#include "hv/mem/place.h"
 #include "hv/policy/policy.h"
 #include "hv/source/source.h"
 #include "hv/vm/make.h"
