@@ -12,9 +12,14 @@ static const char *check_table(const struct ept *ept, hpa_t table, enum pg_level
 	const struct ept_table *meta = table_meta(ept, table);
 	const _Atomic uint64_t *at = table_entries(ept, table);
 	unsigned int present = 0;
+	bool empty = true;
 
-	for (unsigned int i = 0; i < fmt_entries(ept->fmt); i++)
+	for (unsigned int i = 0; i < fmt_entries(ept->fmt); i++) {
 		present += entry_kind(ept->fmt, at[i], level) == EPT_PRESENT;
+		empty &= !at[i];
+	}
+	if (empty && table.v != ept->root.v)
+		return "a table that maps nothing is linked";
 	if (frame_of(ept->pool, table)->state != FRAME_USED)
 		return "a table's frame is not allocated";
 	if (meta->present != present)

@@ -271,14 +271,16 @@ static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
  * where large leaves cannot be executed
  * Return: 0; -EEXIST if anything is mapped there, -EINVAL for a range outside the address space or
  * empty, or for such permissions, -ENOMEM: in each case what was mapped before stays and nothing of
- * this call is mapped. Flush: none. (After -ENOMEM it has flushed by itself.)
+ * this call is mapped, and no table is left over. Flush: none. (After an error in the middle it has
+ * flushed by itself.)
  */
 int must_check ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing,
 		       unsigned int perms, enum ept_memtype memtype, enum ept_kind kind);
 
 /**
  * ept_unmap() - unmap [gfn, gfn + frames). Present leaves that reach across an edge are split.
- * Waits for pages that are being filled. Holes are fine.
+ * Waits for pages that are being filled. Holes are fine. Tables that map nothing any more go away,
+ * also those that reach out of the range: a map there gets the largest leaves again.
  * Return: 0; -ENOMEM if a split at an edge found no table; -EBUSY: something there is frozen. In
  * both cases nothing is unmapped, unless another CPU split, collapsed or froze meanwhile: then call
  * again, from outside of the second stage.

@@ -48,8 +48,10 @@ int must_check ept_poison_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames,
  * @to: nothing is mapped there, nothing else is mapped or unmapped there meanwhile, and the ranges
  * do not overlap. Who has collapsed something of `from` has synced it: bits that come late to a
  * table which waits in another CPU's gather would look for the pages where they no longer are.
- * Return: also -EEXIST, with nothing changed. After any error all is at `from`, but what was asked
- * for may have to be asked for again there.
+ * While it is under way, all of both ranges that is not there yet, or no more, is frozen to others.
+ * Return: also -EEXIST, with nothing changed. After -ENOMEM nothing has moved.
+ * Where another CPU got in the way (see above), all is at `from` again but for what it froze at
+ * `to`, and what was asked for must be asked for again.
  * Flush: owed; until ept_sync() the old addresses may still be reachable.
  */
 int must_check ept_move(struct ept_cpu *me, gfn_t from, gfn_t to, uint64_t frames,

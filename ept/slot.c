@@ -38,25 +38,22 @@ bool slot_change(struct ept_cpu *me, struct ept_slot *s,
 	return true;
 }
 
-static uint64_t nothing(const struct ept *ept, struct ept_state was)
+int slot_take(struct ept_cpu *me, struct ept_slot *s,
+	      uint64_t (*left)(const struct ept *ept, struct ept_state was), uint64_t *was,
+	      struct ept_gather *g)
 {
-	(void)ept;
-	(void)was;
-	return 0;
-}
+	struct ept_state is = entry_decode(me->ept->fmt, s->entry, s->level);
 
-int slot_take(struct ept_cpu *me, struct ept_slot *s, uint64_t *was, struct ept_gather *g)
-{
-	switch (entry_kind(me->ept->fmt, s->entry, s->level)) {
+	switch (is.kind) {
 	case EPT_PRESENT:
-		if (!slot_hide(me, s, nothing, g))
+		if (!slot_hide(me, s, left, g))
 			return -EAGAIN;
 		*was = s->entry;
 		return 0;
 	case EPT_ABSENT:
 	case EPT_POISON:
 		*was = s->entry & ~ENTRY_REQUESTED;
-		return slot_swap(s, 0) ? 0 : -EAGAIN;
+		return slot_swap(s, left(me->ept, is)) ? 0 : -EAGAIN;
 	case EPT_FROZEN:
 		return -EBUSY;
 	default:

@@ -196,10 +196,11 @@ bool slot_change(struct ept_cpu *me, struct ept_slot *s,
 		 struct ept_state (*change)(struct ept_state was, unsigned int arg),
 		 unsigned int arg, struct ept_gather *g);
 
-/* Takes out what the slot maps: *was; nobody waits for that any more. 0; -EAGAIN: look again (also
- * while it is being filled); -EBUSY: it is frozen. */
-int must_check slot_take(struct ept_cpu *me, struct ept_slot *s, uint64_t *was,
-			 struct ept_gather *g);
+/* Takes out what the slot maps: *was; nobody waits for that any more. left() says which hidden entry
+ * is left there. 0; -EAGAIN: look again (also while it is being filled); -EBUSY: it is frozen. */
+int must_check slot_take(struct ept_cpu *me, struct ept_slot *s,
+			 uint64_t (*left)(const struct ept *ept, struct ept_state was),
+			 uint64_t *was, struct ept_gather *g);
 
 /* A slot that maps nothing gets this entry. False: look again; it maps something, or its table is
  * taken away, which is decided under the same lock. */
@@ -233,7 +234,8 @@ static inline bool perms_ok(const struct ept *ept, unsigned int perms)
 /* Is anything but empty tables in the range? */
 bool anything_mapped(const struct ept *ept, gfn_t gfn, uint64_t frames);
 
-/* Unlinks the empty tables that lie wholly in the range. */
+/* Unlinks the tables that are empty and map something of the range: no table stays that maps
+ * nothing, so the next map gets the largest leaves. May flush. */
 void drop_tables(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g);
 
 /* --- split.c ------------------------------------------------------------------------------- */

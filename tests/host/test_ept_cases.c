@@ -347,6 +347,52 @@ static void a_map_or_unmap_without_a_table_changes_no_page_and_succeeds_later(vo
 	starve((struct step){ .code = STEP_UNMAP, .gfn = F_1G - 5, .frames = 10 }, 3);
 }
 
+/* With a table less each time than the map needs. */
+static void a_map_that_finds_no_table_leaves_none_behind(void **state)
+{
+	struct ept_cpu *me = ept_cpu(&w.ept, 0);
+
+	(void)state;
+	for (unsigned int i = 0; i < 5; i++) {
+		w.allocs = 0;
+		w.fail_at = 3;
+		assert_int_equal(ept_map(me, 5, 1, hpa(WORLD_BACKING), EPT_RWX, EPT_WB, EPT_ABSENT),
+				 -ENOMEM);
+		assert_leaves(0, 0, 0, 1);
+	}
+	/* Some of it is mapped, and some tables are made for the rest. */
+	w.allocs = 0;
+	w.fail_at = 4;
+	assert_int_equal(ept_map(me, F_1G - F_2M, F_2M + 1, hpa(WORLD_BACKING + 2 * MIB), EPT_RWX,
+				 EPT_WB, EPT_PRESENT),
+			 -ENOMEM);
+	w.fail_at = 0;
+	assert_leaves(0, 0, 0, 1);
+	map(0, 2 * F_1G, EPT_PRESENT);
+	assert_leaves(2, 0, 0, 2);
+	verify();
+}
+
+static void a_map_where_all_was_unmapped_page_by_page_gets_the_largest_leaf(void **state)
+{
+	(void)state;
+	map(77, 1, EPT_PRESENT);
+	range(STEP_UNMAP, 77, 1);
+	at(STEP_SYNC, 0, PG_LEVEL_NONE);
+	assert_leaves(0, 0, 0, 1);
+	map(0, F_1G, EPT_PRESENT);
+	assert_leaves(1, 0, 0, 2);
+	at(STEP_SPLIT, 5 * F_2M, PG_LEVEL_4K);
+	for (unsigned int gfn = 0; gfn < F_1G; gfn += 64) {
+		range(STEP_UNMAP, gfn, 64);
+		at(STEP_SYNC, 0, PG_LEVEL_NONE);
+	}
+	assert_leaves(0, 0, 0, 1);
+	map(0, F_1G, EPT_PRESENT);
+	assert_leaves(1, 0, 0, 2);
+	verify();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +412,8 @@ int main(void)
 		CASE(unmap_of_a_page_keeps_all_others_of_its_leaf),
 		CASE(an_arrival_without_a_table_changes_no_page_and_succeeds_later),
 		CASE(a_split_without_a_table_changes_no_page_and_succeeds_later),
+		CASE(a_map_that_finds_no_table_leaves_none_behind),
+		CASE(a_map_where_all_was_unmapped_page_by_page_gets_the_largest_leaf),
 		CASE(a_map_or_unmap_without_a_table_changes_no_page_and_succeeds_later),
 	};
 

@@ -112,7 +112,7 @@ static void leaf_counters_are_right_after_collapse_unmap_and_filling_again(void 
 		assert_leaves(0, 1, 0, 3);
 		range(STEP_UNMAP, 0, F_2M);
 		at(STEP_SYNC, 0, PG_LEVEL_NONE);
-		assert_leaves(0, 0, 0, 3);
+		assert_leaves(0, 0, 0, 1);
 		verify();
 	}
 }

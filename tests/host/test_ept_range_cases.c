@@ -302,14 +302,31 @@ static void a_move_to_an_odd_distance_makes_small_pieces(void **state)
 	map(0, 2 * F_2M, EPT_PRESENT);
 	move(0, 2 * F_2M, F_1G + 1);
 	at(STEP_SYNC, 0, PG_LEVEL_NONE);
-	assert_leaves(0, 0, 2 * F_2M, 7);
+	assert_leaves(0, 0, 2 * F_2M, 6);
 	assert_int_equal(stats()->moved, 2 * F_2M);
 	/* And back: what is contiguous and aligned can collapse. */
 	move(F_1G + 1, 2 * F_2M, 0);
 	at(STEP_SYNC, 0, PG_LEVEL_NONE);
 	range(STEP_COLLAPSE_RANGE, 0, F_1G);
 	at(STEP_SYNC, 0, PG_LEVEL_NONE);
-	assert_leaves(0, 2, 0, 6);
+	assert_leaves(0, 2, 0, 3);
+	verify();
+}
+
+/* The first pages have a place when the last ones find no table for theirs. */
+static void a_move_that_finds_no_table_keeps_what_was_asked_for(void **state)
+{
+	(void)state;
+	map(0, 4, EPT_ABSENT);
+	at(STEP_REQUEST, 1, PG_LEVEL_4K);
+	w.allocs = 0;
+	w.fail_at = 3;
+	assert_int_equal(ept_move(me(), 0, F_1G - 2, 4, &w.gather), -ENOMEM);
+	w.fail_at = 0;
+	assert_true(ept_lookup(&w.ept, 1).requested);
+	assert_int_equal(stats()->moved, 0);
+	assert_leaves(0, 0, 0, 4);
+	ept_sync(&w.gather);
 	verify();
 }
 
@@ -483,6 +500,7 @@ int main(void)
 		CASE(a_discard_waits_for_nobody_who_froze),
 		CASE(a_mapped_gib_moves_at_its_granularity_and_the_old_range_faults),
 		CASE(a_move_to_an_odd_distance_makes_small_pieces),
+		CASE(a_move_that_finds_no_table_keeps_what_was_asked_for),
 		CASE(a_split_of_a_range_counts_what_it_could_not_by_reason),
 		CASE(each_small_table_remembers_why),
 		CASE(a_census_in_steps_equals_one_at_once),

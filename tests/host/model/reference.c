@@ -107,10 +107,12 @@ void ref_drop(struct reference *ref, gfn_t gfn, uint64_t frames)
 	for (unsigned int level = PG_LEVEL_2M; level <= ref->fmt->top; level++) {
 		uint64_t n = fmt_frames(ref->fmt, (enum pg_level)level);
 
-		for (gfn_t i = ALIGN_UP(gfn, n); i + n <= end; i += n) {
-			if (!maps_nothing(ref, (struct span){ i, i + n }))
+		for (gfn_t i = ALIGN_DOWN(gfn, n); i < end; i += n) {
+			struct span s = ref_span(ref, i, level);
+
+			if (!maps_nothing(ref, s))
 				continue;
-			for (gfn_t j = i; j < i + n && ref->page[j].level < level; j++) {
+			for (gfn_t j = s.start; j < s.end && ref->page[j].level < level; j++) {
 				ref->page[j].level = (uint8_t)level;
 				ref->page[j].executed &= (uint8_t)(~0u << (level + 1));
 			}
