@@ -145,7 +145,7 @@ int ept_fill_into(struct ept_cpu *me, gfn_t gfn, hpa_t frame, struct ept_claim *
 {
 	int err = fill_refused(me->ept, gfn, PG_LEVEL_4K);
 
-	if (!err && !IS_ALIGNED(frame.v, PAGE_SIZE))
+	if (!err && !backing_ok(me->ept, frame, 1))
 		err = -EINVAL;
 	if (!err)
 		err = fill_slowly(me, gfn, PG_LEVEL_4K, ENTRY_ZERO | ENTRY_COW, claim);

@@ -58,6 +58,8 @@ static int clone_slot(struct ept_cpu *me, struct ept_cpu *clone, struct ept_slot
 	}
 	if (share == EPT_SHARED && is.cow)
 		return -EXDEV;
+	if (!perms_ok(clone->ept, is.perms))
+		return -EINVAL;
 	if (share == EPT_PRIVATE && is.kind == EPT_PRESENT) {
 		if (!slot_change(me, s, shared_out, 0, g))
 			return -EAGAIN;

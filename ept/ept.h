@@ -227,6 +227,7 @@ struct ept {
 	struct frame_pool *pool; /* where table pages live: their pointers and owner words */
 	hpa_t root;
 	enum pg_level leaf_max; /* no leaf above this level is made, by map or by collapse */
+	uint64_t backing_end;   /* addresses of frames are below: see ept_set_width() */
 	bool nx;                /* leaves above 4 KiB cannot be executed: ept_set_nx() */
 	_Atomic enum ept_track_by track;
 	/* What fmt->leaf() says for each level and each entry_rights(): an arrival only looks it
@@ -251,6 +252,12 @@ int must_check ept_init(struct ept *ept, const struct ept_format *fmt, const str
  */
 void ept_set_nx(struct ept *ept);
 
+/**
+ * ept_set_width() - the machine's physical addresses have `bits` bits (CPUID 0x80000008, EAX 7:0):
+ * the rest of an entry's address field is reserved. Without this call the format's width counts.
+ */
+void ept_set_width(struct ept *ept, unsigned int bits);
+
 /* Frees all tables. No CPU may run or walk this address space any more. Backing frames are the
  * caller's. */
 void ept_destroy(struct ept *ept, unsigned int cpu);
@@ -265,14 +272,16 @@ static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
 /**
  * ept_map() - map [gfn, gfn + frames) to contiguous backing, in the largest leaves that alignment,
  * the format and leaf_max allow.
- * @backing: address of the first frame, 4 KiB aligned
+ * @backing: address of the first frame, 4 KiB aligned; the last one still has an address that an
+ * entry can hold
+ * @memtype: one that the format can express
  * @kind: EPT_ABSENT or EPT_PRESENT
  * @perms: not none, no EPT_W without EPT_R; EPT_X alone not where the format always lets read, or
  * where large leaves cannot be executed
  * Return: 0; -EEXIST if anything is mapped there, -EINVAL for a range outside the address space or
- * empty, or for such permissions, -ENOMEM: in each case what was mapped before stays and nothing of
- * this call is mapped, and no table is left over. Flush: none. (After an error in the middle it has
- * flushed by itself.)
+ * empty, or for other arguments than these, -ENOMEM: in each case what was mapped before stays and
+ * nothing of this call is mapped, and no table is left over. Flush: none. (After an error in the
+ * middle it has flushed by itself.)
  */
 int must_check ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing,
 		       unsigned int perms, enum ept_memtype memtype, enum ept_kind kind);
@@ -333,7 +342,8 @@ int must_check ept_fill_zero(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
  * After ept_give_up() it is still the caller's.
  * @frame: 4 KiB aligned; the caller's
  * Return: as ept_fill(), with claim->frame = frame (also for what was discarded: then zeros are to
- * be written, see claim->entry & ENTRY_ZERO); -EINVAL: its frame is its own.
+ * be written, see claim->entry & ENTRY_ZERO); -EINVAL: its frame is its own, or no entry can hold
+ * the address.
  */
 int must_check ept_fill_into(struct ept_cpu *me, gfn_t gfn, hpa_t frame, struct ept_claim *claim);
 

@@ -69,8 +69,9 @@ int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsig
 	const struct ept *ept = me->ept;
 	uint64_t done = 0;
 
-	if (!gfn_range_ok(ept, gfn, frames) || !IS_ALIGNED(backing.v, PAGE_SIZE) ||
-	    (kind != EPT_ABSENT && kind != EPT_PRESENT) || !perms_ok(ept, perms))
+	if (!gfn_range_ok(ept, gfn, frames) || !backing_ok(ept, backing, frames) ||
+	    (kind != EPT_ABSENT && kind != EPT_PRESENT) || !perms_ok(ept, perms) ||
+	    !memtype_ok(ept, memtype))
 		return -EINVAL;
 	if (anything_mapped(ept, gfn, frames))
 		return -EEXIST;

@@ -10,10 +10,11 @@ static uint64_t random_below(struct ept_monitor *m, uint64_t n)
 	return (m->random >> 33) % n;
 }
 
-int ept_monitor_begin(struct ept_monitor *m, gfn_t gfn, uint64_t frames, unsigned int min,
-		      unsigned int max, uint64_t seed)
+int ept_monitor_begin(struct ept_monitor *m, const struct ept *ept, gfn_t gfn, uint64_t frames,
+		      unsigned int min, unsigned int max, uint64_t seed)
 {
-	if (!min || max > EPT_REGIONS_MAX || min > max / 2 || frames < min)
+	if (!gfn_range_ok(ept, gfn, frames) || !min || max > EPT_REGIONS_MAX || min > max / 2 ||
+	    frames < min)
 		return -EINVAL;
 	*m = (struct ept_monitor){ .min = min, .max = max, .n = min, .random = seed };
 	for (unsigned int i = 0; i < min; i++) {

@@ -69,10 +69,10 @@ enum ept_share {
  * Not copied: requests, accessed and dirty bits, dirty tracking.
  * @clone: of the same format, on the same CPU, with nothing mapped in the range
  * @g: of the original
- * Return: also -EEXIST; -EXDEV: EPT_SHARED, and something is private already. After any error
- * nothing is mapped in the clone; pages of the original may be left write-protected as private
- * ones, which a write resolves.
- * Flush: owed if EPT_PRIVATE, before anybody runs the clone.
+ * Return: also -EEXIST; -EXDEV: EPT_SHARED, and something is private already; -EINVAL also where
+ * the clone cannot give the rights: see ept_map() and ept_set_nx(). After any error nothing is
+ * mapped in the clone; pages of the original may be left write-protected as private ones, which a
+ * write resolves. Flush: owed if EPT_PRIVATE, before anybody runs the clone.
  */
 int must_check ept_clone(struct ept_cpu *me, struct ept_cpu *clone, gfn_t gfn, uint64_t frames,
 			 enum ept_share share, struct ept_gather *g);

@@ -168,6 +168,18 @@ static inline bool gfn_range_ok(const struct ept *ept, gfn_t gfn, uint64_t frame
 	return frames && frames <= space && gfn <= space - frames;
 }
 
+/* Frames that an entry can point to. */
+static inline bool backing_ok(const struct ept *ept, hpa_t backing, uint64_t frames)
+{
+	return IS_ALIGNED(backing.v, PAGE_SIZE) && backing.v < ept->backing_end &&
+	       frames <= (ept->backing_end - backing.v) >> PAGE_SHIFT;
+}
+
+static inline bool memtype_ok(const struct ept *ept, enum ept_memtype memtype)
+{
+	return (unsigned int)memtype < 8 && ept->fmt->memtypes >> memtype & 1;
+}
+
 static inline void ept_trace(struct ept_cpu *me, enum ept_event event, gfn_t gfn,
 			     enum pg_level level)
 {
@@ -196,8 +208,9 @@ bool slot_change(struct ept_cpu *me, struct ept_slot *s,
 		 struct ept_state (*change)(struct ept_state was, unsigned int arg),
 		 unsigned int arg, struct ept_gather *g);
 
-/* Takes out what the slot maps: *was; nobody waits for that any more. left() says which hidden entry
- * is left there. 0; -EAGAIN: look again (also while it is being filled); -EBUSY: it is frozen. */
+/* Takes out what the slot maps: *was; nobody waits for that any more. left() says which hidden
+ * entry is left there. 0; -EAGAIN: look again (also while it is being filled); -EBUSY: it is
+ * frozen. */
 int must_check slot_take(struct ept_cpu *me, struct ept_slot *s,
 			 uint64_t (*left)(const struct ept *ept, struct ept_state was),
 			 uint64_t *was, struct ept_gather *g);

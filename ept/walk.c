@@ -39,13 +39,15 @@ void ept_census(const struct ept *ept, gfn_t gfn, uint64_t frames, struct ept_ce
 gfn_t ept_census_some(const struct ept *ept, gfn_t gfn, gfn_t end, unsigned int max,
 		      struct ept_census *census)
 {
-	while (gfn < end && max--) {
+	gfn_t last = MIN(end, ept->walk.space);
+
+	while (gfn < last && max--) {
 		struct ept_slot s = slot_find(ept, gfn, PG_LEVEL_4K);
 
 		census->kind[entry_kind(ept->fmt, s.entry, s.level)][s.level]++;
 		gfn = fmt_base(ept->fmt, gfn, s.level) + fmt_frames(ept->fmt, s.level);
 	}
-	return MIN(gfn, end);
+	return gfn < last ? gfn : end;
 }
 
 void ept_stats_sum(const struct ept *ept, struct ept_stats *sum)

@@ -117,6 +117,7 @@ static int make_tables(struct vm *vm, enum pg_level leaf_max)
 	if (err)
 		goto out;
 	vm->ept_made = true;
+	ept_set_width(&vm->ept, x86_cpuid(0x80000008, 0).eax & 0xff);
 	if (nx_wanted(vm->config->nx))
 		ept_set_nx(&vm->ept);
 	tlb_init(&vm->tlb, &vm->ept);

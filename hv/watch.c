@@ -21,8 +21,8 @@ int watch_begin(struct watch *w, struct vm *vm, const struct watch_config *confi
 	*w = (struct watch){ .vm = vm, .config = *config };
 	if (!config->every)
 		return -EINVAL;
-	return ept_monitor_begin(&w->monitor, config->gfn, config->frames, config->min, config->max,
-				 config->seed);
+	return ept_monitor_begin(&w->monitor, &vm->ept, config->gfn, config->frames, config->min,
+				 config->max, config->seed);
 }
 
 static void end_interval(struct watch *w)
