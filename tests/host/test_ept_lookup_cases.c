@@ -208,6 +208,7 @@ static void extents_that_make_no_sense_are_refused(void **state)
 	assert_int_equal(ept_rmap_add(&rmap, &e), -EINVAL);
 	for (unsigned int i = 0; i < EPT_SPACES_MAX; i++) {
 		spaces[i].walk.space = F_1G;
+		spaces[i].backing_end = UINT64_C(1) << 52;
 		many[i] = extent(0, F_2M);
 		many[i].ept = &spaces[i];
 		assert_int_equal(ept_rmap_add(&rmap, &many[i]), 0);
