@@ -43,6 +43,8 @@ static const char *check_leaf(const struct ept *ept, const struct ept_state *s)
 		return "a leaf's frame is not aligned to its level";
 	if (s->perms & EPT_W && !(s->perms & EPT_R))
 		return "a leaf is writable but not readable";
+	if (s->tracked && atomic_load_explicit(&ept->track, memory_order_relaxed) == EPT_TRACK_NOT)
+		return "a mark is left though nothing is tracked";
 	return NULL;
 }
 
@@ -62,8 +64,11 @@ static const char *check_slot(const struct ept *ept, const struct ept_iter *it, 
 	case EPT_PRESENT:
 		tally->pages[level]++;
 		return check_leaf(ept, &s);
-	case EPT_ABSENT:
 	case EPT_POISON:
+		if (s.tracked)
+			return "what is lost is marked as tracked";
+		return check_leaf(ept, &s);
+	case EPT_ABSENT:
 		return check_leaf(ept, &s);
 	case EPT_FILLING:
 		return "an entry is being filled";

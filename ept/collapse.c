@@ -287,17 +287,17 @@ static void tell(struct ept_collapse_result *result, int r)
 	}
 }
 
-/* Collapses the tables of one level in [from, end), at most `budget`; returns where to go on. */
+/* Collapses the tables of one level in [from, end), and looks at no more than `budget` slots;
+ * returns where to go on. */
 static gfn_t collapse_level(struct ept_cpu *me, gfn_t from, gfn_t end, enum pg_level level,
 			    unsigned int undo, unsigned int budget, struct ept_gather *g,
 			    struct ept_collapse_result *result)
 {
 	struct ept *ept = me->ept;
 	uint64_t size = fmt_frames(ept->fmt, level);
-	uint64_t before = result->collapsed;
 	gfn_t at = ALIGN_UP(from, size);
 
-	while (at < end && end - at >= size && result->collapsed - before < budget) {
+	while (at < end && end - at >= size && budget--) {
 		struct ept_slot s = slot_find(ept, at, level);
 		bool full;
 

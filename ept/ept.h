@@ -420,9 +420,10 @@ void ept_collapse_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct e
  * ept_recover_nx() - undo the splits that fetches from large leaves have made, in bounded steps.
  * What is executed again is split again.
  * @next: where to go on; advanced
- * @budget: tables of 4 KiB entries to collapse in this step at the most; larger ones, which become
- * complete by it, come on top
- * Return: how many collapsed. *next == end: done. Flush: made, at most 16 tables frozen for one.
+ * @budget: at most so many slots of 2 MiB or more are looked at in this step, whatever becomes of
+ * them; larger ones, which may be complete by then, come on top: one for each GiB that is passed
+ * Return: how many tables collapsed. *next == end: done. Flush: made, at most 16 tables frozen for
+ * one.
  */
 unsigned int ept_recover_nx(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
 			    struct ept_gather *g);

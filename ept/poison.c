@@ -8,6 +8,7 @@ static uint64_t poisoned(const struct ept *ept, struct ept_state was)
 	was.kind = EPT_POISON;
 	was.requested = false;
 	was.zero = false;
+	was.tracked = false; /* nobody writes to it any more, and nobody takes the mark away */
 	return entry_encode(ept->fmt, &was);
 }
 

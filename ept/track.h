@@ -18,8 +18,8 @@
  * comes later is in the next collection.
  *
  * What is marked never collapses, so the marks are all the state there is. What arrives keeps its
- * mark, clean: an arrival is no write. What is discarded is reported. What is mapped anew while
- * tracking goes on is not tracked.
+ * mark, clean: an arrival is no write. What is discarded is reported. What moves takes its mark
+ *along. What is lost, cloned or mapped anew while tracking goes on is not tracked.
  */
 #ifndef EPT_TRACK_H
 #define EPT_TRACK_H
@@ -55,7 +55,8 @@ uint64_t ept_track_collect(struct ept_cpu *me, gfn_t gfn, uint64_t frames, uint6
 int must_check ept_untrack_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
 				struct ept_gather *g);
 
-/* To be called when no mark is left. */
+/* Call this when no mark is left: ept_untrack_some() has been through all that was marked, at the
+ * addresses where it is now, and nothing was moved meanwhile. ept_check() finds what is left. */
 void ept_track_end(struct ept *ept);
 
 #endif

@@ -13,8 +13,9 @@
 #include "ept/track.h"
 #include "tests/host/ept_case.h"
 
-#define SPACE (UINT64_C(1) << 36) /* frames: what lies behind it would alias what it begins with   \
-				   */
+#define SPACE                                                                                      \
+	(UINT64_C(1) << 36) /* frames: what lies behind it would alias what it begins with         \
+			     */
 
 static struct ept_cpu *me(void)
 {

@@ -383,6 +383,8 @@ int ref_poison(struct reference *ref, gfn_t gfn)
 	p->kind = EPT_POISON;
 	p->requested = false;
 	p->zero = false;
+	p->tracked = false;
+	p->logged = false;
 	p->must = 0;
 	p->may = 0;
 	return 0;

@@ -61,7 +61,8 @@ static void lose(struct reference *ref, gfn_t gfn, enum ept_kind kind, bool zero
 	p->requested = false;
 	p->must = 0;
 	p->may = 0;
-	p->logged = zero && p->tracked;
+	p->tracked = p->tracked && zero;
+	p->logged = p->tracked;
 }
 
 int ref_discard(struct reference *ref, gfn_t gfn, uint64_t frames)

@@ -52,7 +52,7 @@ int ref_track(struct reference *ref, gfn_t gfn, uint64_t frames, bool on)
 bool ref_tracked(const struct reference *ref)
 {
 	for (gfn_t i = 0; i < ref->npages; i++)
-		if (ref->page[i].tracked && ref->page[i].kind != EPT_POISON)
+		if (ref->page[i].tracked)
 			return true;
 	return false;
 }

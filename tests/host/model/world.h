@@ -58,12 +58,13 @@ enum step_code {
 	STEP_FREEZE,       /* gfn, level: by one who keeps it */
 	STEP_THAW,         /* that one; write: on another frame, with a copy */
 	STEP_COPY,         /* gfn: what a write to a shared frame needs, all at once */
-	STEP_RECOVER_NX,   /* gfn, frames, level: the budget */
-	STEP_CLONE,        /* gfn, frames; write: private */
-	STEP_CLONE_UNMAP,  /* gfn, frames: what follows is done to the clone */
-	STEP_CLONE_TOUCH,  /* gfn, write, way */
-	STEP_CLONE_COPY,   /* gfn */
-	STEP_CLONE_FILL,   /* gfn: it arrives in a frame of its own */
+	STEP_RECOVER_NX,  /* gfn, frames, level: the budget; write: see STEP_SYNC, but way 0 is none
+			   */
+	STEP_CLONE,       /* gfn, frames; write: private */
+	STEP_CLONE_UNMAP, /* gfn, frames: what follows is done to the clone */
+	STEP_CLONE_TOUCH, /* gfn, write, way */
+	STEP_CLONE_COPY,  /* gfn */
+	STEP_CLONE_FILL,  /* gfn: it arrives in a frame of its own */
 	STEP_CODES,
 };
 
