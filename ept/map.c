@@ -25,7 +25,7 @@ static int map_one(struct ept_cpu *me, gfn_t gfn, struct ept_state *s)
 
 	for (;;) {
 		err = slot_make(me, gfn, s->level, &slot);
-		if (err == -E2BIG)
+		if (err == EPT_SMALLER)
 			s->level--; /* smaller pieces were mapped in this table before */
 		else if (err)
 			return err;
@@ -72,9 +72,9 @@ int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsig
 	if (!gfn_range_ok(ept, gfn, frames) || !backing_ok(ept, backing, frames) ||
 	    (kind != EPT_ABSENT && kind != EPT_PRESENT) || !perms_ok(ept, perms) ||
 	    !memtype_ok(ept, memtype))
-		return -EINVAL;
+		return EPT_INVALID;
 	if (anything_mapped(ept, gfn, frames))
-		return -EEXIST;
+		return EPT_HERE;
 	while (done < frames) {
 		struct ept_state s = {
 			.kind = kind,

@@ -15,7 +15,7 @@ int ept_monitor_begin(struct ept_monitor *m, const struct ept *ept, gfn_t gfn, u
 {
 	if (!gfn_range_ok(ept, gfn, frames) || !min || max > EPT_REGIONS_MAX || min > max / 2 ||
 	    frames < min)
-		return -EINVAL;
+		return EPT_INVALID;
 	*m = (struct ept_monitor){ .min = min, .max = max, .n = min, .random = seed };
 	for (unsigned int i = 0; i < min; i++) {
 		gfn_t from = gfn + frames / min * i;

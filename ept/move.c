@@ -26,13 +26,13 @@ static bool is_reserved(const struct ept_format *fmt, uint64_t e)
 	return entry_kind(fmt, e, PG_LEVEL_4K) == EPT_FROZEN && !(e & ENTRY_PERMS_MASK);
 }
 
-/* Reserves the slot of `level` for gfn. -E2BIG: there is a table in it; -ENOMEM. */
+/* Reserves the slot of `level` for gfn. EPT_SMALLER: there is a table in it; EPT_NO_TABLE. */
 static int reserve(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_slot *place)
 {
 	for (;;) {
 		int err = slot_make(me, gfn, level, place);
 
-		if (err == -EEXIST && is_reserved(me->ept->fmt, place->entry)) {
+		if (err == EPT_HERE && is_reserved(me->ept->fmt, place->entry)) {
 			if (place->level == level)
 				return 0;
 			/* What it was reserved for has been split since. */
@@ -52,16 +52,16 @@ static int make_place(struct ept_cpu *me, const struct ept_slot *s, gfn_t gfn,
 		      const struct change *c, struct ept_gather *g, struct ept_slot *place)
 {
 	gfn_t to = c->to + gfn;
-	int err = -E2BIG;
+	int err = EPT_SMALLER;
 
 	if (entry_kind(me->ept->fmt, s->entry, s->level) == EPT_FROZEN)
-		return -EBUSY;
+		return EPT_BUSY;
 	if (IS_ALIGNED(to, fmt_frames(me->ept->fmt, s->level)))
 		err = reserve(me, to, s->level, place);
-	if (err != -E2BIG)
+	if (err != EPT_SMALLER)
 		return err;
 	err = split_anything(me, gfn, (enum pg_level)(s->level - 1), EPT_WHY_MAP, g);
-	return err ? err : -EAGAIN;
+	return err ? err : EPT_LOOK_AGAIN;
 }
 
 static int prepare_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const struct change *c,
@@ -121,9 +121,9 @@ int ept_move(struct ept_cpu *me, gfn_t from, gfn_t to, uint64_t frames, struct e
 
 	if (!gfn_range_ok(me->ept, from, frames) || !gfn_range_ok(me->ept, to, frames) ||
 	    (from < to + frames && to < from + frames))
-		return -EINVAL;
+		return EPT_INVALID;
 	if (anything_mapped(me->ept, to, frames))
-		return -EEXIST;
+		return EPT_HERE;
 	/* Bits that come late to tables unlinked before look for the pages where they are now. */
 	if (g->n)
 		ept_sync(g);

@@ -49,17 +49,17 @@ int ept_rmap_add(struct ept_rmap *rmap, struct ept_extent *extent)
 	if (!gfn_range_ok(extent->ept, extent->gfn, extent->frames) ||
 	    !backing_ok(extent->ept, extent->backing, extent->frames) ||
 	    !in_pool(rmap->pool, extent->backing, extent->frames) || extent->order >= FRAME_ORDERS)
-		return -EINVAL;
+		return EPT_INVALID;
 	bytes = extent->frames << PAGE_SHIFT;
 	block = block_bytes(extent->order);
 	if (!IS_ALIGNED(extent->backing.v | bytes, block))
-		return -EINVAL;
+		return EPT_INVALID;
 	spin_lock(&rmap->lock);
 	if (space_of(rmap, extent->ept)) {
 		extent->next = rmap->first;
 		rmap->first = extent;
 	} else {
-		err = -ENOSPC;
+		err = EPT_FULL;
 	}
 	for (uint64_t at = 0; !err && at < bytes; at += block)
 		atomic_fetch_add(&frame_of(rmap->pool, hpa(extent->backing.v + at))->refs, 1);

@@ -41,7 +41,7 @@ void ept_rmap_init(struct ept_rmap *rmap, struct frame_pool *pool);
 
 /**
  * ept_rmap_add() - an extent was mapped: one more reference on each block that it uses.
- * Return: 0; -ENOSPC: too many address spaces; -EINVAL: outside of the address space or of the
+ * Return: 0; EPT_FULL: too many address spaces; EPT_INVALID: outside of the address space or of the
  * pool, or the range and the blocks are not aligned to each other.
  */
 int must_check ept_rmap_add(struct ept_rmap *rmap, struct ept_extent *extent);

@@ -7,7 +7,6 @@
 #define EPT_SLOT_H
 
 #include "ept/ept.h"
-#include "mm/err.h"
 
 /* A slot as it was found. `level` is the slot's; `table` is what contains it. */
 struct ept_slot {
@@ -209,8 +208,8 @@ bool slot_change(struct ept_cpu *me, struct ept_slot *s,
 		 unsigned int arg, struct ept_gather *g);
 
 /* Takes out what the slot maps: *was; nobody waits for that any more. left() says which hidden
- * entry is left there. 0; -EAGAIN: look again (also while it is being filled); -EBUSY: it is
- * frozen. */
+ * entry is left there. 0; EPT_LOOK_AGAIN: look again (also while it is being filled); EPT_BUSY: it
+ * is frozen. */
 int must_check slot_take(struct ept_cpu *me, struct ept_slot *s,
 			 uint64_t (*left)(const struct ept *ept, struct ept_state was),
 			 uint64_t *was, struct ept_gather *g);
@@ -227,8 +226,8 @@ static inline void leaf_counted(struct ept_cpu *me, struct ept_table *table, enu
 	ept_stat_add(ept_stat_pages(&me->stats, level), n);
 }
 
-/* The slot of `level` for gfn, which maps nothing yet; tables on the way are made. 0; -EEXIST: it,
- * or one above it, maps something; -E2BIG: there is a table in it; -ENOMEM. */
+/* The slot of `level` for gfn, which maps nothing yet; tables on the way are made. 0; EPT_HERE: it,
+ * or one above it, maps something; EPT_SMALLER: there is a table in it; EPT_NO_TABLE. */
 int must_check slot_make(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_slot *s);
 
 /* --- map.c --------------------------------------------------------------------------------- */
@@ -258,7 +257,7 @@ void drop_tables(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gath
 int must_check split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 			      struct ept_gather *g);
 
-/* One step of a split. 0: look again (it is split, by this call or another's); -ENOMEM. */
+/* One step of a split. 0: look again (it is split, by this call or another's); EPT_NO_TABLE. */
 int must_check split_absent(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum ept_why why);
 
 /* --- gather.c ------------------------------------------------------------------------------ */

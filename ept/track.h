@@ -26,15 +26,16 @@
 
 #include "ept/ept.h"
 
-/* Return: 0; -EBUSY: tracking is on; -EINVAL: `by` says none. */
+/* Return: 0; EPT_BUSY: tracking is on; EPT_INVALID: `by` says none. */
 int must_check ept_track_begin(struct ept *ept, enum ept_track_by by);
 
 /**
  * ept_track_some() - mark and split a bounded part of [*next, end).
  * @next: where to go on; advanced
  * @budget: entries to look at or to write in this step; at least one table's worth is done
- * Return: 0 (through if *next == end); -ENOMEM: a leaf could not be split, call again when there
- * are tables; -EBUSY: something is frozen, call again. Flush: owed before tracking is relied on.
+ * Return: 0 (through if *next == end); EPT_NO_TABLE: a leaf could not be split, call again when
+ * there are tables; EPT_BUSY: something is frozen, call again. Flush: owed before tracking is
+ * relied on.
  */
 int must_check ept_track_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
 			      struct ept_gather *g);

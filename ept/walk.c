@@ -59,5 +59,8 @@ void ept_stats_sum(const struct ept *ept, struct ept_stats *sum)
 #define X(name, what) sum->name += atomic_load_explicit(&s->name, memory_order_relaxed);
 		EPT_STATS(X)
 #undef X
+		for (unsigned int nr = 0; nr < EPT_REFUSALS_N; nr++)
+			sum->refused[nr] +=
+				atomic_load_explicit(&s->refused[nr], memory_order_relaxed);
 	}
 }

@@ -100,13 +100,13 @@ static int fits_together(const struct vm *vm, gfn_t gfn, enum pg_level level)
 		struct ept_state s = ept_lookup(&vm->ept, at);
 
 		if (s.kind == EPT_FROZEN || s.kind == EPT_FILLING)
-			return -EBUSY;
+			return EPT_BUSY;
 		if (s.kind == EPT_POISON)
-			return -EHWPOISON;
+			return EPT_LOST;
 		if (s.kind != EPT_PRESENT)
-			return -ENOENT;
+			return EPT_HOLE;
 		if (s.perms != first.perms || s.memtype != first.memtype || s.tracked)
-			return -EFAULT;
+			return EPT_MIXED;
 		at = ALIGN_DOWN(at, level_frames(s.level)) + level_frames(s.level);
 	}
 	return 0;
@@ -177,7 +177,7 @@ static int copy_range(struct vm *vm, gfn_t gfn, enum pg_level level, hpa_t block
 		}
 		vm_pass(vm);
 	}
-	return err == -EAGAIN ? -ENOENT : err;
+	return err == EPT_NOT_HERE ? EPT_HOLE : err;
 }
 
 /* Frames for the whole range: its own, where it has such, or a fresh block. */
@@ -217,7 +217,7 @@ int vm_collapse_copy(struct vm *vm, gfn_t gfn, enum pg_level level)
 		return -EINVAL;
 	n = ept_collapse(me(vm), gfn, level, gather(vm));
 	ept_sync(gather(vm));
-	if (n != -EINVAL && n != -EFAULT)
+	if (n != EPT_SCATTERED && n != EPT_MIXED)
 		return n;
 	n = fits_together(vm, gfn, level);
 	if (n)

@@ -40,17 +40,17 @@ static void frames_that_no_entry_can_hold_are_refused(void **state)
 	const uint64_t end = UINT64_C(1) << 52;
 
 	(void)state;
-	assert_int_equal(map_one(end - PAGE_SIZE, 2, EPT_WB), -EINVAL);
-	assert_int_equal(map_one(end, 1, EPT_WB), -EINVAL);
-	assert_int_equal(map_one(-PAGE_SIZE, 1, EPT_WB), -EINVAL);
-	assert_int_equal(map_one(-PAGE_SIZE, 2, EPT_WB), -EINVAL);
-	assert_int_equal(map_one(PAGE_SIZE, UINT64_MAX, EPT_WB), -EINVAL);
+	assert_int_equal(map_one(end - PAGE_SIZE, 2, EPT_WB), EPT_INVALID);
+	assert_int_equal(map_one(end, 1, EPT_WB), EPT_INVALID);
+	assert_int_equal(map_one(-PAGE_SIZE, 1, EPT_WB), EPT_INVALID);
+	assert_int_equal(map_one(-PAGE_SIZE, 2, EPT_WB), EPT_INVALID);
+	assert_int_equal(map_one(PAGE_SIZE, UINT64_MAX, EPT_WB), EPT_INVALID);
 	assert_int_equal(map_one(end - PAGE_SIZE, 1, EPT_WB), 0);
 	assert_int_equal(ept_lookup(&w.ept, 0).frame.v, end - PAGE_SIZE);
 	unmap_all(1);
 	ept_set_width(&w.ept, 40);
-	assert_int_equal(map_one((UINT64_C(1) << 40) - PAGE_SIZE, 2, EPT_WB), -EINVAL);
-	assert_int_equal(map_one(UINT64_C(1) << 40, 1, EPT_WB), -EINVAL);
+	assert_int_equal(map_one((UINT64_C(1) << 40) - PAGE_SIZE, 2, EPT_WB), EPT_INVALID);
+	assert_int_equal(map_one(UINT64_C(1) << 40, 1, EPT_WB), EPT_INVALID);
 	assert_int_equal(map_one((UINT64_C(1) << 40) - PAGE_SIZE, 1, EPT_WB), 0);
 	unmap_all(1);
 	verify();
@@ -65,8 +65,8 @@ static void a_frame_that_no_entry_can_hold_is_not_filled_into(void **state)
 	map(0, 1, EPT_ABSENT);
 	step((struct step){ .code = STEP_CLONE, .frames = 1 });
 	assert_int_equal(ept_fill_into(ept_cpu(&w.clone.ept, 0), 0, hpa(UINT64_C(1) << 52), &claim),
-			 -EINVAL);
-	assert_int_equal(ept_fill_into(ept_cpu(&w.clone.ept, 0), 0, hpa(1), &claim), -EINVAL);
+			 EPT_INVALID);
+	assert_int_equal(ept_fill_into(ept_cpu(&w.clone.ept, 0), 0, hpa(1), &claim), EPT_INVALID);
 	ept_destroy(&w.clone.ept, 0);
 	w.has_clone = false;
 	verify();
@@ -83,13 +83,13 @@ static void only_memory_types_that_hardware_has_are_mapped(void **state)
 	for (unsigned int type = 0; type < ARRAY_LEN(known); type++) {
 		int r = map_one(WORLD_BACKING, F_2M, (enum ept_memtype)type);
 
-		assert_int_equal(r, known[type] ? 0 : -EINVAL);
+		assert_int_equal(r, known[type] ? 0 : EPT_INVALID);
 		if (r)
 			continue;
 		assert_int_equal(ept_lookup(&w.ept, 0).memtype, type);
 		unmap_all(F_2M);
 	}
-	assert_int_equal(map_one(WORLD_BACKING, 1, (enum ept_memtype) - 1), -EINVAL);
+	assert_int_equal(map_one(WORLD_BACKING, 1, (enum ept_memtype)UINT32_MAX), EPT_INVALID);
 	verify();
 }
 
@@ -109,9 +109,10 @@ static void what_can_only_be_executed_is_not_cloned_where_large_leaves_cannot_be
 			 0);
 	assert_int_equal(
 		ept_map(me(), F_2M, F_2M, hpa(WORLD_BACKING + 2 * MIB), EPT_X, EPT_WB, EPT_PRESENT),
-		format == &ept_format_intel ? 0 : -EINVAL);
+		format == &ept_format_intel ? 0 : EPT_INVALID);
 	for (unsigned int i = 0; i < ARRAY_LEN(share) && format == &ept_format_intel; i++) {
-		assert_int_equal(ept_clone(me(), clone, 0, 2 * F_2M, share[i], &w.gather), -EINVAL);
+		assert_int_equal(ept_clone(me(), clone, 0, 2 * F_2M, share[i], &w.gather),
+				 EPT_INVALID);
 		ept_sync(&w.gather);
 		assert_int_equal(ept_lookup(&w.clone.ept, 0).kind, EPT_NONE);
 		assert_null(ept_check(&w.clone.ept, &where));
@@ -119,7 +120,7 @@ static void what_can_only_be_executed_is_not_cloned_where_large_leaves_cannot_be
 		/* The pieces could not collapse there. */
 		assert_int_equal(ept_split(me(), F_2M, PG_LEVEL_4K, EPT_WHY_ASKED, &w.gather), 0);
 	}
-	assert_int_equal(ept_protect(clone, 0, F_2M, EPT_X, &w.clone.gather), -EINVAL);
+	assert_int_equal(ept_protect(clone, 0, F_2M, EPT_X, &w.clone.gather), EPT_INVALID);
 	ept_destroy(&w.clone.ept, 0);
 	w.has_clone = false;
 	unmap_all(2 * F_2M);
@@ -155,8 +156,8 @@ static void nothing_is_found_outside_of_the_space(void **state)
 	assert_int_equal(census.kind[EPT_PRESENT][PG_LEVEL_2M], 0);
 	assert_int_equal(ept_census_some(&w.ept, SPACE, SPACE + 7, 100, &none), SPACE + 7);
 	assert_int_equal(none.kind[EPT_PRESENT][PG_LEVEL_2M], 0);
-	assert_int_equal(ept_resolve(me(), SPACE, EPT_R, &w.gather), -ENOENT);
-	assert_int_equal(ept_reach(me(), SPACE, EPT_R, &frame, &w.gather), -ENOENT);
+	assert_int_equal(ept_resolve(me(), SPACE, EPT_R, &w.gather), EPT_UNMAPPED);
+	assert_int_equal(ept_reach(me(), SPACE, EPT_R, &frame, &w.gather), EPT_UNMAPPED);
 	assert_int_equal(ept_track_collect(me(), SPACE, 512, bitmap, &w.gather), 0);
 	assert_int_equal(ept_track_collect(me(), UINT64_MAX, 512, bitmap, &w.gather), 0);
 	assert_false(w.gather.owed);
@@ -177,29 +178,30 @@ static void nothing_is_changed_outside_of_the_space(void **state)
 	for (unsigned int i = 0; i < ARRAY_LEN(outside); i++) {
 		gfn_t gfn = outside[i], next = gfn;
 
-		assert_int_equal(ept_unmap(me(), gfn, 2, g), -EINVAL);
-		assert_int_equal(ept_protect(me(), gfn, 2, EPT_R, g), -EINVAL);
-		assert_int_equal(ept_discard(me(), gfn, 2, g), -EINVAL);
-		assert_int_equal(ept_poison_range(me(), gfn, 2, g), -EINVAL);
-		assert_int_equal(ept_move(me(), gfn, F_1G, 2, g), -EINVAL);
-		assert_int_equal(ept_move(me(), 0, gfn, 2, g), -EINVAL);
+		assert_int_equal(ept_unmap(me(), gfn, 2, g), EPT_INVALID);
+		assert_int_equal(ept_protect(me(), gfn, 2, EPT_R, g), EPT_INVALID);
+		assert_int_equal(ept_discard(me(), gfn, 2, g), EPT_INVALID);
+		assert_int_equal(ept_poison_range(me(), gfn, 2, g), EPT_INVALID);
+		assert_int_equal(ept_move(me(), gfn, F_1G, 2, g), EPT_INVALID);
+		assert_int_equal(ept_move(me(), 0, gfn, 2, g), EPT_INVALID);
 		ept_split_range(me(), gfn, 2, PG_LEVEL_4K, EPT_WHY_ASKED, g, &split);
 		assert_int_equal(split.split, 0);
 		ept_collapse_range(me(), gfn, 2, g, &collapsed);
 		assert_int_equal(collapsed.collapsed, 0);
 		assert_int_equal(ept_recover_nx(me(), &next, gfn + 2, 1, g), 0);
-		assert_true(gfn + 2 < gfn || ept_track_some(me(), &next, gfn + 2, 1, g) == -EINVAL);
+		assert_true(gfn + 2 < gfn ||
+			    ept_track_some(me(), &next, gfn + 2, 1, g) == EPT_INVALID);
 		if (gfn < SPACE)
 			continue;
-		assert_int_equal(ept_request(me(), gfn), -ENOENT);
+		assert_int_equal(ept_request(me(), gfn), EPT_UNMAPPED);
 		assert_int_not_equal(ept_fill(me(), gfn, PG_LEVEL_4K, &claim), 0);
 		assert_int_not_equal(ept_fill_zero(me(), gfn, PG_LEVEL_4K, &claim), 0);
 		assert_int_not_equal(ept_fill_into(me(), gfn, hpa(0), &claim), 0);
-		assert_int_equal(ept_split(me(), gfn, PG_LEVEL_4K, EPT_WHY_ASKED, g), -EINVAL);
-		assert_int_equal(ept_collapse(me(), gfn, PG_LEVEL_2M, g), -EINVAL);
-		assert_int_equal(ept_poison(me(), gfn, g), -EINVAL);
+		assert_int_equal(ept_split(me(), gfn, PG_LEVEL_4K, EPT_WHY_ASKED, g), EPT_INVALID);
+		assert_int_equal(ept_collapse(me(), gfn, PG_LEVEL_2M, g), EPT_INVALID);
+		assert_int_equal(ept_poison(me(), gfn, g), EPT_INVALID);
 		assert_int_equal(ept_freeze(me(), gfn, PG_LEVEL_4K, EPT_WHY_COW, &frozen, g),
-				 -EINVAL);
+				 EPT_INVALID);
 	}
 	assert_false(g->owed);
 	verify();
@@ -211,9 +213,9 @@ static void nothing_is_watched_outside_of_the_space(void **state)
 
 	(void)state;
 	begin_outside();
-	assert_int_equal(ept_monitor_begin(&m, &w.ept, SPACE, F_2M, 1, 8, 1), -EINVAL);
-	assert_int_equal(ept_monitor_begin(&m, &w.ept, SPACE - 1, 2, 1, 8, 1), -EINVAL);
-	assert_int_equal(ept_monitor_begin(&m, &w.ept, UINT64_MAX, 2, 1, 8, 1), -EINVAL);
+	assert_int_equal(ept_monitor_begin(&m, &w.ept, SPACE, F_2M, 1, 8, 1), EPT_INVALID);
+	assert_int_equal(ept_monitor_begin(&m, &w.ept, SPACE - 1, 2, 1, 8, 1), EPT_INVALID);
+	assert_int_equal(ept_monitor_begin(&m, &w.ept, UINT64_MAX, 2, 1, 8, 1), EPT_INVALID);
 	assert_int_equal(ept_monitor_begin(&m, &w.ept, SPACE - F_2M, F_2M, 1, 8, 1), 0);
 	ept_monitor_sample(&m, me(), &w.gather);
 	assert_false(w.gather.owed);
@@ -235,14 +237,14 @@ static void frames_outside_of_the_pool_are_mapped_by_nobody(void **state)
 	(void)state;
 	ept_rmap_init(&rmap, &w.pool);
 	e.backing = hpa(last - PAGE_SIZE);
-	assert_int_equal(ept_rmap_add(&rmap, &e), -EINVAL);
+	assert_int_equal(ept_rmap_add(&rmap, &e), EPT_INVALID);
 	e.backing = hpa(0);
-	assert_int_equal(ept_rmap_add(&rmap, &e), -EINVAL);
+	assert_int_equal(ept_rmap_add(&rmap, &e), EPT_INVALID);
 	e.backing = hpa(-PAGE_SIZE);
-	assert_int_equal(ept_rmap_add(&rmap, &e), -EINVAL);
+	assert_int_equal(ept_rmap_add(&rmap, &e), EPT_INVALID);
 	e.backing = hpa(WORLD_TABLES);
 	e.order = 60;
-	assert_int_equal(ept_rmap_add(&rmap, &e), -EINVAL);
+	assert_int_equal(ept_rmap_add(&rmap, &e), EPT_INVALID);
 	assert_null(rmap.first);
 	ept_rmap_own(&rmap, hpa(last), 5);
 	assert_int_equal(ept_rmap_find(&rmap, hpa(last), visit, NULL), 0);

@@ -201,11 +201,11 @@ static void extents_that_make_no_sense_are_refused(void **state)
 	struct ept_extent e = extent(1, F_2M), many[EPT_SPACES_MAX + 1];
 
 	(void)state;
-	assert_int_equal(ept_rmap_add(&rmap, &e), -EINVAL);
+	assert_int_equal(ept_rmap_add(&rmap, &e), EPT_INVALID);
 	e = extent(0, 0);
-	assert_int_equal(ept_rmap_add(&rmap, &e), -EINVAL);
+	assert_int_equal(ept_rmap_add(&rmap, &e), EPT_INVALID);
 	e = extent(0, F_2M + 1);
-	assert_int_equal(ept_rmap_add(&rmap, &e), -EINVAL);
+	assert_int_equal(ept_rmap_add(&rmap, &e), EPT_INVALID);
 	for (unsigned int i = 0; i < EPT_SPACES_MAX; i++) {
 		spaces[i].walk.space = F_1G;
 		spaces[i].backing_end = UINT64_C(1) << 52;
@@ -214,7 +214,7 @@ static void extents_that_make_no_sense_are_refused(void **state)
 		assert_int_equal(ept_rmap_add(&rmap, &many[i]), 0);
 	}
 	many[EPT_SPACES_MAX] = extent(0, F_2M);
-	assert_int_equal(ept_rmap_add(&rmap, &many[EPT_SPACES_MAX]), -ENOSPC);
+	assert_int_equal(ept_rmap_add(&rmap, &many[EPT_SPACES_MAX]), EPT_FULL);
 	assert_int_equal(ept_rmap_refs(&rmap, frame_at(0)), EPT_SPACES_MAX);
 	/* Room again. */
 	ept_rmap_remove(&rmap, &many[3], unused, NULL);
@@ -378,11 +378,11 @@ static void regions_that_all_differ_are_divided_up_to_the_most(void **state)
 static void monitors_that_make_no_sense_are_refused(void **state)
 {
 	(void)state;
-	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 0, 8, 1), -EINVAL);
-	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 5, 8, 1), -EINVAL);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 0, 8, 1), EPT_INVALID);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 5, 8, 1), EPT_INVALID);
 	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 4, EPT_REGIONS_MAX + 1, 1),
-			 -EINVAL);
-	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, 3, 4, 8, 1), -EINVAL);
+			 EPT_INVALID);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, 3, 4, 8, 1), EPT_INVALID);
 	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, 4, 4, 8, 1), 0);
 }
 

@@ -141,7 +141,7 @@ static int fill(struct world *w, unsigned int cpu, gfn_t gfn, enum pg_level leve
 		struct ept_claim *claim)
 {
 	int r = ept_fill(ept_cpu(&w->ept, cpu), gfn, level, claim);
-	int must = r == -ENOMEM ? r : ref_fill(&w->ref, gfn, level);
+	int must = r == EPT_NO_TABLE ? r : ref_fill(&w->ref, gfn, level);
 
 	if (r != must)
 		world_fail(w, "fill of %lu returned %d, not %d", (long)gfn, r, must);
@@ -163,7 +163,7 @@ static int arrive_zeros(struct world *w, gfn_t gfn, enum pg_level level)
 	struct ept_claim claim;
 	uint8_t poured = w->pouring;
 	int r = ept_fill_zero(ept_cpu(&w->ept, 0), gfn, level, &claim);
-	int must = r == -ENOMEM ? r : ref_fill_special(&w->ref, gfn, level, true, false);
+	int must = r == EPT_NO_TABLE ? r : ref_fill_special(&w->ref, gfn, level, true, false);
 
 	if (r != must)
 		world_fail(w, "fill_zero of %lu returned %d, not %d", (long)gfn, r, must);
@@ -472,7 +472,7 @@ bool world_step_fails(struct world *w, const struct step *s, unsigned int nth)
 	r = run(w, s, &result);
 	w->step = NULL;
 	w->fail_at = 0;
-	if (r != -ENOMEM)
+	if (r != EPT_NO_TABLE)
 		world_fail(w, "allocation %u failed, but %d was returned", nth, r);
 	take_over(w, s);
 	return world_verify(w);

@@ -158,7 +158,7 @@ void world_clone_touch(struct world *w, gfn_t gfn, unsigned int perms, unsigned 
 bool world_step(struct world *w, const struct step *s);
 
 /* Does the step to the second stage alone, with allocation `nth` failing. It must refuse with
- * -ENOMEM and leave every page as it was. Steps that answer otherwise to that are not done. */
+ * EPT_NO_TABLE and leave every page as it was. Steps that answer otherwise to that are not done. */
 bool world_step_fails(struct world *w, const struct step *s, unsigned int nth);
 
 /* Compares everything with the reference; world_step() does so for small worlds by itself. */
