@@ -9,13 +9,13 @@ static int not_present(enum ept_kind kind)
 {
 	switch (kind) {
 	case EPT_NONE:
-		return -ENOENT;
+		return EPT_UNMAPPED;
 	case EPT_POISON:
-		return -EHWPOISON;
+		return EPT_LOST;
 	case EPT_FROZEN:
-		return -EBUSY;
+		return EPT_BUSY;
 	default:
-		return -EAGAIN;
+		return EPT_NOT_HERE;
 	}
 }
 
@@ -31,10 +31,11 @@ static struct ept_state written(struct ept_state s, unsigned int arg)
 /* A write under tracking: only of this page, where it can be told apart. */
 static int note_write(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, struct ept_gather *g)
 {
-	if (s->level > PG_LEVEL_4K && ept_split(me, gfn, PG_LEVEL_4K, EPT_WHY_DIRTY, g) != -ENOMEM)
-		return -EAGAIN;
+	if (s->level > PG_LEVEL_4K &&
+	    ept_split(me, gfn, PG_LEVEL_4K, EPT_WHY_DIRTY, g) != EPT_NO_TABLE)
+		return EPT_LOOK_AGAIN;
 	if (!slot_change(me, s, written, 0, g))
-		return -EAGAIN;
+		return EPT_LOOK_AGAIN;
 	ept_stat_add(&me->stats.write_faults, 1);
 	return 0;
 }
@@ -46,21 +47,21 @@ static int split_executed(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g)
 	if (err)
 		return err;
 	ept_stat_add(&me->stats.nx_splits, 1);
-	return -EAGAIN;
+	return EPT_LOOK_AGAIN;
 }
 
-/* 0: nothing is withheld of the access; -EAGAIN: look again. */
+/* 0: nothing is withheld of the access. */
 static int grant(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, unsigned int access,
 		 struct ept_gather *g)
 {
 	struct ept_state is = entry_decode(me->ept->fmt, s->entry, s->level);
 
 	if (access & ~is.perms)
-		return -EFAULT;
+		return EPT_FORBIDDEN;
 	if (access & is.withheld & EPT_X)
 		return split_executed(me, gfn, g);
 	if (access & is.withheld & EPT_W)
-		return is.cow ? -EXDEV : note_write(me, s, gfn, g);
+		return is.cow ? EPT_FOREIGN : note_write(me, s, gfn, g);
 	return 0;
 }
 
@@ -69,15 +70,15 @@ int ept_resolve(struct ept_cpu *me, gfn_t gfn, unsigned int access, struct ept_g
 	int err;
 
 	if (!gfn_range_ok(me->ept, gfn, 1))
-		return -ENOENT;
+		return EPT_UNMAPPED;
 	do {
 		struct ept_slot s = slot_find(me->ept, gfn, PG_LEVEL_4K);
 		enum ept_kind kind = entry_kind(me->ept->fmt, s.entry, s.level);
 
 		if (kind != EPT_PRESENT && kind != EPT_TABLE)
 			return not_present(kind);
-		err = kind == EPT_TABLE ? -EAGAIN : grant(me, &s, gfn, access, g);
-	} while (err == -EAGAIN);
+		err = kind == EPT_TABLE ? EPT_LOOK_AGAIN : grant(me, &s, gfn, access, g);
+	} while (err == EPT_LOOK_AGAIN);
 	return err;
 }
 
@@ -91,12 +92,12 @@ int ept_reach(struct ept_cpu *me, gfn_t gfn, unsigned int access, hpa_t *at, str
 		struct ept_slot s;
 		struct ept_state is;
 
-		if (err && err != -EAGAIN)
+		if (err && err != EPT_NOT_HERE)
 			return err;
 		s = slot_find(me->ept, gfn, PG_LEVEL_4K);
 		is = entry_decode(fmt, s.entry, s.level);
 		if (is.kind == EPT_ABSENT && is.zero)
-			return -ENODATA;
+			return EPT_DISCARDED;
 		if (err)
 			return err;
 		if (is.kind != EPT_PRESENT || access & is.withheld)

@@ -12,17 +12,17 @@ static __attribute__((noinline)) int not_absent(struct ept_cpu *me, gfn_t gfn, s
 	case EPT_ABSENT:
 		return split_absent(me, &s, gfn, EPT_WHY_ARRIVAL);
 	case EPT_PRESENT:
-		return -EEXIST;
+		return EPT_HERE;
 	case EPT_FILLING:
-		return -EBUSY;
+		return EPT_BUSY;
 	case EPT_TABLE:
-		return -E2BIG;
+		return EPT_SMALLER;
 	case EPT_POISON:
-		return -EHWPOISON;
+		return EPT_LOST;
 	case EPT_NONE:
-		return -ENOENT;
+		return EPT_UNMAPPED;
 	default: /* frozen: its owner needs us to stand outside */
-		return -EBUSY;
+		return EPT_BUSY;
 	}
 }
 
@@ -43,9 +43,9 @@ static int find_absent(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uint6
 		*s = slot_find(me->ept, gfn, level);
 		if (entry_kind(me->ept->fmt, s->entry, s->level) == EPT_ABSENT) {
 			if (s->entry & ENTRY_ZERO & ~special)
-				return -ENODATA;
+				return EPT_DISCARDED;
 			if (s->entry & ENTRY_COW & ~special)
-				return -EXDEV;
+				return EPT_FOREIGN;
 			if (s->level == level)
 				return 0;
 		}
@@ -60,14 +60,14 @@ int ept_request(struct ept_cpu *me, gfn_t gfn)
 	struct ept_slot s;
 
 	if (!gfn_range_ok(me->ept, gfn, 1))
-		return -ENOENT;
+		return EPT_UNMAPPED;
 	do {
 		int err = find_absent(me, gfn, PG_LEVEL_4K, ENTRY_COW, &s);
 
 		if (err)
 			return err;
 		if (s.entry & ENTRY_REQUESTED)
-			return -EALREADY;
+			return EPT_ASKED;
 	} while (!slot_swap(&s, s.entry | ENTRY_REQUESTED));
 	ept_stat_add(&me->stats.requests, 1);
 	return 0;
@@ -102,7 +102,7 @@ static __attribute__((noinline)) int fill_slowly(struct ept_cpu *me, gfn_t gfn, 
 		int err = find_absent(me, gfn, level, special, &s);
 
 		if (err) {
-			if (err == -EEXIST || err == -EBUSY)
+			if (err == EPT_HERE || err == EPT_BUSY)
 				ept_stat_add(&me->stats.duplicates, 1);
 			return err;
 		}
@@ -113,9 +113,9 @@ static __attribute__((noinline)) int fill_slowly(struct ept_cpu *me, gfn_t gfn, 
 static inline int fill_refused(const struct ept *ept, gfn_t gfn, enum pg_level level)
 {
 	if (!(ept->walk.leaf_levels >> level & 1) || gfn & ept->walk.inside[level])
-		return -EINVAL;
+		return EPT_INVALID;
 	/* Aligned, so if it begins in the address space it ends there. */
-	return gfn >= ept->walk.space ? -ENOENT : 0;
+	return gfn >= ept->walk.space ? EPT_UNMAPPED : 0;
 }
 
 int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_claim *claim)
@@ -145,15 +145,15 @@ int ept_fill_into(struct ept_cpu *me, gfn_t gfn, hpa_t frame, struct ept_claim *
 {
 	int err = fill_refused(me->ept, gfn, PG_LEVEL_4K);
 
-	if (!err && !IS_ALIGNED(frame.v, PAGE_SIZE))
-		err = -EINVAL;
+	if (!err && !backing_ok(me->ept, frame, 1))
+		err = EPT_INVALID;
 	if (!err)
 		err = fill_slowly(me, gfn, PG_LEVEL_4K, ENTRY_ZERO | ENTRY_COW, claim);
 	if (err)
 		return err;
 	if (!(claim->entry & ENTRY_COW)) {
 		ept_give_up(me, claim);
-		return -EINVAL;
+		return EPT_OWN;
 	}
 	claim->frame = frame;
 	return 0;

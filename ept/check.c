@@ -12,9 +12,14 @@ static const char *check_table(const struct ept *ept, hpa_t table, enum pg_level
 	const struct ept_table *meta = table_meta(ept, table);
 	const _Atomic uint64_t *at = table_entries(ept, table);
 	unsigned int present = 0;
+	bool empty = true;
 
-	for (unsigned int i = 0; i < fmt_entries(ept->fmt); i++)
+	for (unsigned int i = 0; i < fmt_entries(ept->fmt); i++) {
 		present += entry_kind(ept->fmt, at[i], level) == EPT_PRESENT;
+		empty &= !at[i];
+	}
+	if (empty && table.v != ept->root.v)
+		return "a table that maps nothing is linked";
 	if (frame_of(ept->pool, table)->state != FRAME_USED)
 		return "a table's frame is not allocated";
 	if (meta->present != present)
@@ -38,6 +43,8 @@ static const char *check_leaf(const struct ept *ept, const struct ept_state *s)
 		return "a leaf's frame is not aligned to its level";
 	if (s->perms & EPT_W && !(s->perms & EPT_R))
 		return "a leaf is writable but not readable";
+	if (s->tracked && atomic_load_explicit(&ept->track, memory_order_relaxed) == EPT_TRACK_NOT)
+		return "a mark is left though nothing is tracked";
 	return NULL;
 }
 
@@ -57,8 +64,11 @@ static const char *check_slot(const struct ept *ept, const struct ept_iter *it, 
 	case EPT_PRESENT:
 		tally->pages[level]++;
 		return check_leaf(ept, &s);
-	case EPT_ABSENT:
 	case EPT_POISON:
+		if (s.tracked)
+			return "what is lost is marked as tracked";
+		return check_leaf(ept, &s);
+	case EPT_ABSENT:
 		return check_leaf(ept, &s);
 	case EPT_FILLING:
 		return "an entry is being filled";

@@ -39,7 +39,7 @@ static int put_copy(struct ept_cpu *clone, gfn_t gfn, const struct ept_state *s)
 	return 0;
 }
 
-/* One entry that is no table. 0; -EAGAIN: look again. */
+/* One entry that is no table. 0; EPT_LOOK_AGAIN: look again. */
 static int clone_slot(struct ept_cpu *me, struct ept_cpu *clone, struct ept_slot *s, gfn_t gfn,
 		      enum ept_share share, struct ept_gather *g)
 {
@@ -49,18 +49,20 @@ static int clone_slot(struct ept_cpu *me, struct ept_cpu *clone, struct ept_slot
 	case EPT_NONE:
 		return 0;
 	case EPT_FROZEN:
-		return -EBUSY;
+		return EPT_BUSY;
 	case EPT_FILLING:
 		cpu_relax();
-		return -EAGAIN;
+		return EPT_LOOK_AGAIN;
 	default:
 		break;
 	}
 	if (share == EPT_SHARED && is.cow)
-		return -EXDEV;
+		return EPT_FOREIGN;
+	if (!perms_ok(clone->ept, is.perms))
+		return EPT_INVALID;
 	if (share == EPT_PRIVATE && is.kind == EPT_PRESENT) {
 		if (!slot_change(me, s, shared_out, 0, g))
-			return -EAGAIN;
+			return EPT_LOOK_AGAIN;
 		is = entry_decode(me->ept->fmt, s->entry, s->level);
 	}
 	is = copy_of(clone->ept, is, share);
@@ -86,25 +88,25 @@ int ept_clone(struct ept_cpu *me, struct ept_cpu *clone, gfn_t gfn, uint64_t fra
 
 	if (clone->ept->fmt != fmt || clone->ept == me->ept ||
 	    clone->ept->leaf_max < me->ept->leaf_max || !gfn_range_ok(me->ept, gfn, frames))
-		return -EINVAL;
+		return EPT_INVALID;
 	if (anything_mapped(clone->ept, gfn, frames))
-		return -EEXIST;
+		return EPT_HERE;
 	while (!err && at < end) {
 		struct ept_slot s = slot_find(me->ept, at, PG_LEVEL_4K);
 		gfn_t from = fmt_base(fmt, at, s.level), to = from + fmt_frames(fmt, s.level);
 
 		/* What reaches across an edge, or where the clone has a table from before. */
 		err = s.entry && (from < gfn || to > end)
-			      ? -E2BIG
+			      ? EPT_SMALLER
 			      : clone_slot(me, clone, &s, from, share, g);
-		if (err == -E2BIG) {
+		if (err == EPT_SMALLER) {
 			err = split_anything(me, at, (enum pg_level)(s.level - 1), EPT_WHY_ASKED,
 					     g);
 			continue;
 		}
 		if (!err)
 			at = to;
-		else if (err == -EAGAIN)
+		else if (err == EPT_LOOK_AGAIN)
 			err = 0;
 	}
 	if (err)

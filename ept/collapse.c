@@ -22,44 +22,25 @@ static int refusal(const struct ept *ept, hpa_t table, enum pg_level below)
 		case EPT_PRESENT:
 			break;
 		case EPT_POISON:
-			return -EHWPOISON;
+			return EPT_LOST;
 		case EPT_FILLING:
 		case EPT_FROZEN:
-			return -EBUSY;
+			return EPT_BUSY;
 		case EPT_TABLE:
-			return -EAGAIN; /* why is counted where that table was looked at */
+			return EPT_SMALLER;
 		default:
-			return -ENOENT;
+			return EPT_HOLE;
 		}
 	}
-	return -EBUSY; /* it became complete while we looked */
+	return EPT_BUSY; /* it became complete while we looked */
 }
 
-static int count_refusal(struct ept_cpu *me, int err)
+/* Of something smaller that stands in the way, the reason is counted where that was looked at. */
+static int count_refusal(struct ept_cpu *me, int refusal)
 {
-	switch (err) {
-	case -ENOENT:
-		ept_stat_add(&me->stats.refused_hole, 1);
-		break;
-	case -EBUSY:
-		ept_stat_add(&me->stats.refused_busy, 1);
-		break;
-	case -EHWPOISON:
-		ept_stat_add(&me->stats.refused_poison, 1);
-		break;
-	case -EFAULT:
-		ept_stat_add(&me->stats.refused_mixed, 1);
-		break;
-	case -EINVAL:
-		ept_stat_add(&me->stats.refused_scattered, 1);
-		break;
-	case -EPERM:
-		ept_stat_add(&me->stats.refused_executed, 1);
-		break;
-	default:
-		break;
-	}
-	return err;
+	if (refusal != EPT_SMALLER)
+		ept_stat_add(&me->stats.refused[ept_nr((enum ept_refusal)refusal)], 1);
+	return refusal;
 }
 
 /* What comes of a table that collapses. */
@@ -86,7 +67,7 @@ static int merge(const struct ept *ept, hpa_t table, enum pg_level level, struct
 	const _Atomic uint64_t *end = at + fmt_entries(fmt);
 
 	if (!IS_ALIGNED(s.frame.v, fmt_bytes(fmt, level)))
-		return -EINVAL;
+		return EPT_SCATTERED;
 	for (; at < end; at += TABLE_STRIDE, expected += TABLE_STRIDE * step) {
 		uint64_t a = entry_peek(at), b = entry_peek(at + 1), c = entry_peek(at + 2),
 			 d = entry_peek(at + 3);
@@ -97,9 +78,9 @@ static int merge(const struct ept *ept, hpa_t table, enum pg_level level, struct
 	}
 	differs &= ~ad_mask;
 	if (differs & fmt_leaf_addr(fmt, below))
-		return -EINVAL;
+		return EPT_SCATTERED;
 	if (differs || s.tracked)
-		return -EFAULT;
+		return EPT_MIXED;
 	m->ad = any & ad_mask;
 	s.level = level;
 	s.accessed = any & fmt->accessed;
@@ -142,23 +123,24 @@ static bool replace(struct ept_cpu *me, struct ept_slot *s, struct ept_table *ch
 }
 
 /* With the slot's table locked: locks the child, verifies, replaces. `undo`: only what is small for
- * this reason, which holds no longer; 0: whatever can be. */
+ * this reason, which holds no longer; 0: whatever can be. Returns how many tables went away, or the
+ * refusal. */
 static int collapse_locked(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, unsigned int undo,
 			   struct ept_gather *g, bool *parent_full)
 {
 	const struct ept *ept = me->ept;
 	hpa_t table = entry_child(ept->fmt, s->entry);
 	struct ept_table *child = table_meta(ept, table);
-	struct merged m;
-	int err;
+	struct merged m = { 0 };
+	int err = 0;
 
 	table_lock(child);
 	if (atomic_load_explicit(&child->present, memory_order_acquire) != fmt_entries(ept->fmt))
 		err = refusal(ept, table, (enum pg_level)(s->level - 1));
 	else if (undo && !(table_why(child) & undo))
-		err = -EAGAIN;
+		goto out;
 	else if (table_why(child) & EPT_WHY_NX & ~undo)
-		err = -EPERM;
+		err = EPT_EXECUTED;
 	else
 		err = merge(ept, table, s->level, &m);
 	if (!err) {
@@ -166,7 +148,9 @@ static int collapse_locked(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, un
 		gather_table(g, table, gfn, s->level, m.ad, true);
 		if (m.freeze)
 			gather_frozen(g, s, m.leaf);
+		err = 1;
 	}
+out:
 	table_unlock(child);
 	return err;
 }
@@ -177,7 +161,7 @@ static int collapse_slot(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uns
 {
 	struct ept *ept = me->ept;
 	struct ept_slot s;
-	int err;
+	int r;
 
 	*parent_full = false;
 	/* This may flush, which lets others free what they unlinked: stand in no table yet. */
@@ -186,13 +170,12 @@ static int collapse_slot(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uns
 	if (s.level != level || entry_kind(ept->fmt, s.entry, level) != EPT_TABLE)
 		return 0;
 	if (!slot_lock(ept, &s, EPT_TABLE))
-		return count_refusal(me, -EBUSY);
-	err = collapse_locked(me, &s, gfn, undo, g, parent_full);
+		return count_refusal(me, EPT_BUSY);
+	r = collapse_locked(me, &s, gfn, undo, g, parent_full);
 	slot_unlock(&s);
-	if (err)
-		return count_refusal(me, err);
-	ept_trace(me, EPT_EV_COLLAPSE, gfn, level);
-	return 1;
+	if (r > 0)
+		ept_trace(me, EPT_EV_COLLAPSE, gfn, level);
+	return r < 0 ? count_refusal(me, r) : r;
 }
 
 /* Accesses wait for what is frozen: not longer than it takes to come here. Returns whether the
@@ -241,10 +224,10 @@ int ept_collapse(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_
 	int n;
 
 	if (level < PG_LEVEL_2M || level > ept->leaf_max || !gfn_range_ok(ept, gfn, 1))
-		return count_refusal(me, -EINVAL);
+		return count_refusal(me, EPT_INVALID);
 	n = collapse_below(me, fmt_base(ept->fmt, gfn, level), level, g, &full);
-	if (n == -EAGAIN)
-		return -EBUSY;
+	if (n == EPT_SMALLER) /* somebody split it meanwhile */
+		return EPT_BUSY;
 	while (n > 0 && full && level < ept->leaf_max) {
 		int r;
 
@@ -258,51 +241,30 @@ int ept_collapse(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_
 	return n;
 }
 
-static void tell(struct ept_collapse_result *result, int r)
+static void note(struct ept_collapse_result *result, int r)
 {
-	switch (r) {
-	case -ENOENT:
-		result->hole++;
-		break;
-	case -EHWPOISON:
-		result->poison++;
-		break;
-	case -EFAULT:
-		result->mixed++;
-		break;
-	case -EINVAL:
-		result->scattered++;
-		break;
-	case -EBUSY:
-		result->busy++;
-		break;
-	case -EPERM:
-		result->executed++;
-		break;
-	case -EAGAIN:
-		break;
-	default:
+	if (r >= 0)
 		result->collapsed += (unsigned int)r;
-		break;
-	}
+	else if (r != EPT_SMALLER)
+		result->refused[ept_nr((enum ept_refusal)r)]++;
 }
 
-/* Collapses the tables of one level in [from, end), at most `budget`; returns where to go on. */
+/* Collapses the tables of one level in [from, end), and looks at no more than `budget` slots;
+ * returns where to go on. */
 static gfn_t collapse_level(struct ept_cpu *me, gfn_t from, gfn_t end, enum pg_level level,
 			    unsigned int undo, unsigned int budget, struct ept_gather *g,
 			    struct ept_collapse_result *result)
 {
 	struct ept *ept = me->ept;
 	uint64_t size = fmt_frames(ept->fmt, level);
-	uint64_t before = result->collapsed;
 	gfn_t at = ALIGN_UP(from, size);
 
-	while (at < end && end - at >= size && result->collapsed - before < budget) {
+	while (at < end && end - at >= size && budget--) {
 		struct ept_slot s = slot_find(ept, at, level);
 		bool full;
 
 		if (s.level == level)
-			tell(result, collapse_slot(me, at, level, undo, g, &full));
+			note(result, collapse_slot(me, at, level, undo, g, &full));
 		/* Nothing smaller lies under a larger entry: step over it whole. */
 		at = fmt_base(ept->fmt, at, s.level) + fmt_frames(ept->fmt, s.level);
 	}

@@ -31,13 +31,13 @@ static int discard_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const
 	case EPT_POISON:
 		return 0;
 	case EPT_FROZEN:
-		return -EBUSY;
+		return EPT_BUSY;
 	default:
 		cpu_relax();
-		return -EAGAIN;
+		return EPT_LOOK_AGAIN;
 	}
 	if (!done)
-		return -EAGAIN;
+		return EPT_LOOK_AGAIN;
 	frames = (int64_t)fmt_frames(ept->fmt, s->level);
 	ept_stat_add(&me->stats.discarded, frames);
 	if (is.kind == EPT_ABSENT && !is.zero)

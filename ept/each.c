@@ -43,9 +43,9 @@ int change_each(struct ept_cpu *me, gfn_t gfn, uint64_t frames, const struct cha
 	int err;
 
 	if (!gfn_range_ok(me->ept, gfn, frames))
-		return -EINVAL;
+		return EPT_INVALID;
 	if (anything_frozen(me->ept, gfn, frames))
-		return -EBUSY;
+		return EPT_BUSY;
 	err = split_edges(me, gfn, end, c->why, g);
 	while (!err && at < end) {
 		struct ept_slot s = slot_find(me->ept, at, PG_LEVEL_4K);
@@ -59,7 +59,7 @@ int change_each(struct ept_cpu *me, gfn_t gfn, uint64_t frames, const struct cha
 		err = s.entry ? c->slot(me, &s, from, c, g) : 0;
 		if (!err)
 			at = to;
-		else if (err == -EAGAIN)
+		else if (err == EPT_LOOK_AGAIN)
 			err = 0;
 	}
 	return err;

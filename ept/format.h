@@ -41,7 +41,8 @@ struct ept_format {
 	uint64_t addr;            /* the frame's address */
 	uint64_t accessed;        /* set by hardware */
 	uint64_t dirty;
-	uint64_t table; /* what a table entry has besides the address */
+	uint64_t table;        /* what a table entry has besides the address */
+	unsigned int memtypes; /* bit n: a leaf can have memory type n */
 
 	/* A leaf that maps the frame at address 0, accessed and dirty clear. Pure. */
 	uint64_t (*leaf)(enum pg_level level, unsigned int perms, enum ept_memtype memtype);

@@ -86,6 +86,7 @@ const struct ept_format ept_format_amd = {
 	.accessed = AMD_ACCESSED,
 	.dirty = AMD_DIRTY,
 	.table = AMD_PRESENT | AMD_WRITE | AMD_USER,
+	.memtypes = 1 << EPT_UC | 1 << EPT_WC | 1 << EPT_WT | 1 << EPT_WP | 1 << EPT_WB,
 	.leaf = amd_leaf,
 	.perms_of = amd_perms,
 	.memtype_of = amd_memtype,

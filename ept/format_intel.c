@@ -50,6 +50,7 @@ const struct ept_format ept_format_intel = {
 	.accessed = INTEL_ACCESSED,
 	.dirty = INTEL_DIRTY,
 	.table = EPT_RWX,
+	.memtypes = 1 << EPT_UC | 1 << EPT_WC | 1 << EPT_WT | 1 << EPT_WP | 1 << EPT_WB,
 	.leaf = intel_leaf,
 	.perms_of = intel_perms,
 	.memtype_of = intel_memtype,

@@ -4,11 +4,12 @@
 
 struct ept_iter ept_iter(const struct ept *ept, gfn_t gfn, uint64_t frames, enum pg_level min)
 {
+	uint64_t space = ept->walk.space;
 	struct ept_iter it = {
 		.ept = ept,
 		.gfn = gfn,
 		.start = gfn,
-		.end = gfn + frames,
+		.end = gfn < space ? gfn + MIN(frames, space - gfn) : gfn,
 		.min = min,
 	};
 

@@ -2,7 +2,8 @@
 /*
  * The iterator: visits every slot that covers part of a range, from left to right, a table before
  * what is in it. Each step shows a snapshot; the slot may change meanwhile, and the tables that the
- * iterator stands in stay readable until its CPU returns from the second stage.
+ * iterator stands in stay readable until its CPU returns from the second stage. What lies outside
+ * of the address space is not visited.
  *
  *	struct ept_iter it = ept_iter(ept, gfn, frames, PG_LEVEL_4K);
  *

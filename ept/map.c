@@ -25,7 +25,7 @@ static int map_one(struct ept_cpu *me, gfn_t gfn, struct ept_state *s)
 
 	for (;;) {
 		err = slot_make(me, gfn, s->level, &slot);
-		if (err == -E2BIG)
+		if (err == EPT_SMALLER)
 			s->level--; /* smaller pieces were mapped in this table before */
 		else if (err)
 			return err;
@@ -36,14 +36,18 @@ static int map_one(struct ept_cpu *me, gfn_t gfn, struct ept_state *s)
 	}
 }
 
-static void roll_back(struct ept_cpu *me, gfn_t gfn, uint64_t frames)
+/* Of [gfn, gfn + frames), `done` frames are mapped by this call. */
+static void roll_back(struct ept_cpu *me, gfn_t gfn, uint64_t done, uint64_t frames)
 {
 	struct ept_gather g;
 
 	ept_gather_init(&g, me);
-	/* Its edges are those of leaves that were just made: nothing to split, so it can't fail. */
-	if (frames && ept_unmap(me, gfn, frames, &g) == 0)
-		ept_sync(&g);
+	/* Its edges are those of leaves that were just made: nothing to split. */
+	if (done)
+		(void)!ept_unmap(me, gfn, done, &g);
+	/* Tables were made for what then could not be mapped. */
+	drop_tables(me, gfn, frames, &g);
+	ept_sync(&g);
 }
 
 bool anything_mapped(const struct ept *ept, gfn_t gfn, uint64_t frames)
@@ -65,11 +69,12 @@ int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsig
 	const struct ept *ept = me->ept;
 	uint64_t done = 0;
 
-	if (!gfn_range_ok(ept, gfn, frames) || !IS_ALIGNED(backing.v, PAGE_SIZE) ||
-	    (kind != EPT_ABSENT && kind != EPT_PRESENT) || !perms_ok(ept, perms))
-		return -EINVAL;
+	if (!gfn_range_ok(ept, gfn, frames) || !backing_ok(ept, backing, frames) ||
+	    (kind != EPT_ABSENT && kind != EPT_PRESENT) || !perms_ok(ept, perms) ||
+	    !memtype_ok(ept, memtype))
+		return EPT_INVALID;
 	if (anything_mapped(ept, gfn, frames))
-		return -EEXIST;
+		return EPT_HERE;
 	while (done < frames) {
 		struct ept_state s = {
 			.kind = kind,
@@ -82,7 +87,7 @@ int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsig
 		s.level = fitting_level(ept, gfn + done, frames - done, s.frame);
 		err = map_one(me, gfn + done, &s);
 		if (err) {
-			roll_back(me, gfn, done);
+			roll_back(me, gfn, done, frames);
 			return err;
 		}
 		done += fmt_frames(ept->fmt, s.level);
@@ -92,6 +97,13 @@ int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsig
 
 /* --- unmapping ---------------------------------------------------------------------------- */
 
+static uint64_t nothing(const struct ept *ept, struct ept_state was)
+{
+	(void)ept;
+	(void)was;
+	return 0;
+}
+
 static int clear_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const struct change *c,
 		      struct ept_gather *g)
 {
@@ -99,7 +111,7 @@ static int clear_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const s
 
 	(void)gfn;
 	(void)c;
-	return slot_take(me, s, &was, g);
+	return slot_take(me, s, nothing, &was, g);
 }
 
 static bool table_empty(const struct ept *ept, hpa_t table)
@@ -135,16 +147,16 @@ static void drop_table(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, struct
 	slot_unlock(s);
 }
 
-/* Tables that lie wholly in the range, from the smallest up. */
+/* From the smallest tables up. Two CPUs that empty one table together: each clears its entries
+ * before it looks under the table's lock, so the second one sees all of them clear. */
 void drop_tables(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g)
 {
 	const struct ept_format *fmt = me->ept->fmt;
 
 	for (enum pg_level level = PG_LEVEL_2M; level <= fmt->top; level++) {
-		uint64_t size = fmt_frames(fmt, level);
-		gfn_t at = ALIGN_UP(gfn, size);
+		gfn_t at = fmt_base(fmt, gfn, level);
 
-		while (at < gfn + frames && gfn + frames - at >= size) {
+		while (at < gfn + frames) {
 			struct ept_slot s;
 
 			/* This may flush: stand in no table yet. */

@@ -10,11 +10,12 @@ static uint64_t random_below(struct ept_monitor *m, uint64_t n)
 	return (m->random >> 33) % n;
 }
 
-int ept_monitor_begin(struct ept_monitor *m, gfn_t gfn, uint64_t frames, unsigned int min,
-		      unsigned int max, uint64_t seed)
+int ept_monitor_begin(struct ept_monitor *m, const struct ept *ept, gfn_t gfn, uint64_t frames,
+		      unsigned int min, unsigned int max, uint64_t seed)
 {
-	if (!min || max > EPT_REGIONS_MAX || min > max / 2 || frames < min)
-		return -EINVAL;
+	if (!gfn_range_ok(ept, gfn, frames) || !min || max > EPT_REGIONS_MAX || min > max / 2 ||
+	    frames < min)
+		return EPT_INVALID;
 	*m = (struct ept_monitor){ .min = min, .max = max, .n = min, .random = seed };
 	for (unsigned int i = 0; i < min; i++) {
 		gfn_t from = gfn + frames / min * i;

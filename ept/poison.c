@@ -8,6 +8,7 @@ static uint64_t poisoned(const struct ept *ept, struct ept_state was)
 	was.kind = EPT_POISON;
 	was.requested = false;
 	was.zero = false;
+	was.tracked = false; /* nobody writes to it any more, and nobody takes the mark away */
 	return entry_encode(ept->fmt, &was);
 }
 
@@ -17,7 +18,7 @@ static void count_early(struct ept_cpu *me, enum pg_level level)
 	ept_stat_add(&me->stats.lost_early, (int64_t)fmt_frames(me->ept->fmt, level));
 }
 
-/* 0; -EAGAIN: look again; -EALREADY; -EBUSY: it is frozen. */
+/* 0, EPT_LOOK_AGAIN, EPT_LOST, or EPT_BUSY: it is frozen. */
 static int poison_slot(struct ept_cpu *me, struct ept_slot *s, struct ept_gather *g)
 {
 	const struct ept *ept = me->ept;
@@ -34,15 +35,15 @@ static int poison_slot(struct ept_cpu *me, struct ept_slot *s, struct ept_gather
 			count_early(me, s->level);
 		break;
 	case EPT_POISON:
-		return -EALREADY;
+		return EPT_LOST;
 	case EPT_FROZEN:
-		return -EBUSY;
+		return EPT_BUSY;
 	default:
 		cpu_relax(); /* being filled: its owner is not long about it */
-		return -EAGAIN;
+		return EPT_LOOK_AGAIN;
 	}
 	if (!done)
-		return -EAGAIN;
+		return EPT_LOOK_AGAIN;
 	ept_stat_add(&me->stats.poisoned, (int64_t)fmt_frames(ept->fmt, s->level));
 	return 0;
 }
@@ -54,12 +55,12 @@ int ept_poison(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g)
 		struct ept_slot s;
 
 		if (err)
-			return err == -EHWPOISON ? -EALREADY : err;
+			return err;
 		s = slot_find(me->ept, gfn, PG_LEVEL_4K);
 		if (s.level != PG_LEVEL_4K)
 			continue; /* it collapsed again meanwhile */
 		err = poison_slot(me, &s, g);
-		if (err != -EAGAIN)
+		if (err != EPT_LOOK_AGAIN)
 			return err;
 	}
 }
@@ -71,7 +72,7 @@ static int poison_each(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const 
 
 	(void)gfn;
 	(void)c;
-	return err == -EALREADY ? 0 : err;
+	return err == EPT_LOST ? 0 : err;
 }
 
 int ept_poison_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g)

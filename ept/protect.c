@@ -18,16 +18,16 @@ static int protect_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const
 	(void)gfn;
 	switch (is.kind) {
 	case EPT_PRESENT:
-		return slot_change(me, s, with_perms, c->perms, g) ? 0 : -EAGAIN;
+		return slot_change(me, s, with_perms, c->perms, g) ? 0 : EPT_LOOK_AGAIN;
 	case EPT_ABSENT:
 	case EPT_POISON:
 		is.perms = c->perms;
-		return slot_swap(s, entry_encode(fmt, &is)) ? 0 : -EAGAIN;
+		return slot_swap(s, entry_encode(fmt, &is)) ? 0 : EPT_LOOK_AGAIN;
 	case EPT_FROZEN:
-		return -EBUSY;
+		return EPT_BUSY;
 	default:
 		cpu_relax();
-		return -EAGAIN;
+		return EPT_LOOK_AGAIN;
 	}
 }
 
@@ -36,5 +36,5 @@ int ept_protect(struct ept_cpu *me, gfn_t gfn, uint64_t frames, unsigned int per
 {
 	const struct change c = { .why = EPT_WHY_ASKED, .slot = protect_slot, .perms = perms };
 
-	return perms_ok(me->ept, perms) ? change_each(me, gfn, frames, &c, g) : -EINVAL;
+	return perms_ok(me->ept, perms) ? change_each(me, gfn, frames, &c, g) : EPT_INVALID;
 }

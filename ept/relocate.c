@@ -15,15 +15,15 @@ static int not_present(const struct ept *ept, const struct ept_slot *s)
 {
 	switch (entry_kind(ept->fmt, s->entry, s->level)) {
 	case EPT_NONE:
-		return -ENOENT;
+		return EPT_UNMAPPED;
 	case EPT_POISON:
-		return -EHWPOISON;
+		return EPT_LOST;
 	case EPT_FROZEN:
-		return -EBUSY;
+		return EPT_BUSY;
 	case EPT_TABLE:
-		return -E2BIG;
+		return EPT_SMALLER;
 	default:
-		return -EAGAIN;
+		return EPT_NOT_HERE;
 	}
 }
 
@@ -34,7 +34,7 @@ int ept_freeze(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why 
 
 	if (!gfn_range_ok(ept, gfn, 1) || !fmt_may_be_leaf(ept->fmt, level) ||
 	    gfn & ept->walk.inside[level])
-		return -EINVAL;
+		return EPT_INVALID;
 	for (;;) {
 		struct ept_slot s = slot_find(ept, gfn, level);
 

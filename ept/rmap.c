@@ -17,6 +17,14 @@ static uint64_t block_bytes(unsigned int order)
 	return PAGE_SIZE << order;
 }
 
+/* Are all of these frames in the pool? Others have no descriptor. */
+static bool in_pool(const struct frame_pool *pool, hpa_t first, uint64_t frames)
+{
+	uint64_t index = (first.v >> PAGE_SHIFT) - pool->base_pfn;
+
+	return index < pool->nframes && frames <= pool->nframes - index;
+}
+
 /* The number of this address space, from 1; 0: there is no room. */
 static unsigned int space_of(struct ept_rmap *rmap, struct ept *ept)
 {
@@ -35,18 +43,23 @@ static unsigned int space_of(struct ept_rmap *rmap, struct ept *ept)
 
 int ept_rmap_add(struct ept_rmap *rmap, struct ept_extent *extent)
 {
-	uint64_t bytes = extent->frames << PAGE_SHIFT, block = block_bytes(extent->order);
+	uint64_t bytes, block;
 	int err = 0;
 
-	if (!extent->frames || !IS_ALIGNED(extent->backing.v | bytes, block) ||
-	    !gfn_range_ok(extent->ept, extent->gfn, extent->frames))
-		return -EINVAL;
+	if (!gfn_range_ok(extent->ept, extent->gfn, extent->frames) ||
+	    !backing_ok(extent->ept, extent->backing, extent->frames) ||
+	    !in_pool(rmap->pool, extent->backing, extent->frames) || extent->order >= FRAME_ORDERS)
+		return EPT_INVALID;
+	bytes = extent->frames << PAGE_SHIFT;
+	block = block_bytes(extent->order);
+	if (!IS_ALIGNED(extent->backing.v | bytes, block))
+		return EPT_INVALID;
 	spin_lock(&rmap->lock);
 	if (space_of(rmap, extent->ept)) {
 		extent->next = rmap->first;
 		rmap->first = extent;
 	} else {
-		err = -ENOSPC;
+		err = EPT_FULL;
 	}
 	for (uint64_t at = 0; !err && at < bytes; at += block)
 		atomic_fetch_add(&frame_of(rmap->pool, hpa(extent->backing.v + at))->refs, 1);
@@ -94,7 +107,8 @@ void ept_rmap_remove(struct ept_rmap *rmap, struct ept_extent *extent,
 
 void ept_rmap_own(struct ept_rmap *rmap, hpa_t frame, gfn_t gfn)
 {
-	atomic_store(&frame_of(rmap->pool, frame)->owner, OWNER_KNOWN | gfn);
+	if (in_pool(rmap->pool, frame, 1))
+		atomic_store(&frame_of(rmap->pool, frame)->owner, OWNER_KNOWN | gfn);
 }
 
 /* --- looking ------------------------------------------------------------------------------ */
@@ -117,8 +131,11 @@ static bool extent_covers(const struct ept_extent *e, hpa_t frame)
 static unsigned int find_owners(struct ept_rmap *rmap, hpa_t frame,
 				void (*visit)(void *ctx, const struct ept_mapping *m), void *ctx)
 {
-	uint64_t owner = atomic_load(&frame_of(rmap->pool, frame)->owner);
+	uint64_t owner = 0;
 	unsigned int n = 0;
+
+	if (in_pool(rmap->pool, frame, 1))
+		owner = atomic_load(&frame_of(rmap->pool, frame)->owner);
 
 	for (unsigned int i = 0; owner & OWNER_KNOWN && i < EPT_SPACES_MAX; i++) {
 		struct ept_mapping m;
@@ -174,8 +191,11 @@ static uint64_t count_extent(const struct ept_extent *e, uint64_t from, uint64_t
 
 uint64_t ept_rmap_count(struct ept_rmap *rmap, hpa_t block, unsigned int order)
 {
-	uint64_t end = block.v + block_bytes(order), n = 0;
+	uint64_t end, n = 0;
 
+	if (order >= FRAME_ORDERS || !in_pool(rmap->pool, block, UINT64_C(1) << order))
+		return 0;
+	end = block.v + block_bytes(order);
 	spin_lock(&rmap->lock);
 	for (const struct ept_extent *e = rmap->first; e; e = e->next) {
 		uint64_t last = e->backing.v + (e->frames << PAGE_SHIFT);
@@ -189,5 +209,5 @@ uint64_t ept_rmap_count(struct ept_rmap *rmap, hpa_t block, unsigned int order)
 
 uint32_t ept_rmap_refs(const struct ept_rmap *rmap, hpa_t block)
 {
-	return atomic_load(&frame_of(rmap->pool, block)->refs);
+	return in_pool(rmap->pool, block, 1) ? atomic_load(&frame_of(rmap->pool, block)->refs) : 0;
 }

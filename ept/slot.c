@@ -38,30 +38,27 @@ bool slot_change(struct ept_cpu *me, struct ept_slot *s,
 	return true;
 }
 
-static uint64_t nothing(const struct ept *ept, struct ept_state was)
+int slot_take(struct ept_cpu *me, struct ept_slot *s,
+	      uint64_t (*left)(const struct ept *ept, struct ept_state was), uint64_t *was,
+	      struct ept_gather *g)
 {
-	(void)ept;
-	(void)was;
-	return 0;
-}
+	struct ept_state is = entry_decode(me->ept->fmt, s->entry, s->level);
 
-int slot_take(struct ept_cpu *me, struct ept_slot *s, uint64_t *was, struct ept_gather *g)
-{
-	switch (entry_kind(me->ept->fmt, s->entry, s->level)) {
+	switch (is.kind) {
 	case EPT_PRESENT:
-		if (!slot_hide(me, s, nothing, g))
-			return -EAGAIN;
+		if (!slot_hide(me, s, left, g))
+			return EPT_LOOK_AGAIN;
 		*was = s->entry;
 		return 0;
 	case EPT_ABSENT:
 	case EPT_POISON:
 		*was = s->entry & ~ENTRY_REQUESTED;
-		return slot_swap(s, 0) ? 0 : -EAGAIN;
+		return slot_swap(s, left(me->ept, is)) ? 0 : EPT_LOOK_AGAIN;
 	case EPT_FROZEN:
-		return -EBUSY;
+		return EPT_BUSY;
 	default:
 		cpu_relax();
-		return -EAGAIN;
+		return EPT_LOOK_AGAIN;
 	}
 }
 
@@ -98,9 +95,9 @@ int slot_make(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_slo
 		*s = slot_find(me->ept, gfn, level);
 		kind = entry_kind(me->ept->fmt, s->entry, s->level);
 		if (kind == EPT_TABLE)
-			return -E2BIG;
+			return EPT_SMALLER;
 		if (kind != EPT_NONE)
-			return -EEXIST;
+			return EPT_HERE;
 		if (s->level == level)
 			return 0;
 		err = link_empty(me, s);

@@ -7,7 +7,6 @@
 #define EPT_SLOT_H
 
 #include "ept/ept.h"
-#include "mm/err.h"
 
 /* A slot as it was found. `level` is the slot's; `table` is what contains it. */
 struct ept_slot {
@@ -168,6 +167,18 @@ static inline bool gfn_range_ok(const struct ept *ept, gfn_t gfn, uint64_t frame
 	return frames && frames <= space && gfn <= space - frames;
 }
 
+/* Frames that an entry can point to. */
+static inline bool backing_ok(const struct ept *ept, hpa_t backing, uint64_t frames)
+{
+	return IS_ALIGNED(backing.v, PAGE_SIZE) && backing.v < ept->backing_end &&
+	       frames <= (ept->backing_end - backing.v) >> PAGE_SHIFT;
+}
+
+static inline bool memtype_ok(const struct ept *ept, enum ept_memtype memtype)
+{
+	return (unsigned int)memtype < 8 && ept->fmt->memtypes >> memtype & 1;
+}
+
 static inline void ept_trace(struct ept_cpu *me, enum ept_event event, gfn_t gfn,
 			     enum pg_level level)
 {
@@ -196,10 +207,12 @@ bool slot_change(struct ept_cpu *me, struct ept_slot *s,
 		 struct ept_state (*change)(struct ept_state was, unsigned int arg),
 		 unsigned int arg, struct ept_gather *g);
 
-/* Takes out what the slot maps: *was; nobody waits for that any more. 0; -EAGAIN: look again (also
- * while it is being filled); -EBUSY: it is frozen. */
-int must_check slot_take(struct ept_cpu *me, struct ept_slot *s, uint64_t *was,
-			 struct ept_gather *g);
+/* Takes out what the slot maps: *was; nobody waits for that any more. left() says which hidden
+ * entry is left there. 0; EPT_LOOK_AGAIN: look again (also while it is being filled); EPT_BUSY: it
+ * is frozen. */
+int must_check slot_take(struct ept_cpu *me, struct ept_slot *s,
+			 uint64_t (*left)(const struct ept *ept, struct ept_state was),
+			 uint64_t *was, struct ept_gather *g);
 
 /* A slot that maps nothing gets this entry. False: look again; it maps something, or its table is
  * taken away, which is decided under the same lock. */
@@ -213,8 +226,8 @@ static inline void leaf_counted(struct ept_cpu *me, struct ept_table *table, enu
 	ept_stat_add(ept_stat_pages(&me->stats, level), n);
 }
 
-/* The slot of `level` for gfn, which maps nothing yet; tables on the way are made. 0; -EEXIST: it,
- * or one above it, maps something; -E2BIG: there is a table in it; -ENOMEM. */
+/* The slot of `level` for gfn, which maps nothing yet; tables on the way are made. 0; EPT_HERE: it,
+ * or one above it, maps something; EPT_SMALLER: there is a table in it; EPT_NO_TABLE. */
 int must_check slot_make(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_slot *s);
 
 /* --- map.c --------------------------------------------------------------------------------- */
@@ -233,7 +246,8 @@ static inline bool perms_ok(const struct ept *ept, unsigned int perms)
 /* Is anything but empty tables in the range? */
 bool anything_mapped(const struct ept *ept, gfn_t gfn, uint64_t frames);
 
-/* Unlinks the empty tables that lie wholly in the range. */
+/* Unlinks the tables that are empty and map something of the range: no table stays that maps
+ * nothing, so the next map gets the largest leaves. May flush. */
 void drop_tables(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g);
 
 /* --- split.c ------------------------------------------------------------------------------- */
@@ -243,7 +257,7 @@ void drop_tables(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gath
 int must_check split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 			      struct ept_gather *g);
 
-/* One step of a split. 0: look again (it is split, by this call or another's); -ENOMEM. */
+/* One step of a split. 0: look again (it is split, by this call or another's); EPT_NO_TABLE. */
 int must_check split_absent(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum ept_why why);
 
 /* --- gather.c ------------------------------------------------------------------------------ */

@@ -87,7 +87,7 @@ static int split_present(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum
 	return 0;
 }
 
-/* One step towards `level`. -EAGAIN: look again; 0: it is that small. */
+/* One step towards `level`. EPT_LOOK_AGAIN: look again; 0: it is that small. */
 static int split_step(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 		      struct ept_gather *g)
 {
@@ -96,13 +96,13 @@ static int split_step(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum e
 
 	switch (entry_kind(me->ept->fmt, s.entry, s.level)) {
 	case EPT_NONE:
-		return -ENOENT;
+		return EPT_UNMAPPED;
 	case EPT_POISON:
-		return -EHWPOISON;
+		return EPT_LOST;
 	case EPT_FROZEN:
-		return -EBUSY;
+		return EPT_BUSY;
 	case EPT_FILLING:
-		return s.level == level ? 0 : -EBUSY;
+		return s.level == level ? 0 : EPT_BUSY;
 	case EPT_ABSENT:
 		err = s.level == level ? 0 : split_absent(me, &s, gfn, why);
 		break;
@@ -112,7 +112,7 @@ static int split_step(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum e
 	default:
 		return 0; /* a table: smaller than that */
 	}
-	return err || s.level == level ? err : -EAGAIN;
+	return err || s.level == level ? err : EPT_LOOK_AGAIN;
 }
 
 int ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
@@ -121,10 +121,10 @@ int ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why w
 	int err;
 
 	if (!gfn_range_ok(me->ept, gfn, 1) || !fmt_may_be_leaf(me->ept->fmt, level))
-		return -EINVAL;
+		return EPT_INVALID;
 	do {
 		err = split_step(me, gfn, level, why, g);
-	} while (err == -EAGAIN);
+	} while (err == EPT_LOOK_AGAIN);
 	return err;
 }
 
@@ -135,14 +135,14 @@ int split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_
 		int err = split_step(me, gfn, level, why, g);
 		struct ept_slot s;
 
-		if (err == -ENOENT)
+		if (err == EPT_UNMAPPED)
 			return 0;
-		if (err != -EAGAIN && err != -EBUSY && err != -EHWPOISON)
+		if (err != EPT_LOOK_AGAIN && err != EPT_BUSY && err != EPT_LOST)
 			return err;
 		s = slot_find(me->ept, gfn, level);
 		switch (entry_kind(me->ept->fmt, s.entry, s.level)) {
 		case EPT_FROZEN:
-			return s.level == level ? 0 : -EBUSY; /* as small as that already */
+			return s.level == level ? 0 : EPT_BUSY; /* as small as that already */
 		case EPT_POISON:
 			err = s.level == level ? 0 : split_absent(me, &s, gfn, why);
 			if (err || s.level == level)
@@ -152,14 +152,6 @@ int split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_
 			cpu_relax(); /* being filled: its owner is not long about it */
 		}
 	}
-}
-
-static void tell(struct ept_split_result *result, int err)
-{
-	result->hole += err == -ENOENT;
-	result->poison += err == -EHWPOISON;
-	result->busy += err == -EBUSY;
-	result->nomem += err == -ENOMEM;
 }
 
 void ept_split_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, enum pg_level level,
@@ -176,7 +168,8 @@ void ept_split_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, enum pg_lev
 		int err = ept_split(me, at, level, why, g);
 		enum pg_level now = slot_find(ept, at, level).level;
 
-		tell(result, err);
+		if (err)
+			result->refused[ept_nr((enum ept_refusal)err)]++;
 		result->split +=
 			(uint64_t)(me->stats.splits_absent + me->stats.splits_present - before);
 		at = fmt_base(ept->fmt, at, now) + fmt_frames(ept->fmt, now);

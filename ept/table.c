@@ -65,10 +65,17 @@ void ept_set_nx(struct ept *ept)
 	make_leaves(ept);
 }
 
+void ept_set_width(struct ept *ept, unsigned int bits)
+{
+	if (bits < 64)
+		ept->backing_end = MIN(ept->backing_end, UINT64_C(1) << bits);
+}
+
 int ept_init(struct ept *ept, const struct ept_format *fmt, const struct ept_ops *ops, void *ctx,
 	     struct frame_pool *pool, enum pg_level leaf_max)
 {
 	*ept = (struct ept){ .fmt = fmt, .ops = ops, .ctx = ctx, .pool = pool };
+	ept->backing_end = fmt->addr + PAGE_SIZE;
 	ept->leaf_max = MIN(leaf_max, fmt->top);
 	while (!fmt_may_be_leaf(fmt, ept->leaf_max))
 		ept->leaf_max--;

@@ -9,8 +9,8 @@ int ept_track_begin(struct ept *ept, enum ept_track_by by)
 	enum ept_track_by none = EPT_TRACK_NOT;
 
 	if (by != EPT_TRACK_WRITES && by != EPT_TRACK_DIRTY)
-		return -EINVAL;
-	return atomic_compare_exchange_strong(&ept->track, &none, by) ? 0 : -EBUSY;
+		return EPT_INVALID;
+	return atomic_compare_exchange_strong(&ept->track, &none, by) ? 0 : EPT_BUSY;
 }
 
 void ept_track_end(struct ept *ept)
@@ -68,7 +68,7 @@ static inline uint64_t changed(const struct ept *ept, struct alike *a, uint64_t 
 /* --- marks -------------------------------------------------------------------------------- */
 
 /* With the slot's table locked. 0: it is as it shall be, or holds nothing that could be written;
- * -EAGAIN: look again; -EBUSY: it is frozen. */
+ * EPT_LOOK_AGAIN: look again; EPT_BUSY: it is frozen. */
 static int mark_locked(const struct ept *ept, struct ept_slot *s, bool on, struct alike *a,
 		       struct ept_gather *g)
 {
@@ -78,7 +78,7 @@ static int mark_locked(const struct ept *ept, struct ept_slot *s, bool on, struc
 		switch (entry_kind(ept->fmt, s->entry, s->level)) {
 		case EPT_PRESENT:
 			if (on && s->level > PG_LEVEL_4K)
-				return -EAGAIN; /* it came meanwhile: split it first */
+				return EPT_LOOK_AGAIN; /* it came meanwhile: split it first */
 			to = changed(ept, a, s->entry, s->level, mark, on);
 			g->owed |= a->lost;
 			break;
@@ -86,11 +86,11 @@ static int mark_locked(const struct ept *ept, struct ept_slot *s, bool on, struc
 			to = on ? s->entry | ENTRY_TRACKED : s->entry & ~ENTRY_TRACKED;
 			break;
 		case EPT_FILLING:
-			return -EAGAIN;
+			return EPT_LOOK_AGAIN;
 		case EPT_FROZEN:
-			return -EBUSY;
+			return EPT_BUSY;
 		case EPT_TABLE:
-			return -EAGAIN; /* somebody split what was absent */
+			return EPT_LOOK_AGAIN; /* somebody split what was absent */
 		default:
 			return 0;
 		}
@@ -106,7 +106,7 @@ static unsigned int mark_run(struct ept_cpu *me, struct ept_slot s, unsigned int
 	unsigned int done = 0;
 
 	table_lock(s.table);
-	*err = table_dead(s.table) ? -EAGAIN : 0;
+	*err = table_dead(s.table) ? EPT_LOOK_AGAIN : 0;
 	for (; !*err && done < max; s.at++) {
 		s.entry = atomic_load_explicit(s.at, memory_order_acquire);
 		*err = mark_locked(me->ept, &s, on, &alike, g);
@@ -153,7 +153,7 @@ static int mark_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int bu
 	if (*next >= end)
 		return 0;
 	if (!gfn_range_ok(me->ept, *next, end - *next))
-		return -EINVAL;
+		return EPT_INVALID;
 	while (*next < end && spent < budget && !err) {
 		struct ept_slot s = slot_find(me->ept, *next, PG_LEVEL_4K);
 
@@ -161,7 +161,7 @@ static int mark_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int bu
 			err = ept_split(me, *next, (enum pg_level)(s.level - 1), EPT_WHY_DIRTY, g);
 			spent += fmt_entries(fmt);
 			/* Whatever else is there now will be seen in its own right. */
-			if (err != -ENOMEM && err != -EBUSY)
+			if (err != EPT_NO_TABLE && err != EPT_BUSY)
 				err = 0;
 			continue;
 		}
@@ -170,7 +170,7 @@ static int mark_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int bu
 		spent += done + !done;
 		if (done)
 			*next = fmt_base(fmt, *next, s.level) + done * fmt_frames(fmt, s.level);
-		if (err == -EAGAIN) {
+		if (err == EPT_LOOK_AGAIN) {
 			cpu_relax();
 			err = 0;
 		}

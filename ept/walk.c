@@ -39,13 +39,15 @@ void ept_census(const struct ept *ept, gfn_t gfn, uint64_t frames, struct ept_ce
 gfn_t ept_census_some(const struct ept *ept, gfn_t gfn, gfn_t end, unsigned int max,
 		      struct ept_census *census)
 {
-	while (gfn < end && max--) {
+	gfn_t last = MIN(end, ept->walk.space);
+
+	while (gfn < last && max--) {
 		struct ept_slot s = slot_find(ept, gfn, PG_LEVEL_4K);
 
 		census->kind[entry_kind(ept->fmt, s.entry, s.level)][s.level]++;
 		gfn = fmt_base(ept->fmt, gfn, s.level) + fmt_frames(ept->fmt, s.level);
 	}
-	return MIN(gfn, end);
+	return gfn < last ? gfn : end;
 }
 
 void ept_stats_sum(const struct ept *ept, struct ept_stats *sum)
@@ -57,5 +59,8 @@ void ept_stats_sum(const struct ept *ept, struct ept_stats *sum)
 #define X(name, what) sum->name += atomic_load_explicit(&s->name, memory_order_relaxed);
 		EPT_STATS(X)
 #undef X
+		for (unsigned int nr = 0; nr < EPT_REFUSALS_N; nr++)
+			sum->refused[nr] +=
+				atomic_load_explicit(&s->refused[nr], memory_order_relaxed);
 	}
 }

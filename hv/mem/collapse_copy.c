@@ -19,13 +19,13 @@ static int fits_together(const struct memory *mem, gfn_t gfn, enum pg_level leve
 		struct ept_state s = ept_lookup(&mem->ept, at);
 
 		if (s.kind == EPT_FROZEN || s.kind == EPT_FILLING)
-			return -EBUSY;
+			return EPT_BUSY;
 		if (s.kind == EPT_POISON)
-			return -EHWPOISON;
+			return EPT_LOST;
 		if (s.kind != EPT_PRESENT)
-			return -ENOENT;
+			return EPT_HOLE;
 		if (s.perms != first.perms || s.memtype != first.memtype || s.tracked)
-			return -EFAULT;
+			return EPT_MIXED;
 		at = state_end(&s, at);
 	}
 	return 0;
@@ -64,7 +64,7 @@ static int copy_piece(struct memory *mem, const struct ept_frozen *f, hpa_t to)
 {
 	if (atomic_load(&mem->cloning)) {
 		(void)ept_thaw(mem_handle(mem), f, f->was.frame);
-		return -EBUSY;
+		return EPT_BUSY;
 	}
 	if (f->was.frame.v == to.v && private_sole(mem, f->gfn, to)) {
 		(void)ept_thaw_owned(mem_handle(mem), f);
@@ -97,7 +97,7 @@ static int copy_range(struct memory *mem, gfn_t gfn, enum pg_level level, hpa_t 
 		}
 		mem_pass(mem);
 	}
-	return err == -EAGAIN ? -ENOENT : err;
+	return err == EPT_NOT_HERE ? EPT_HOLE : err;
 }
 
 /* Frames for the whole range: its own, where it has such, or a fresh block. */
@@ -137,7 +137,7 @@ int mem_collapse_copy(struct memory *mem, gfn_t gfn, enum pg_level level)
 		return -EINVAL;
 	n = ept_collapse(mem_handle(mem), gfn, level, mem_gather(mem));
 	ept_sync(mem_gather(mem));
-	if (n != -EINVAL && n != -EFAULT)
+	if (n != EPT_SCATTERED && n != EPT_MIXED)
 		return n;
 	n = fits_together(mem, gfn, level);
 	if (n)

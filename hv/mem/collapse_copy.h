@@ -12,10 +12,9 @@
  * Accesses wait for no more than EPT_FROZEN_MAX pieces.
  * @gfn: aligned to the level
  * @level: PG_LEVEL_2M or above, at the most the largest leaf: see mem_allow_leaves()
- * Return: how many tables went away; 0: nothing to do; -EBUSY: part of it is frozen or being
- * filled; -ENOENT: part of it is not here; -EHWPOISON; -EFAULT: rights differ, or dirty tracking;
- * -EPERM: it is small because it is executed; -EINVAL: not supported: level, alignment, or memory
- * that another VM writes to, as well; -ENOMEM: no such block. All but the last three may come after
+ * Return: how many tables went away; 0: nothing to do; or a refusal (ept/refusal.h): EPT_BUSY,
+ * EPT_HOLE, EPT_LOST, EPT_MIXED, EPT_EXECUTED; -EINVAL: not supported: level, alignment, or memory
+ * that another VM also writes to; -ENOMEM: no such block. All but the last three may come after
  * part of it was copied: then that part stays where it is now, and the same call goes on from
  * there.
  */

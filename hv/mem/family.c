@@ -38,7 +38,7 @@ static int clone_entries(struct memory *from, struct memory *clone, enum ept_sha
 		mem_pass(from);
 		err = ept_clone(mem_handle(from), mem_handle(clone), 0, from->end, share, g);
 		ept_sync(g);
-	} while (err == -EBUSY);
+	} while (err == EPT_BUSY);
 	if (!err)
 		private_share(clone);
 	atomic_fetch_sub(&from->cloning, 1);
@@ -68,8 +68,8 @@ const char *family_share(struct memory *from, struct memory *clone, enum ept_sha
 	clone->end = from->end;
 	err = clone_entries(from, clone, share);
 	if (err)
-		return err == -EXDEV ? "it has private pages, so its memory cannot be shared"
-				     : "no memory for its tables";
+		return err == EPT_FOREIGN ? "it has private pages, so its memory cannot be shared"
+					  : "no memory for its tables";
 	if (share == EPT_SHARED)
 		join(from, clone);
 	return NULL;
@@ -108,10 +108,10 @@ static int fill_root(struct memory *root, unsigned int cpu, gfn_t gfn,
 	struct ept_claim claim;
 	int err = ept_fill(me, gfn, PG_LEVEL_4K, &claim);
 
-	if (err == -EXDEV)
+	if (err == EPT_FOREIGN)
 		err = claim_named(root, cpu, gfn, &claim);
 	if (err)
-		return err == -EEXIST ? 0 : err;
+		return err == EPT_HERE ? 0 : err;
 	page_write(claim.frame, contents, claim.frame, PG_LEVEL_4K);
 	(void)ept_publish(me, &claim);
 	return 0;
@@ -128,7 +128,7 @@ static int claim_roots(struct memory *mem, struct memory *root, unsigned int cpu
 
 		err = s.kind == EPT_PRESENT ? ept_fill_into(ept_cpu(&mem->ept, cpu), gfn,
 							    state_frame(&s, gfn), claim)
-					    : -EBUSY;
+					    : EPT_BUSY;
 		*contents = NULL; /* they are there */
 	}
 	if (visits)

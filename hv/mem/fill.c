@@ -15,7 +15,7 @@ int fill_claim_foreign(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_
 		       struct ept_claim *claim, const struct page_reply **contents)
 {
 	/* Its frame is another memory's: page by page. */
-	return level > PG_LEVEL_4K ? -E2BIG : family_claim(mem, cpu, gfn, claim, contents);
+	return level > PG_LEVEL_4K ? EPT_SMALLER : family_claim(mem, cpu, gfn, claim, contents);
 }
 
 static void worked(struct memory *mem, unsigned int cpu, uint64_t bytes)

@@ -53,7 +53,7 @@ static inline void fill_count_at_hand(struct memory *mem, unsigned int cpu, gfn_
  * @begin: TSC when the work for it began
  * @waiter: of the vCPU whose fault is over with this page; or NULL
  * Return: 0, or why it was refused: see ept_fill(). -ENOMEM also if a private page found no frame;
- * -EHWPOISON also if a part of a large piece is lost at the source: place it in smaller ones.
+ * EPT_LOST also if a part of a large piece is lost at the source: place it in smaller ones.
  */
 static inline __attribute__((always_inline)) int fill_page(struct memory *mem, unsigned int cpu,
 							   gfn_t gfn, enum pg_level level,
@@ -69,14 +69,14 @@ static inline __attribute__((always_inline)) int fill_page(struct memory *mem, u
 				    : ept_fill(me, gfn, level, &claim);
 	bool plain = !err && (contents->data || contents->in_place), complete;
 
-	if (__builtin_expect(err == -EXDEV, 0))
+	if (__builtin_expect(err == EPT_FOREIGN, 0))
 		err = fill_claim_foreign(mem, cpu, gfn, level, &claim, &missing);
 	if (__builtin_expect(err, 0))
 		return err;
 	if (__builtin_expect(!plain, 0)) {
 		if (!fill_write(mem, cpu, &claim, missing)) {
 			ept_give_up(me, &claim);
-			return -EHWPOISON;
+			return EPT_LOST;
 		}
 	} else if (contents->data)
 		__builtin_memcpy(direct(claim.frame), contents->data, PAGE_SIZE);

@@ -13,14 +13,15 @@
 
 /* --- copying ------------------------------------------------------------------------------ */
 
-/* What the page at gfn lacks is brought. 0, -EAGAIN: look again; -EBUSY: it is on its way. */
+/* What the page at gfn lacks is brought. 0, EPT_NOT_HERE: look again; EPT_BUSY: it is on its way.
+ */
 static int bring(struct memory *mem, gfn_t gfn, int lacks)
 {
 	switch (lacks) {
-	case -EXDEV:
+	case EPT_FOREIGN:
 		return own_copy(mem, cpu_id(), gfn);
-	case -EAGAIN:
-	case -ENODATA:
+	case EPT_NOT_HERE:
+	case EPT_DISCARDED:
 		return pager_bring(mem, cpu_id(), gfn);
 	default:
 		return lacks;
@@ -46,11 +47,11 @@ static int reach(struct memory *mem, gfn_t gfn, unsigned int access, enum guest_
 		if (!err)
 			return 0;
 		err = bring(mem, gfn, err);
-		if (err == -EBUSY && wait == GUEST_NOWAIT)
-			return -EAGAIN;
-		if (err == -EBUSY)
+		if (err == EPT_BUSY && wait == GUEST_NOWAIT)
+			return EPT_NOT_HERE;
+		if (err == EPT_BUSY)
 			wait_a_little(mem);
-		else if (err && err != -EAGAIN && err != -EEXIST)
+		else if (err && err != EPT_NOT_HERE && err != EPT_HERE)
 			return err;
 	}
 }
@@ -100,7 +101,7 @@ int guest_discard(struct memory *mem, gfn_t gfn, uint64_t frames)
 {
 	int err;
 
-	while ((err = ept_discard(mem_handle(mem), gfn, frames, mem_gather(mem))) == -EBUSY)
+	while ((err = ept_discard(mem_handle(mem), gfn, frames, mem_gather(mem))) == EPT_BUSY)
 		mem_pass(mem);
 	ept_sync(mem_gather(mem));
 	mem_note_dirty(mem, gfn, frames);
@@ -111,7 +112,8 @@ int guest_protect(struct memory *mem, gfn_t gfn, uint64_t frames, unsigned int p
 {
 	int err;
 
-	while ((err = ept_protect(mem_handle(mem), gfn, frames, perms, mem_gather(mem))) == -EBUSY)
+	while ((err = ept_protect(mem_handle(mem), gfn, frames, perms, mem_gather(mem))) ==
+	       EPT_BUSY)
 		mem_pass(mem);
 	ept_sync(mem_gather(mem));
 	return err;
@@ -121,7 +123,7 @@ int guest_poison(struct memory *mem, gfn_t gfn, uint64_t frames)
 {
 	int err;
 
-	while ((err = ept_poison_range(mem_handle(mem), gfn, frames, mem_gather(mem))) == -EBUSY)
+	while ((err = ept_poison_range(mem_handle(mem), gfn, frames, mem_gather(mem))) == EPT_BUSY)
 		mem_pass(mem);
 	ept_sync(mem_gather(mem));
 	return err;

@@ -9,15 +9,16 @@
 #include "hv/mem/memory.h"
 
 enum guest_wait {
-	GUEST_NOWAIT, /* what is not here is asked for, and -EAGAIN says so */
+	GUEST_NOWAIT, /* what is not here is asked for, and EPT_NOT_HERE says so */
 	GUEST_WAIT    /* until it is here; on the boot CPU the source is polled meanwhile */
 };
 
 /**
  * guest_read() - copy from guest memory.
  * @bytes: any number; may cross pages
- * Return: 0; -EAGAIN (GUEST_NOWAIT only): call again later, from the start; -ENOENT: outside of the
- * guest's memory; -EHWPOISON: part of it is lost; -ENOMEM. After an error *to is undefined.
+ * Return: 0; EPT_NOT_HERE (GUEST_NOWAIT only): call again later, from the start; EPT_UNMAPPED:
+ * outside of the guest's memory; EPT_LOST: part of it is lost; -ENOMEM. After an error *to is
+ * undefined.
  */
 int must_check guest_read(struct memory *mem, gpa_t from, void *to, uint64_t bytes,
 			  enum guest_wait wait);
@@ -25,7 +26,7 @@ int must_check guest_read(struct memory *mem, gpa_t from, void *to, uint64_t byt
 /**
  * guest_write() - copy to guest memory, noted as the guest's own writes are: accessed, dirty, dirty
  * tracking, a copy of its own where the page is private.
- * Return: as guest_read(); -EFAULT: the guest may not write there. After an error part may be
+ * Return: as guest_read(); EPT_FORBIDDEN: the guest may not write there. After an error part may be
  * written.
  */
 int must_check guest_write(struct memory *mem, gpa_t to, const void *from, uint64_t bytes,

@@ -8,6 +8,7 @@
 #include "hv/mem/private.h"
 #include "mm/err.h"
 #include "mm/machine.h"
+#include "mm/x86.h"
 
 /* --- what the second stage needs of us ----------------------------------------------------- */
 
@@ -88,6 +89,7 @@ static int make_tables(struct memory *mem, enum pg_level leaf_max)
 	if (err)
 		return err;
 	mem->ept_made = true;
+	ept_set_width(&mem->ept, x86_cpuid(0x80000008, 0).eax & 0xff);
 	tlb_init(&mem->tlb, &mem->ept, mem->stage2->flush);
 	for (unsigned int i = 0; i < MAX_CPUS; i++)
 		ept_gather_init(&mem->gather[i], ept_cpu(&mem->ept, i));

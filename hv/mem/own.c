@@ -41,7 +41,7 @@ int own_copy(struct memory *mem, unsigned int cpu, gfn_t gfn)
 
 	/* What refers to the page is not counted yet; and a frozen page would hold the clone up. */
 	if (atomic_load(&mem->cloning))
-		return -EBUSY;
+		return EPT_BUSY;
 	err = ept_freeze(me, gfn, PG_LEVEL_4K, EPT_WHY_COW, &f, g);
 	if (err)
 		return err;
@@ -51,7 +51,7 @@ int own_copy(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	} else {
 		/* It is its own already; or a clone was begun meanwhile. */
 		(void)ept_thaw(me, &f, f.was.frame);
-		err = f.was.cow ? -EBUSY : 0;
+		err = f.was.cow ? EPT_BUSY : 0;
 	}
 	pager_count(&mem->pager.stats[cpu].copy_cycles, clock_now() - begin);
 	return err;

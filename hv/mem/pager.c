@@ -38,9 +38,9 @@ static enum pager_answer fault_copy(struct memory *mem, unsigned int cpu, gfn_t 
 	switch (own_copy(mem, cpu, gfn)) {
 	case -ENOMEM:
 		return PAGER_NOMEM;
-	case -EBUSY:
+	case EPT_BUSY:
 		return PAGER_WAIT;
-	case -EHWPOISON:
+	case EPT_LOST:
 		return PAGER_POISON;
 	default:
 		return PAGER_RESUME;
@@ -62,13 +62,13 @@ static enum pager_answer fault_present(struct memory *mem, unsigned int cpu, gfn
 	int64_t resolved = me->stats.write_faults + me->stats.nx_splits;
 
 	switch (ept_resolve(me, gfn, access, &mem->gather[cpu])) {
-	case -EFAULT:
+	case EPT_FORBIDDEN:
 		return PAGER_DENIED;
-	case -EXDEV:
+	case EPT_FOREIGN:
 		return fault_copy(mem, cpu, gfn);
-	case -EHWPOISON:
+	case EPT_LOST:
 		return PAGER_POISON;
-	case -EBUSY:
+	case EPT_BUSY:
 		return PAGER_WAIT;
 	case -ENOMEM:
 		return fault_starved(mem, cpu);
@@ -84,13 +84,13 @@ static __attribute__((noinline)) enum pager_answer fault_refused(struct memory *
 								 struct fault_stats *stats)
 {
 	switch (err) {
-	case -EEXIST:
+	case EPT_HERE:
 		return fault_present(mem, cpu, gfn, access, stats);
-	case -ENODATA:
+	case EPT_DISCARDED:
 		return refill(mem, cpu, gfn) == -ENOMEM ? PAGER_WAIT : PAGER_RESUME;
-	case -ENOENT:
+	case EPT_UNMAPPED:
 		return PAGER_WILD;
-	case -EHWPOISON:
+	case EPT_LOST:
 		return PAGER_POISON;
 	case -ENOMEM:
 		/* A frame of its own, which nobody gives back; or a table page, which somebody
@@ -111,9 +111,9 @@ static int place_zeros_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, 
 	int err = fill_page(mem, cpu, ALIGN_DOWN(gfn, level_frames(piece)), piece, &fill_zeros,
 			    FILL_FAULT, begin, NULL);
 
-	return err == -E2BIG ? fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_FAULT, begin,
-					 NULL)
-			     : err;
+	return err == EPT_SMALLER
+		       ? fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_FAULT, begin, NULL)
+		       : err;
 }
 
 /* Somebody waits for the page. 0: it was asked for, by this call. */
@@ -127,8 +127,8 @@ static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	mem->pager.last_fault = gfn;
 	trace(TRACE_REQUEST, gfn, 1);
 	/* At most one request for each waiting vCPU: the source's ring has room for them. */
-	if (source->ops->request(source, cpu, ALIGN_DOWN(gfn, mem->pager.arrive),
-				 mem->pager.arrive, true))
+	if (source->ops->request(source, cpu, ALIGN_DOWN(gfn, mem->pager.arrive), mem->pager.arrive,
+				 true))
 		pager_count(&counters(mem, cpu)->source_full, 1);
 	return 0;
 }
@@ -196,17 +196,17 @@ int pager_bring(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	int err;
 
 	if (gfn >= mem->end)
-		return -ENOENT;
+		return EPT_UNMAPPED;
 	if (source->ops->now(source, gfn, &reply)) {
-		err = reply.whole || reply.lost
-			      ? place_part(mem, cpu, gfn, FILL_ANSWER)
-			      : fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply, FILL_ANSWER, begin, NULL);
+		err = reply.whole || reply.lost ? place_part(mem, cpu, gfn, FILL_ANSWER)
+						: fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply,
+							    FILL_ANSWER, begin, NULL);
 	} else {
 		err = ask(mem, cpu, gfn);
-		if (!err || err == -EALREADY)
-			err = -EBUSY;
+		if (!err || err == EPT_ASKED)
+			err = EPT_BUSY;
 	}
-	return err == -ENODATA ? refill(mem, cpu, gfn) : err;
+	return err == EPT_DISCARDED ? refill(mem, cpu, gfn) : err;
 }
 
 void pager_poll(struct memory *mem)

@@ -69,8 +69,9 @@ struct pager {
 	uint64_t work_max; /* most bytes between two looks */
 	uint64_t late_max; /* longest that one waited to be taken, cycles */
 
-	/* The boot CPU's, while it writes a large piece: it looks for urgent answers in between. What
-	 * becomes complete by them collapses when the piece is published, as a collapse may flush. */
+	/* The boot CPU's, while it writes a large piece: it looks for urgent answers in between.
+	 * What becomes complete by them collapses when the piece is published, as a collapse may
+	 * flush. */
 	void (*between)(struct memory *mem, unsigned int cpu);
 	bool holding;
 	unsigned int ndeferred;
@@ -139,8 +140,8 @@ enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, un
 
 /**
  * pager_bring() - bring the page at gfn in, for an access of the hypervisor's own.
- * Return: 0: it was placed; -EEXIST, -EAGAIN: look again; -EBUSY: it is on its way; -EHWPOISON,
- * -ENOENT, -ENOMEM.
+ * Return: 0: it was placed; EPT_HERE, EPT_NOT_HERE: look again; EPT_BUSY: it is on its way;
+ * EPT_LOST, EPT_UNMAPPED, -ENOMEM.
  */
 int must_check pager_bring(struct memory *mem, unsigned int cpu, gfn_t gfn);
 

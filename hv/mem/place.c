@@ -36,11 +36,11 @@ int place_lost(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	struct ept_claim claim;
 	int err = ept_fill(me, gfn, PG_LEVEL_4K, &claim);
 
-	if (err == -EXDEV)
+	if (err == EPT_FOREIGN)
 		err = ept_poison(me, gfn, &mem->gather[cpu]);
 	else if (!err)
 		ept_lose(me, &claim);
-	return err ? err : -EHWPOISON;
+	return err ? err : EPT_LOST;
 }
 
 /* The largest piece of [gfn, end) that begins at gfn. */
@@ -62,7 +62,8 @@ gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end
 	struct ept_state there;
 	int err;
 
-	while ((err = fill_page(mem, cpu, gfn, level, reply, FILL_ANSWER, begin, NULL)) == -E2BIG)
+	while ((err = fill_page(mem, cpu, gfn, level, reply, FILL_ANSWER, begin, NULL)) ==
+	       EPT_SMALLER)
 		level--;
 	if (!err)
 		return gfn + level_frames(level);
@@ -85,23 +86,23 @@ int place_part(struct memory *mem, unsigned int cpu, gfn_t gfn, enum fill_why wh
 }
 
 int place_whole(struct memory *mem, unsigned int cpu, const struct page_reply *reply,
-		       enum fill_why why)
+		enum fill_why why)
 {
 	gfn_t end = reply->gfn + reply->frames;
 	int starved = 0;
 
 	for (gfn_t gfn = reply->gfn; gfn < end;) {
 		enum pg_level level = largest_piece(mem, gfn, end);
-		int err = -E2BIG;
+		int err = EPT_SMALLER;
 
 		for (; level > PG_LEVEL_4K; level--) {
 			err = fill_page(mem, cpu, gfn, level, reply, why, clock_now(), NULL);
-			if (err != -E2BIG && err != -EHWPOISON)
+			if (err != EPT_SMALLER && err != EPT_LOST)
 				break;
 		}
 		if (level == PG_LEVEL_4K)
 			err = place_part(mem, cpu, gfn, why);
-		if (err != -EHWPOISON)
+		if (err != EPT_LOST)
 			note_refused(mem, cpu, gfn, err);
 		starved = err == -ENOMEM ? err : starved;
 		gfn += level_frames(level);
@@ -155,7 +156,7 @@ static void answer_page(struct memory *mem, unsigned int cpu, const struct page_
 			      : fill_page(mem, cpu, reply->gfn, PG_LEVEL_4K, reply, FILL_ANSWER,
 					  clock_now(), NULL);
 
-	note_refused(mem, cpu, reply->gfn, err == -EHWPOISON ? 0 : err);
+	note_refused(mem, cpu, reply->gfn, err == EPT_LOST ? 0 : err);
 }
 
 void pager_place(struct memory *mem, unsigned int cpu, const struct page_reply *reply)

@@ -8,8 +8,8 @@
 /* What the source has sent, urgent answers first, or only these. False: nothing. Boot CPU only. */
 bool must_check pager_take(struct memory *mem, bool urgent_only, struct page_reply *reply);
 
-/* Places what the source sent, in the largest pieces that fit. Between two steps of 64 KiB of a large
- * piece it serves urgent answers. */
+/* Places what the source sent, in the largest pieces that fit. Between two steps of 64 KiB of a
+ * large piece it serves urgent answers. */
 void pager_place(struct memory *mem, unsigned int cpu, const struct page_reply *reply);
 
 /* Places one piece of a run that needs no copying, the largest that fits before `end`. Returns
@@ -20,7 +20,7 @@ gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end
 /* --- for the pager: within a fault ---------------------------------------------------------- */
 
 /* The page is lost at the source, so it is lost here, unless the guest has it already. Returns
- * -EHWPOISON, or why it was not absent. Flush: none. */
+ * EPT_LOST, or why it was not absent. Flush: none. */
 int must_check place_lost(struct memory *mem, unsigned int cpu, gfn_t gfn);
 
 /* One page of a piece that the source has whole. Return: as fill_page(). */

@@ -24,7 +24,7 @@ static int adopt(struct memory *mem, gfn_t gfn, enum pg_level level, hpa_t block
 static int change_frames(struct memory *mem, const struct ept_frozen *f, hpa_t to)
 {
 	enum pg_level level = f->was.level;
-	int err = -EBUSY;
+	int err = EPT_BUSY;
 
 	if (!atomic_load(&mem->cloning))
 		err = adopt(mem, f->gfn, level, to);
@@ -52,7 +52,7 @@ int mem_relocate(struct memory *mem, gfn_t gfn, enum pg_level level, hpa_t to)
 	if (s.kind == EPT_PRESENT && s.level >= level && s.frame.v + inside == to.v)
 		return 0;
 	if (atomic_load(&mem->cloning))
-		return -EBUSY;
+		return EPT_BUSY;
 	err = ept_freeze(mem_handle(mem), gfn, level, EPT_WHY_COW, &f, mem_gather(mem));
 	ept_sync(mem_gather(mem));
 	return err ? err : change_frames(mem, &f, to);
@@ -66,7 +66,7 @@ int mem_move(struct memory *mem, gfn_t from, gfn_t to, uint64_t frames)
 
 	if (err)
 		return err == -EINVAL ? err : -ENOMEM;
-	while ((err = ept_move(mem_handle(mem), from, to, frames, mem_gather(mem))) == -EBUSY) {
+	while ((err = ept_move(mem_handle(mem), from, to, frames, mem_gather(mem))) == EPT_BUSY) {
 		ept_sync(mem_gather(mem));
 		mem_pass(mem);
 	}

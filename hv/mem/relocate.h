@@ -18,16 +18,16 @@
  * @to: a block of that level, from frame_alloc(): the VM's on success; or where the piece is
  * already: nothing to do
  * Return: 0; -EINVAL: not supported: above 2 MiB, not aligned, or memory that another VM writes to,
- * as well; -EBUSY: somebody else is at work on it, let the CPUs pass; -EAGAIN: not here; -E2BIG:
- * smaller pieces are there; -EHWPOISON; -ENOENT; -ENOMEM. After an error `to` is still the
- * caller's.
+ * as well; EPT_BUSY: somebody else is at work on it, let the CPUs pass; EPT_NOT_HERE: not here;
+ * EPT_SMALLER: smaller pieces are there; EPT_LOST; EPT_UNMAPPED; -ENOMEM. After an error `to` is
+ * still the caller's.
  */
 int must_check mem_relocate(struct memory *mem, gfn_t gfn, enum pg_level level, hpa_t to);
 
 /**
  * mem_move() - as ept_move(), and lookups follow. All CPUs have forgotten the old addresses. If the
  * new ones lie behind the end of the VM's memory, it ends behind them now.
- * Return: 0; -EINVAL, -EEXIST, -ENOMEM: see ept_move(); -ENOMEM also if the move could not be
+ * Return: 0; -EINVAL, EPT_HERE, -ENOMEM: see ept_move(); -ENOMEM also if the move could not be
  * noted.
  */
 int must_check mem_move(struct memory *mem, gfn_t from, gfn_t to, uint64_t frames);

@@ -11,8 +11,8 @@ int watch_begin(struct watch *w, struct memory *mem, const struct watch_config *
 	*w = (struct watch){ .mem = mem, .config = *config };
 	if (!config->every)
 		return -EINVAL;
-	return ept_monitor_begin(&w->monitor, config->gfn, config->frames, config->min, config->max,
-				 config->seed);
+	return ept_monitor_begin(&w->monitor, &mem->ept, config->gfn, config->frames, config->min,
+				 config->max, config->seed);
 }
 
 static void end_interval(struct watch *w)

@@ -20,7 +20,7 @@ struct migration {
 	struct source_vm source;
 	struct precopy precopy;
 	struct stream stream;
-	uint64_t arrive;         /* frames that arrive at once */
+	uint64_t arrive;          /* frames that arrive at once */
 	struct bitmap lost_pages; /* that were lost on purpose, at either side */
 
 	uint64_t begun, stopped, switched, arrived, finished; /* TSC; 0: it never came to that */
@@ -28,11 +28,11 @@ struct migration {
 	struct granularity at_switch, worst, end;
 	struct ept_stats stats; /* of the destination, at the end */
 	struct pager_stats pager;
-	uint64_t healed;        /* tables that a last sweep collapsed, though no policy had put them off */
-	uint64_t compared;      /* pages equal to the source's */
-	uint64_t written;       /* pages changed by the guest since */
-	uint64_t lost;          /* pages that are lost in both, or were lost late */
-	uint64_t flushes;       /* INVEPTs that CPUs executed for the destination */
+	uint64_t healed; /* tables that a last sweep collapsed, though no policy had put them off */
+	uint64_t compared; /* pages equal to the source's */
+	uint64_t written;  /* pages changed by the guest since */
+	uint64_t lost;     /* pages that are lost in both, or were lost late */
+	uint64_t flushes;  /* INVEPTs that CPUs executed for the destination */
 	uint64_t tables_peak;
 	uint64_t next_progress; /* percent */
 	enum pg_level backing;  /* that the destination got: its largest leaf */

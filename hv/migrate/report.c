@@ -248,6 +248,9 @@ static void json_stats(struct json *j, const struct migration *m)
 #define X(name, what) json_int(j, #name, (int64_t)m->stats.name);
 	EPT_STATS(X)
 #undef X
+#define X(name, number, word, what) json_int(j, "refused_" word, m->stats.refused[name##_NR]);
+	EPT_REFUSALS(X)
+#undef X
 #define X(name, what) json_int(j, "pager_" #name, (int64_t)m->pager.name);
 	PAGER_STATS(X)
 #undef X

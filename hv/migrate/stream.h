@@ -11,11 +11,11 @@ struct stream {
 	struct memory *mem;
 	const struct order *order;
 	struct cursor cursor;
-	uint64_t chunk;      /* pages of one request */
-	uint64_t window;     /* pages under way at once */
-	unsigned int rate;   /* pages per millisecond; UINT_MAX: no limit */
-	uint64_t begun;      /* TSC */
-	uint64_t sent;       /* pages */
+	uint64_t chunk;    /* pages of one request */
+	uint64_t window;   /* pages under way at once */
+	unsigned int rate; /* pages per millisecond; UINT_MAX: no limit */
+	uint64_t begun;    /* TSC */
+	uint64_t sent;     /* pages */
 
 	struct page_reply run; /* a run that is being placed, piece by piece */
 	bool run_came;         /* and something of it was not here yet */

@@ -106,8 +106,7 @@ static const char *check_counters(const struct migration *m)
 	const struct ept_stats *s = &m->stats;
 	uint64_t waits = 0, latencies = 0;
 
-	if (m->pager.data_frames + m->pager.zero_frames +
-		    (uint64_t)(s->given_up + s->lost_early) !=
+	if (m->pager.data_frames + m->pager.zero_frames + (uint64_t)(s->given_up + s->lost_early) !=
 	    m->to->mem.frames)
 		return "pages arrived + zero pages + discarded and lost ones differ from the pages of "
 		       "the region";

@@ -87,10 +87,9 @@ static void make_whole(const struct source_vm *s, gfn_t gfn, uint64_t frames,
 {
 	if (s->pace.arrive > 1 && frames == s->pace.arrive && IS_ALIGNED(gfn, frames) &&
 	    reply->frames < frames && !reply->in_place)
-		*reply = (struct page_reply){ .gfn = gfn,
-					      .frames = frames,
-					      .whole = true,
-					      .completes = NO_REQUEST };
+		*reply = (struct page_reply){
+			.gfn = gfn, .frames = frames, .whole = true, .completes = NO_REQUEST
+		};
 }
 
 static bool vm_now(struct page_source *source, gfn_t gfn, struct page_reply *reply)

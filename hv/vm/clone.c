@@ -52,8 +52,8 @@ struct vm *vm_clone(struct vm *from, const char *name, enum ept_share share)
 	}
 	if (!clone)
 		return NULL;
-	pager_init(&clone->mem, from->mem.pager.source, from->mem.pager.piece, from->mem.pager.arrive,
-		   from->mem.pager.policy);
+	pager_init(&clone->mem, from->mem.pager.source, from->mem.pager.piece,
+		   from->mem.pager.arrive, from->mem.pager.policy);
 	place(clone, from);
 	for (unsigned int i = 0; stopped(from) && i < clone->nvcpus; i++)
 		copy_vcpu(&from->vcpu[i], &clone->vcpu[i]);

@@ -137,7 +137,7 @@ int dirty_step(struct dirty_log *d, unsigned int budget)
 	int err = ept_track_some(me(d), &d->next, d->vm->mem.frames, budget, gather(d));
 
 	ept_sync(gather(d));
-	if (err && err != -EBUSY)
+	if (err && err != EPT_BUSY)
 		return err;
 	return d->next == d->vm->mem.frames;
 }

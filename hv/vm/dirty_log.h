@@ -32,7 +32,7 @@ const char *dirty_how_name(enum dirty_how how);
 
 /**
  * dirty_begin() - begin to track a VM. No page is marked yet: see dirty_step().
- * Return: 0; -ENODEV: the CPU has no such way; -ENOMEM; -EBUSY: a log is kept already.
+ * Return: 0; -ENODEV: the CPU has no such way; -ENOMEM; EPT_BUSY: a log is kept already.
  */
 int must_check dirty_begin(struct dirty_log *d, struct vm *vm, enum dirty_how how);
 

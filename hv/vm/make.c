@@ -103,8 +103,8 @@ static struct vm *create(struct vm *vm, enum pg_level backing)
 	const struct run_config *config = vm->config;
 
 	if ((mem_make(&vm->mem, stage2(), config->region >> PAGE_SHIFT, backing,
-			    nx_wanted(config->nx)) ||
-		   make_vcpus(vm))) {
+		      nx_wanted(config->nx)) ||
+	     make_vcpus(vm))) {
 		vm_destroy(vm);
 		return NULL;
 	}

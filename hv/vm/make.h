@@ -14,7 +14,8 @@
  */
 struct vm *vm_create(const char *name, const struct run_config *config, enum pg_level backing);
 
-/* As vm_create(), with zeros in all frames: zeros that arrive in large pieces cost nothing later. */
+/* As vm_create(), with zeros in all frames: zeros that arrive in large pieces cost nothing later.
+ */
 struct vm *vm_create_zeroed(const char *name, const struct run_config *config,
 			    enum pg_level backing);
 

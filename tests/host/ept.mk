@@ -9,6 +9,7 @@ EPT_TWINS := $(addprefix tests/host/model/,twins.c twins_compare.c) $(EPT_BITS)
 test_ept_explore_SRCS := $(EPT_MODEL) tests/host/model/explore.c
 test_ept_explore_access_SRCS := $(EPT_MODEL) tests/host/model/explore.c
 test_ept_entry_SRCS := $(EPT_MODEL) $(EPT_BITS)
+test_ept_arguments_SRCS := $(EPT_MODEL)
 test_ept_cases_SRCS := $(EPT_MODEL)
 test_ept_leaves_SRCS := $(EPT_MODEL)
 test_ept_range_cases_SRCS := $(EPT_MODEL)

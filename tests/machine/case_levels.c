@@ -75,7 +75,7 @@ static const char *ladder(struct lab *lab)
 	TRY(lab_poke(lab, POKE_SHARE, WORK, 2 * GIB - 2 * MIB - WORK, 2 * MIB + 20 * KIB));
 	TRY(lab_poke(lab, POKE_SHARE, 2 * GIB - 2 * MIB, 2 * MIB - PAGE_SIZE, PAGE_SIZE));
 	MUST(!lab_faults(lab), "the guest faulted on pages that were there");
-	MUST(ept_collapse(me(lab), GIB_FRAMES, PG_LEVEL_1G, gather(lab)) == -ENOENT,
+	MUST(ept_collapse(me(lab), GIB_FRAMES, PG_LEVEL_1G, gather(lab)) == EPT_HOLE,
 	     "a range with a hole was not refused");
 	TRY(lab_leaves(lab, 511, 511, 1));
 	TRY(lab_poke(lab, POKE_SHARE, 2 * GIB - PAGE_SIZE, PAGE_SIZE, PAGE_SIZE));
@@ -111,10 +111,12 @@ static const char *collapse_with_hole_is_refused(struct lab *lab)
 
 	TRY(lab_fill_all(lab, RANGE, hole, PG_LEVEL_4K));
 	before = lab_stats(lab);
-	MUST(ept_collapse(me(lab), RANGE, PG_LEVEL_2M, gather(lab)) == -ENOENT,
+	MUST(ept_collapse(me(lab), RANGE, PG_LEVEL_2M, gather(lab)) == EPT_HOLE,
 	     "collapse of a range with a hole is not refused as such");
-	MUST(lab_stats(lab).refused_hole == before.refused_hole + 1, "the refusal is not counted");
-	MUST(lab_collapse(lab, RANGE, RANGE_FRAMES).hole == 1, "the range is not refused");
+	MUST(lab_stats(lab).refused[ept_nr(EPT_HOLE)] == before.refused[ept_nr(EPT_HOLE)] + 1,
+	     "the refusal is not counted");
+	MUST(lab_collapse(lab, RANGE, RANGE_FRAMES).refused[ept_nr(EPT_HOLE)] == 1,
+	     "the range is not refused");
 	MUST(ept_lookup(&lab->vm->mem.ept, hole).kind == EPT_ABSENT, "the hole was filled");
 	MUST(lab_stats(lab).pages_2m == before.pages_2m, "a leaf of 2 MiB covers the hole");
 	return lab_poke(lab, POKE_SHARE, WORK, 2 * MIB - PAGE_SIZE, PAGE_SIZE);

@@ -85,15 +85,18 @@ static const char *collapse_is_refused(struct lab *lab)
 {
 	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
 	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
-	int64_t before = lab_stats(lab).refused_poison;
+	int64_t before = lab_stats(lab).refused[ept_nr(EPT_LOST)];
 	struct ept_collapse_result result;
 
-	MUST(ept_collapse(me, LOST, PG_LEVEL_2M, g) == -EHWPOISON, "no -EHWPOISON from a collapse");
+	MUST(ept_collapse(me, LOST, PG_LEVEL_2M, g) == EPT_LOST,
+	     "a range with lost pages collapsed");
 	ept_sync(g);
 	result = lab_collapse(lab, LOST, RANGE_FRAMES);
-	MUST(result.poison == 1 && !result.collapsed, "a range with lost pages collapsed");
-	MUST(lab_stats(lab).refused_poison == before + 2, "the refusals were not counted");
-	MUST(ept_poison(me, LOST + 128, g) == -EALREADY, "a lost page can be lost again");
+	MUST(result.refused[ept_nr(EPT_LOST)] == 1 && !result.collapsed,
+	     "a range with lost pages collapsed");
+	MUST(lab_stats(lab).refused[ept_nr(EPT_LOST)] == before + 2,
+	     "the refusals were not counted");
+	MUST(ept_poison(me, LOST + 128, g) == EPT_LOST, "a lost page can be lost again");
 	ept_sync(g);
 	return NULL;
 }
@@ -141,7 +144,8 @@ static const char *lost_huge_page(struct lab *lab)
 	ept_sync(g);
 	MUST(lab_collapse(lab, LOST + RANGE_FRAMES, RANGE_FRAMES).collapsed == 1,
 	     "a neighbour did not collapse");
-	MUST(lab_collapse(lab, 0, GIB_FRAMES).poison == 1, "a GiB with a lost page collapsed");
+	MUST(lab_collapse(lab, 0, GIB_FRAMES).refused[ept_nr(EPT_LOST)] == 1,
+	     "a GiB with a lost page collapsed");
 	TRY(lab_leaves(lab, 0, 511, 0));
 	TRY(lab_poke(lab, POKE_SHARE, WORK + 2 * MIB, GIB - WORK - 2 * MIB, 34 * MIB + PAGE_SIZE));
 	return visit_huge(lab);

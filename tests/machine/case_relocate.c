@@ -174,10 +174,10 @@ static const char *holes_and_loss(struct lab *lab, hpa_t frame)
 	TRY(lab_fill_all(lab, gfn, gfn + 511, PG_LEVEL_4K));
 	MUST(mem_relocate(&vm->mem, gfn, PG_LEVEL_2M, backing_frame(&vm->mem.backing, 0)) == -E2BIG,
 	     "small");
-	MUST(mem_collapse_copy(&vm->mem, gfn, PG_LEVEL_2M) == -ENOENT, "a hole was collapsed");
+	MUST(mem_collapse_copy(&vm->mem, gfn, PG_LEVEL_2M) == EPT_HOLE, "a hole was collapsed");
 	TRY(lab_fill(lab, gfn + 511, PG_LEVEL_4K));
 	TRY(relocate(lab, gfn + 8, PG_LEVEL_4K));
-	MUST(ept_collapse(me(lab), gfn, PG_LEVEL_2M, gather(lab)) == -EINVAL, "scattered");
+	MUST(ept_collapse(me(lab), gfn, PG_LEVEL_2M, gather(lab)) == EPT_SCATTERED, "scattered");
 	MUST(!guest_poison(&vm->mem, gfn + 9, 1), "a page could not be lost");
 	MUST(mem_collapse_copy(&vm->mem, gfn, PG_LEVEL_2M) == -EHWPOISON,
 	     "lost memory was collapsed");
@@ -187,7 +187,7 @@ static const char *holes_and_loss(struct lab *lab, hpa_t frame)
 	TRY(lab_fill_all(lab, gfn, gfn + 512, PG_LEVEL_4K));
 	TRY(relocate(lab, gfn + 8, PG_LEVEL_4K));
 	MUST(!guest_protect(&vm->mem, gfn, 1, EPT_R), "no protection");
-	MUST(mem_collapse_copy(&vm->mem, gfn, PG_LEVEL_2M) == -EFAULT,
+	MUST(mem_collapse_copy(&vm->mem, gfn, PG_LEVEL_2M) == EPT_MIXED,
 	     "mixed rights were collapsed");
 	MUST(!guest_protect(&vm->mem, gfn, 1, EPT_RWX), "no protection");
 	TRY(relocate(lab, gfn, PG_LEVEL_4K));
@@ -228,7 +228,7 @@ static const char *collapse_some(struct lab *lab, uint64_t n)
 	gfn_t gfn = RANGE + n % SCATTERED * RANGE_FRAMES;
 	int r = ept_collapse(me(lab), gfn, PG_LEVEL_2M, gather(lab));
 
-	MUST(r == -EINVAL || r == -EBUSY, "scattered pages collapsed without a copy");
+	MUST(r == EPT_SCATTERED || r == EPT_BUSY, "scattered pages collapsed without a copy");
 	while ((r = mem_collapse_copy(&lab->vm->mem, gfn, PG_LEVEL_2M)) == -EBUSY)
 		mem_pass(&lab->vm->mem);
 	MUST(r == 1, "scattered pages did not collapse");
@@ -303,7 +303,7 @@ static const char *collapse_clone(struct lab *lab, struct vm *clone)
 	TRY(write_pages(clone, RANGE, 40));
 	MUST(clone->mem.singles == 40, "not one copy for each page");
 	free = machine_frames.free;
-	MUST(ept_collapse(its, RANGE, PG_LEVEL_2M, &clone->mem.gather[cpu_id()]) == -EINVAL,
+	MUST(ept_collapse(its, RANGE, PG_LEVEL_2M, &clone->mem.gather[cpu_id()]) == EPT_SCATTERED,
 	     "private pages collapsed without being asked to copy");
 	MUST(machine_frames.free == free, "a refused collapse took memory");
 	MUST(mem_collapse_copy(&clone->mem, RANGE, PG_LEVEL_2M) == 1,

@@ -9,8 +9,7 @@
 
 #define CASE(name) { #name, name##_job },
 
-const struct job jobs[] = { JOBS(CASE)
-			    { "space", space_job },
+const struct job jobs[] = { JOBS(CASE){ "space", space_job },
 			    { "bench_arrival", bench_arrival_job },
 			    { "bench_copy", bench_copy_job },
 			    { "bench_collapse", bench_collapse_job },
