@@ -77,3 +77,4 @@ $(BUILD)/%.efi: $(BUILD)/%.so
 # Host tests of what is pure here.
 test_fmt_SRCS := hv/fmt.c
 test_ranges_SRCS := boot/base/ranges.c
+test_cpu_list_SRCS := boot/base/cpu_list.c

@@ -66,13 +66,24 @@ static void frames_init(struct boot_info *info, const struct boot_plan *plan)
 			   usable->dropped * PAGE_SIZE / KIB);
 }
 
+static void say_left_out(const struct cpu_list *list)
+{
+	if (list->misfit.n)
+		con_printf("cleave: %u CPUs are left out: APIC IDs like %lu do not fit %s mode\n",
+			   list->misfit.n, list->misfit.first, list->x2apic ? "x2APIC" : "xAPIC");
+	if (list->doubled.n)
+		con_printf("cleave: %u CPUs are listed twice, like APIC ID %lu: taken once\n",
+			   list->doubled.n, list->doubled.first);
+	if (list->no_room.n)
+		con_printf("cleave: %u CPUs are left out: Cleave drives %u\n", list->no_room.n,
+			   MAX_CPUS);
+}
+
 static void start_others(struct boot_info *info, struct boot_plan *plan)
 {
 	unsigned int limit = info->config.cpus ? info->config.cpus : MAX_CPUS;
 
-	if (plan->cpus.left_out)
-		con_printf("cleave: %u CPUs are left out: Cleave drives %u\n", plan->cpus.left_out,
-			   MAX_CPUS);
+	say_left_out(&plan->cpus);
 	plan->cpus.n = MIN(plan->cpus.n, limit);
 	ncpus = 1;
 	ap_start_all(plan, info->tsc_khz);
