@@ -23,7 +23,7 @@ struct boot_plan {
 	unsigned int nioapics;             /* 0: the firmware does not list them */
 	uint32_t ioapic[BOOT_IOAPICS_MAX]; /* addresses, bytes */
 	hpa_t frames;                      /* room for the frame descriptors */
-	uint64_t nframes;                  /* how many descriptors */
+	struct ranges described;           /* the frames that have one, in that order */
 	hpa_t early;                       /* pages for tables and stacks, below 4 GiB */
 	uint64_t nearly;                   /* frames */
 	hpa_t trampoline;                  /* one page below 1 MiB */
