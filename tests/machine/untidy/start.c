@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Starts the hypervisor from memory, and hooks itself behind ExitBootServices. */
+#include "hv/string.h"
+#include "mm/x86.h"
 #include "tests/machine/untidy/untidy.h"
+
+#define CPUID7_ECX_LA57 (1u << 16)
 
 static EFI_EXIT_BOOT_SERVICES leave_boot_services;
 
@@ -22,6 +26,18 @@ static EFI_LOADED_IMAGE *loaded_image(EFI_BOOT_SERVICES *bs, EFI_HANDLE image)
 	return loaded;
 }
 
+/* Where the CPU has it. */
+static void page_by_five_levels(EFI_BOOT_SERVICES *bs)
+{
+	EFI_PHYSICAL_ADDRESS root = 4 * GIB - 1;
+
+	if (!(x86_cpuid(7, 0).ecx & CPUID7_ECX_LA57) ||
+	    EFI_ERROR(bs->AllocatePages(AllocateMaxAddress, EfiBootServicesData, 1, &root)))
+		return;
+	memset((void *)(uintptr_t)root, 0, PAGE_SIZE);
+	five_levels((void *)(uintptr_t)root);
+}
+
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
@@ -38,6 +54,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	loaded_image(bs, child)->DeviceHandle = loaded_image(bs, image)->DeviceHandle;
 	if (!acpi_spoil(st))
 		return EFI_NOT_FOUND;
+	page_by_five_levels(bs);
 	leave_boot_services = bs->ExitBootServices;
 	bs->ExitBootServices = leave_untidily;
 	return bs->StartImage(child, NULL, NULL);

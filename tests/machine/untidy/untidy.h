@@ -16,6 +16,10 @@ bool acpi_spoil(EFI_SYSTEM_TABLE *st);
  * way, by the local APIC, its timer, the I/O APIC and the 8259. */
 void interrupts_spoil(void);
 
+/* untidy.asm: turns on 5-level paging. @root: an empty page below 4 GiB, which becomes the root. We
+ * and the stack lie below 4 GiB. */
+void five_levels(void *root);
+
 /* untidy.asm: the hypervisor's image, and a handler that returns without an EOI. */
 extern const char hypervisor[], hypervisor_end[];
 extern const char forgetful_handler[];
