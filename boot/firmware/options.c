@@ -70,6 +70,8 @@ static void load_options(struct hv_config *config)
 		return;
 	err = config_override(config, skip_name(text), &error);
 	refuse_by(config->exit);
+	if (letters >= OPTIONS_MAX && text[OPTIONS_MAX - 2] && from[OPTIONS_MAX - 1])
+		refuse("the load options have more than %d letters", OPTIONS_MAX - 1);
 	if (err)
 		refuse("%s", error.text);
 }
