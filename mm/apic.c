@@ -98,7 +98,7 @@ static void delay(uint64_t us, uint64_t tsc_khz)
 
 hpa_t apic_base(void)
 {
-	return hpa(x86_rdmsr(MSR_APIC_BASE) & UINT64_C(0xffffff000));
+	return hpa(x86_rdmsr(MSR_APIC_BASE) & UINT64_C(0xffffffffff000));
 }
 
 bool apic_is_x2apic(void)

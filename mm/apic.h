@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The local APIC: kicking other CPUs (SDM vol. 3A, "Advanced Programmable Interrupt Controller").
- * Works through MSRs where the firmware left x2APIC mode on, through the mapped page elsewhere. */
+/* The local APIC: starting and kicking CPUs, and a timer (SDM vol. 3A, "Advanced Programmable
+ * Interrupt Controller"). Works through MSRs where the firmware left x2APIC mode on, elsewhere
+ * through the mapped page. */
 #ifndef MM_APIC_H
 #define MM_APIC_H
 

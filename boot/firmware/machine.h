@@ -6,7 +6,8 @@
 #include "boot/base/efi.h"
 #include "boot/base/plan.h"
 
-/* Fills in the CPUs that are enabled, the I/O APICs, and the ACPI root pointer. */
+/* Finds the enabled CPUs, the I/O APICs and the ACPI root pointer: by ACPI, or the CPUs alone by
+ * the firmware's multiprocessor services. */
 void find_cpus(struct boot_info *info, struct boot_plan *plan);
 
 /* Adds the enabled CPUs and the I/O APICs of the MADT, and finds the ACPI root pointer.
@@ -16,12 +17,12 @@ bool acpi_load(struct boot_info *info, struct boot_plan *plan);
 /* Measures the time stamp counter. Return: kHz. */
 uint64_t tsc_measure(void);
 
-/* Takes the bus from all PCI devices: nothing writes to memory behind our back any more. */
+/* Takes the bus from all PCI devices. After that no device writes to memory. */
 void pci_quiet(void);
 
-/* Masks the interrupt controllers outside of the CPUs. Call it when the firmware is gone, which
- * needs its timer until then, and while its page tables, which map all devices, are still in use.
- */
+/* Masks the interrupt controllers outside of the CPUs. Call it after boot_services_exit(), since
+ * the firmware needs its timer until then, and before enter(), which leaves the page tables that
+ * map the controllers. */
 void interrupts_quiet(const struct boot_plan *plan);
 
 #endif
