@@ -66,7 +66,7 @@ test: setup-test
 		host="$(MAKE) --no-print-directory -s -j2 host-test" \
 		fuzz="$(MAKE) --no-print-directory -s -j2 fuzz-replay" \
 		gdb="tests/gdb_test.py" \
-		wrong-machine="tests/machine/wrong_machine --efi $(BUILD)/cleave.efi" \
+		wrong-machine="$(MAKE) --no-print-directory -s wrong-machine-test" \
 		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
 
 test-long: setup-test

@@ -101,3 +101,4 @@ test_ranges_SRCS := boot/base/ranges.c
 test_options_SRCS := boot/firmware/options.c boot/firmware/files.c boot/base/efi.c
 $(addprefix $(BUILD)/host/asan/,tests/host/test_options.o $(test_options_SRCS:.c=.o)): \
 	HOST_CFLAGS += $(BOOT_CFLAGS)
+test_cpu_list_SRCS := boot/base/cpu_list.c

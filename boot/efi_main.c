@@ -35,11 +35,12 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	options_load(&info.config);
 	cpu_require();
 	modules_load(&info);
-	find_cpus(&info, &plan.cpus);
+	find_cpus(&info, &plan);
 	info.tsc_khz = tsc_measure();
 	place_plan(&plan);
 	boot_services_exit(&map);
 	memmap_usable(&map, &plan.usable);
 	memmap_ram(&map, &plan.ram);
+	interrupts_quiet(&plan);
 	enter(&info, &plan);
 }

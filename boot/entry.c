@@ -25,7 +25,7 @@ EFI_STATUS EFIAPI efi_entry(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
 
 EFI_STATUS EFIAPI efi_entry(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 {
-	for (const struct rela *r = image_rela; r < image_rela_end; r++) {
+	for (const struct rela *r = image_rela; (uintptr_t)r < (uintptr_t)image_rela_end; r++) {
 		if (r->type != R_X86_64_RELATIVE)
 			return EFI_LOAD_ERROR;
 		*(uint64_t *)(ImageBase + r->offset) = (uintptr_t)ImageBase + r->addend;

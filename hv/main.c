@@ -32,6 +32,11 @@ void hv_trap(struct trap_frame *frame)
 			x86_stop();
 		break;
 	default:
+		/* The firmware or a device had it in store: nobody waits for it. */
+		if (frame->vector >= VECTOR_FIRST) {
+			apic_eoi();
+			return;
+		}
 		break;
 	}
 	panic_trap(frame);

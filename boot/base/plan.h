@@ -16,14 +16,18 @@ enum {
 	CPU_STACKS
 };
 
+#define BOOT_IOAPICS_MAX 128
+
 struct boot_plan {
 	struct cpu_list cpus;
-	hpa_t frames;      /* room for the frame descriptors */
-	uint64_t nframes;  /* how many descriptors */
-	hpa_t early;       /* pages for tables and stacks, below 4 GiB */
-	uint64_t nearly;   /* frames */
-	hpa_t trampoline;  /* one page below 1 MiB */
-	struct ranges ram; /* what the direct map maps, the image still in it */
+	unsigned int nioapics;             /* 0: the firmware does not list them */
+	uint32_t ioapic[BOOT_IOAPICS_MAX]; /* addresses, bytes */
+	hpa_t frames;                      /* room for the frame descriptors */
+	struct ranges described;           /* the frames that have one, in that order */
+	hpa_t early;                       /* pages for tables and stacks, below 4 GiB */
+	uint64_t nearly;                   /* frames */
+	hpa_t trampoline;                  /* one page below 1 MiB */
+	struct ranges ram;                 /* what the direct map maps, the image still in it */
 	struct ranges usable;
 };
 

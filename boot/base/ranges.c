@@ -89,6 +89,24 @@ void ranges_remove(struct ranges *list, uint64_t pfn, uint64_t frames)
 	}
 }
 
+void ranges_limit(struct ranges *list, uint64_t end)
+{
+	uint64_t before = ranges_frames(list);
+
+	ranges_remove(list, end, UINT64_MAX - end);
+	list->beyond += before - ranges_frames(list);
+}
+
+void ranges_round(struct ranges *out, const struct ranges *list, uint64_t step)
+{
+	*out = (struct ranges){ .n = 0 };
+	for (unsigned int i = 0; i < list->n; i++) {
+		uint64_t pfn = ALIGN_DOWN(list->r[i].pfn, step);
+
+		ranges_add(out, pfn, ALIGN_UP(end_of(&list->r[i]), step) - pfn);
+	}
+}
+
 uint64_t ranges_frames(const struct ranges *list)
 {
 	uint64_t sum = 0;

@@ -11,6 +11,7 @@
 struct ranges {
 	unsigned int n;
 	uint64_t dropped; /* frames that found no room */
+	uint64_t beyond;  /* frames that ranges_limit() took out */
 	struct boot_range r[BOOT_RANGES_MAX];
 };
 
@@ -19,6 +20,13 @@ void ranges_add(struct ranges *list, uint64_t pfn, uint64_t frames);
 
 /* Takes [pfn, pfn + frames) out, wherever the list has parts of it. */
 void ranges_remove(struct ranges *list, uint64_t pfn, uint64_t frames);
+
+/* Takes out what lies at `end` or beyond, and counts it. */
+void ranges_limit(struct ranges *list, uint64_t end);
+
+/* Makes *out the list with both ends of each range moved outwards to multiples of `step` frames, a
+ * power of two. */
+void ranges_round(struct ranges *out, const struct ranges *list, uint64_t step);
 
 /* Sum of all frames. */
 uint64_t ranges_frames(const struct ranges *list);

@@ -12,7 +12,8 @@
 /* Refuses a CPU that lacks what root mode cannot do without. */
 void cpu_require(void);
 
-/* Turns the firmware's world into ours and enters the hypervisor on every CPU. */
+/* Switches to our page tables, descriptors and stacks, starts the other CPUs and enters the
+ * hypervisor on each. */
 _Noreturn void enter(struct boot_info *info, struct boot_plan *plan);
 
 /* Sets up per-CPU data, descriptors and stacks of cpus[id], for cpu_load(). */

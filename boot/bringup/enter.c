@@ -31,6 +31,20 @@ static void map_section(const char *start, const char *end, unsigned int rights,
 	map((uintptr_t)start, hpa((uintptr_t)start), (uint64_t)(end - start), rights, what);
 }
 
+static void map_descriptors(const struct boot_plan *plan)
+{
+	hpa_t pa = plan->frames;
+
+	for (unsigned int i = 0; i < plan->described.n; i++) {
+		const struct boot_range *r = &plan->described.r[i];
+		uint64_t bytes = r->frames * sizeof(struct frame);
+
+		map(FRAMES_MAP + r->pfn * sizeof(struct frame), pa, bytes, KMAP_W,
+		    "the frame descriptors");
+		pa.v += bytes;
+	}
+}
+
 static void map_all(const struct boot_info *info, struct boot_plan *plan)
 {
 	map_section(image_text, image_text_end, KMAP_X, "the code");
@@ -43,15 +57,17 @@ static void map_all(const struct boot_info *info, struct boot_plan *plan)
 		map((uintptr_t)direct(pa), pa, plan->ram.r[i].frames << PAGE_SHIFT, KMAP_W,
 		    "memory");
 	}
+	map_descriptors(plan);
 	map(APIC_MAP, apic_base(), PAGE_SIZE, KMAP_W | KMAP_UC, "the local APIC");
 }
 
 static void frames_init(struct boot_info *info, const struct boot_plan *plan)
 {
 	const struct ranges *usable = &plan->usable;
+	const struct boot_range *last = &plan->described.r[plan->described.n - 1];
 
-	frame_pool_init(&machine_frames, direct(plan->frames), 0, plan->nframes, DIRECT_MAP,
-			CLEAVE_DEBUG);
+	frame_pool_init(&machine_frames, (struct frame *)FRAMES_MAP, 0, last->pfn + last->frames,
+			DIRECT_MAP, CLEAVE_DEBUG);
 	table_cache_init(&machine_tables, &machine_frames);
 	for (unsigned int i = 0; i < usable->n; i++) {
 		if (frame_add(&machine_frames, usable->r[i].pfn, usable->r[i].frames))
@@ -61,18 +77,33 @@ static void frames_init(struct boot_info *info, const struct boot_plan *plan)
 	}
 	info->nranges = usable->n;
 	info->ram_frames = ranges_frames(usable);
+	if (usable->beyond)
+		con_printf("cleave: %lu MiB of memory from 16 TiB on stay unused: frames are "
+			   "counted in 32 bits\n",
+			   usable->beyond * PAGE_SIZE / MIB);
 	if (usable->dropped)
 		con_printf("cleave: %lu KiB of memory stay unused: it is in too many pieces\n",
 			   usable->dropped * PAGE_SIZE / KIB);
+}
+
+static void say_left_out(const struct cpu_list *list)
+{
+	if (list->misfit.n)
+		con_printf("cleave: %u CPUs are left out: APIC IDs like %lu do not fit %s mode\n",
+			   list->misfit.n, list->misfit.first, list->x2apic ? "x2APIC" : "xAPIC");
+	if (list->doubled.n)
+		con_printf("cleave: %u CPUs are listed twice, like APIC ID %lu: taken once\n",
+			   list->doubled.n, list->doubled.first);
+	if (list->no_room.n)
+		con_printf("cleave: %u CPUs are left out: Cleave drives %u\n", list->no_room.n,
+			   MAX_CPUS);
 }
 
 static void start_others(struct boot_info *info, struct boot_plan *plan)
 {
 	unsigned int limit = info->config.cpus ? info->config.cpus : MAX_CPUS;
 
-	if (plan->cpus.left_out)
-		con_printf("cleave: %u CPUs are left out: Cleave drives %u\n", plan->cpus.left_out,
-			   MAX_CPUS);
+	say_left_out(&plan->cpus);
 	plan->cpus.n = MIN(plan->cpus.n, limit);
 	ncpus = 1;
 	ap_start_all(plan, info->tsc_khz);

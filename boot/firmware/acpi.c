@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The CPUs, as ACPI lists them (ACPI 6.5, 5.2.5 "Root System Description Pointer" and 5.2.12
- * "Multiple APIC Description Table"). */
+/* The CPUs and the I/O APICs, as ACPI lists them (ACPI 6.5, 5.2.5 "Root System Description Pointer"
+ * and 5.2.12 "Multiple APIC Description Table"). */
 #include "boot/base/refuse.h"
 #include "boot/firmware/machine.h"
 #include "hv/base/string.h"
@@ -37,6 +37,7 @@ struct madt {
 } __attribute__((packed));
 
 #define MADT_LOCAL_APIC   0
+#define MADT_IOAPIC       1
 #define MADT_LOCAL_X2APIC 9
 #define MADT_ENABLED      1
 
@@ -48,6 +49,11 @@ struct madt_apic {
 struct madt_x2apic {
 	uint8_t type, length, reserved[2];
 	uint32_t id, flags, processor;
+} __attribute__((packed));
+
+struct madt_ioapic {
+	uint8_t type, length, id, reserved;
+	uint32_t address, first_interrupt;
 } __attribute__((packed));
 
 _Static_assert(sizeof(struct rsdp) == RSDP_BYTES_V2 && sizeof(struct table) == 36 &&
@@ -115,23 +121,47 @@ static const struct table *find_table(const struct rsdp *rsdp, const char *signa
 	return NULL;
 }
 
-static void add_entry(struct cpu_list *cpus, const uint8_t *entry)
+static void add_ioapic(struct boot_plan *plan, uint32_t address)
+{
+	if (plan->nioapics == BOOT_IOAPICS_MAX)
+		refuse("the MADT lists more than %d I/O APICs", BOOT_IOAPICS_MAX);
+	plan->ioapic[plan->nioapics++] = address;
+}
+
+static void add_entry(struct boot_plan *plan, const uint8_t *entry)
 {
 	struct madt_apic apic;
 	struct madt_x2apic x2apic;
+	struct madt_ioapic ioapic;
 
 	if (entry[0] == MADT_LOCAL_APIC && entry[1] >= sizeof(apic)) {
 		memcpy(&apic, entry, sizeof(apic));
 		if (apic.flags & MADT_ENABLED)
-			cpu_list_add(cpus, apic.id);
+			cpu_list_add(&plan->cpus, CPU_BY_APIC, apic.id);
 	} else if (entry[0] == MADT_LOCAL_X2APIC && entry[1] >= sizeof(x2apic)) {
 		memcpy(&x2apic, entry, sizeof(x2apic));
 		if (x2apic.flags & MADT_ENABLED)
-			cpu_list_add(cpus, x2apic.id);
+			cpu_list_add(&plan->cpus, CPU_BY_X2APIC, x2apic.id);
+	} else if (entry[0] == MADT_IOAPIC && entry[1] >= sizeof(ioapic)) {
+		memcpy(&ioapic, entry, sizeof(ioapic));
+		add_ioapic(plan, ioapic.address);
 	}
 }
 
-bool acpi_load(struct boot_info *info, struct cpu_list *cpus)
+static void add_entries(struct boot_plan *plan, const struct table *madt, uint8_t type)
+{
+	for (size_t at = sizeof(struct madt); at + 2 <= madt->length;) {
+		const uint8_t *entry = (const uint8_t *)madt + at;
+
+		if (entry[1] < 2 || at + entry[1] > madt->length)
+			refuse("the MADT is broken at byte %zu", at);
+		if (entry[0] == type)
+			add_entry(plan, entry);
+		at += entry[1];
+	}
+}
+
+bool acpi_load(struct boot_info *info, struct boot_plan *plan)
 {
 	const struct rsdp *rsdp = find_rsdp();
 	const struct table *madt;
@@ -143,13 +173,8 @@ bool acpi_load(struct boot_info *info, struct cpu_list *cpus)
 	madt = find_table(rsdp, "APIC");
 	if (!madt)
 		return false;
-	for (size_t at = sizeof(struct madt); at + 2 <= madt->length;) {
-		const uint8_t *entry = (const uint8_t *)madt + at;
-
-		if (entry[1] < 2 || at + entry[1] > madt->length)
-			refuse("the MADT is broken at byte %zu", at);
-		add_entry(cpus, entry);
-		at += entry[1];
-	}
+	add_entries(plan, madt, MADT_LOCAL_APIC);
+	add_entries(plan, madt, MADT_LOCAL_X2APIC);
+	add_entries(plan, madt, MADT_IOAPIC);
 	return true;
 }

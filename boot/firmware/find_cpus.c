@@ -5,6 +5,7 @@
  */
 #include "boot/base/refuse.h"
 #include "boot/firmware/machine.h"
+#include "mm/apic.h"
 #include "mm/x86.h"
 
 #define MP_SERVICES_GUID                                                                           \
@@ -47,23 +48,23 @@ static bool ask_firmware(struct cpu_list *cpus)
 
 		if (!EFI_ERROR(mp->get(mp, i, &p)) && p.status & STATUS_ENABLED &&
 		    p.status & STATUS_HEALTHY)
-			cpu_list_add(cpus, (uint32_t)p.apic_id);
+			cpu_list_add(cpus, CPU_BY_FIRMWARE, p.apic_id);
 	}
 	return true;
 }
 
-/* The APIC ID of the CPU that runs this; from the topology leaf where it can exceed 8 bits. */
-static uint32_t own_apic_id(void)
+/* The APIC ID of the CPU that runs this: the topology leaf has all of its bits. */
+static uint32_t own_apic_id(bool x2apic)
 {
-	if (x86_cpuid(0, 0).eax >= 0xb && x86_cpuid(0xb, 0).ebx)
-		return x86_cpuid(0xb, 0).edx;
-	return x86_cpuid(1, 0).ebx >> 24;
+	return x2apic ? x86_cpuid(0xb, 0).edx : x86_cpuid(1, 0).ebx >> 24;
 }
 
-void find_cpus(struct boot_info *info, struct cpu_list *cpus)
+void find_cpus(struct boot_info *info, struct boot_plan *plan)
 {
-	cpu_list_begin(cpus, own_apic_id());
-	if (!acpi_load(info, cpus) && !ask_firmware(cpus))
+	bool x2apic = apic_is_x2apic();
+
+	cpu_list_begin(&plan->cpus, own_apic_id(x2apic), x2apic);
+	if (!acpi_load(info, plan) && !ask_firmware(&plan->cpus))
 		refuse("the firmware has neither ACPI tables nor multiprocessor services: "
 		       "the CPUs cannot be found");
 }

@@ -3,6 +3,7 @@
 #include "boot/base/refuse.h"
 #include "boot/firmware/machine.h"
 #include "boot/firmware/memory.h"
+#include "mm/frame.h"
 
 #define SLACK    (8 * KIB) /* room for the descriptors that our own allocations add */
 #define LOW_PFN  (MIB >> PAGE_SHIFT)
@@ -72,30 +73,31 @@ static bool is_free_memory(UINT32 type)
 
 void memmap_conventional(const struct memory_map *map, struct ranges *list)
 {
-	list->n = 0;
+	*list = (struct ranges){ .n = 0 };
 	for (const EFI_MEMORY_DESCRIPTOR *d = next(map, NULL); d; d = next(map, d))
 		if (d->Type == EfiConventionalMemory)
 			add(list, d);
+	ranges_limit(list, FRAME_PFN_END);
 }
 
 void memmap_usable(const struct memory_map *map, struct ranges *usable)
 {
-	usable->n = 0;
-	usable->dropped = 0;
+	*usable = (struct ranges){ .n = 0 };
 	for (const EFI_MEMORY_DESCRIPTOR *d = next(map, NULL); d; d = next(map, d))
 		if (is_free_memory(d->Type))
 			add(usable, d);
 	for (unsigned int i = 0; i < nreserved; i++)
 		ranges_remove(usable, reserved[i].pfn, reserved[i].frames);
+	ranges_limit(usable, FRAME_PFN_END);
 }
 
 void memmap_ram(const struct memory_map *map, struct ranges *ram)
 {
-	ram->n = 0;
-	ram->dropped = 0;
+	*ram = (struct ranges){ .n = 0 };
 	for (const EFI_MEMORY_DESCRIPTOR *d = next(map, NULL); d; d = next(map, d))
 		if (is_free_memory(d->Type) || d->Type == EfiACPIReclaimMemory)
 			add(ram, d);
+	ranges_limit(ram, FRAME_PFN_END);
 }
 
 void boot_services_exit(struct memory_map *map)

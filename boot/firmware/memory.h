@@ -14,22 +14,24 @@ struct memory_map {
 	UINTN key;
 };
 
-/* Takes the firmware's memory map anew; allocates the buffer on the first call. */
+/* Reads the firmware's memory map again. The first call allocates the buffer, with room to spare.
+ */
 void memmap_take(struct memory_map *map);
 
-/* What the firmware has free at this moment. */
+/* Lists what the firmware has free at this moment. */
 void memmap_conventional(const struct memory_map *map, struct ranges *list);
 
-/* Memory that is free once the firmware is gone, without what memmap_reserve() was told of. */
+/* Lists the memory that is free once the firmware is gone, without what is reserved. */
 void memmap_usable(const struct memory_map *map, struct ranges *usable);
 
-/* All memory that behaves as such from 1 MiB on, for the direct map. */
+/* Lists all memory from 1 MiB on that can be cached, for the direct map. */
 void memmap_ram(const struct memory_map *map, struct ranges *ram);
 
-/* These frames are in use for good: they belong to no list of usable memory. */
+/* Reserves frames for good: memmap_usable() leaves them out. */
 void memmap_reserve(uint64_t pfn, uint64_t frames);
 
-/* Leaves boot services; the last word of the firmware is in *map. */
+/* Takes the bus from all devices and calls ExitBootServices. *map is then the firmware's last
+ * memory map, and interrupts are off. */
 void boot_services_exit(struct memory_map *map);
 
 /**

@@ -44,7 +44,8 @@ static const char *skip_name(const char *text)
 	return *c == '=' ? text : c;
 }
 
-static const char *load_options(void)
+/* *cut: there are more of them than fit. */
+static const char *load_options(bool *cut)
 {
 	static CHAR16 wide[OPTIONS_MAX];
 	static char text[OPTIONS_MAX];
@@ -54,7 +55,10 @@ static const char *load_options(void)
 	for (UINTN i = 0; from && i < MIN(letters, OPTIONS_MAX - 1); i++)
 		wide[i] = from[i];
 	/* A boot manager may pass data of its own here: that is no text, and not for us. */
-	return ascii(text, OPTIONS_MAX, wide) ? skip_name(text) : "";
+	if (!ascii(text, OPTIONS_MAX, wide))
+		return "";
+	*cut = letters >= OPTIONS_MAX && text[OPTIONS_MAX - 2] && from[OPTIONS_MAX - 1];
+	return skip_name(text);
 }
 
 /* Cuts a text behind its first line. Return: the second. */
@@ -104,7 +108,8 @@ void options_load(struct hv_config *config)
 	uint64_t bytes;
 	char *text = text_read(OPTIONS_FILE, (const CHAR16 *)L"\\cleave.opt", &bytes);
 	const char *defaults = second_line(text ? text : none);
-	const char *options[2] = { text ? text : none, load_options() };
+	bool cut = false;
+	const char *options[2] = { text ? text : none, load_options(&cut) };
 	struct config_error file_error, error;
 	int file_err, err;
 
@@ -120,6 +125,8 @@ void options_load(struct hv_config *config)
 	file_err = file_load(config, &file_error);
 	err = override(config, options, &error);
 	refuse_by(config->exit);
+	if (cut)
+		refuse("the load options have more than %d letters", OPTIONS_MAX - 1);
 	if (file_err)
 		refuse("%s: %s", CONFIG_FILE, file_error.text);
 	if (err)

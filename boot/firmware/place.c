@@ -8,8 +8,9 @@
 #include "mm/frame.h"
 #include "mm/machine.h"
 
-#define FRAMES_IN_GIB (GIB >> PAGE_SHIFT)
-#define EARLY_BASE    128 /* table pages of the image, the stacks' and the devices' mappings */
+#define FRAMES_IN_GIB  (GIB >> PAGE_SHIFT)
+#define FRAMES_IN_PAGE (PAGE_SIZE / sizeof(struct frame)) /* their descriptors */
+#define EARLY_BASE     128 /* table pages of the image, the stacks' and the devices' mappings */
 
 /* Takes every aligned 1 GiB frame that will be free as a whole out of `from`. */
 static void spare_gib_frames(struct ranges *from, const struct ranges *usable)
@@ -33,9 +34,12 @@ hpa_t place_pages(uint64_t pages, uint64_t limit, const char *what)
 {
 	static struct memory_map map;
 	static struct ranges holes, usable;
-	EFI_PHYSICAL_ADDRESS at = limit - 1;
+	EFI_PHYSICAL_ADDRESS at;
 	uint64_t pfn;
 
+	/* The direct map ends there. */
+	limit = MIN(limit, FRAME_PFN_END << PAGE_SHIFT);
+	at = limit - 1;
 	memmap_take(&map);
 	memmap_conventional(&map, &holes);
 	memmap_usable(&map, &usable);
@@ -64,26 +68,34 @@ static hpa_t place_trampoline(void)
 	return hpa(at);
 }
 
+/* Descriptors for each GiB that has usable memory, up to the last frame of all. */
+static void place_descriptors(struct boot_plan *plan, const struct ranges *usable)
+{
+	const struct boot_range *last = &usable->r[usable->n - 1];
+	uint64_t bytes;
+
+	ranges_round(&plan->described, usable, FRAME_SECTION);
+	ranges_limit(&plan->described, ALIGN_UP(last->pfn + last->frames, FRAMES_IN_PAGE));
+	bytes = ranges_frames(&plan->described) * sizeof(struct frame);
+	plan->frames = place_pages(bytes >> PAGE_SHIFT, UINT64_MAX, "the frame descriptors");
+}
+
 void place_plan(struct boot_plan *plan)
 {
 	static struct memory_map map;
 	static struct ranges usable;
-	const struct boot_range *last;
-	uint64_t end;
 
 	memmap_take(&map);
 	memmap_usable(&map, &usable);
 	if (!usable.n)
 		refuse("no usable memory above 1 MiB");
-	last = &usable.r[usable.n - 1];
-	end = last->pfn + last->frames;
-	plan->nframes = end;
-	plan->frames = place_pages(ALIGN_UP(end * sizeof(struct frame), PAGE_SIZE) >> PAGE_SHIFT,
-				   UINT64_MAX, "the frame descriptors");
-	/* The direct map: two page tables and two directories at the ends of each range, and a
-	 * directory for each GiB where there are no larger pages. */
+	place_descriptors(plan, &usable);
+	/* The direct map: at both ends of each range a page table, a directory and a table of
+	 * directories, and where there are no larger pages a directory for each GiB. The
+	 * descriptors: at most two page tables and a directory for each GiB. */
 	plan->nearly = EARLY_BASE + MAX_CPUS * CPU_STACKS * (STACK_BYTES >> PAGE_SHIFT) +
-		       4 * (map.bytes / map.stride) + end / FRAMES_IN_GIB;
+		       6 * (map.bytes / map.stride) +
+		       4 * (ranges_frames(&plan->described) / FRAMES_IN_GIB + 1);
 	plan->early = place_pages(plan->nearly, 4 * GIB, "the page tables");
 	plan->trampoline = place_trampoline();
 }

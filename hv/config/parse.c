@@ -19,7 +19,7 @@ struct parser {
 /* The table's defaults are legal, and fit together: nothing is refused here. */
 void config_defaults(struct hv_config *config)
 {
-	struct config_error error;
+	struct config_error error = { 0 };
 
 	__builtin_memset(config, 0, sizeof(*config));
 	config->nruns = 1;

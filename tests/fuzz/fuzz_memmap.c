@@ -16,8 +16,9 @@
 #include "tests/fuzz/fuzz.h"
 
 #define DESCRIPTORS_MAX 40
-#define FEW             1024 /* frames that are compared one by one */
-#define LOW             256  /* frames of the first MiB */
+#define FEW             1024                 /* frames that are compared one by one */
+#define LOW             256                  /* frames of the first MiB */
+#define FRAMES_COUNTED  UINT64_C(0xffffffff) /* in 32 bits, of which one value means none */
 
 static jmp_buf refused;
 static bool broken; /* a descriptor reaches beyond what 52 bits of address can name */
@@ -94,7 +95,7 @@ static void check(const struct ranges *list, const bool *must)
 		const struct boot_range *r = &list->r[i];
 
 		fuzz_check(r->frames && r->pfn >= LOW && (!i || r->pfn > end));
-		fuzz_check(r->frames <= (UINT64_C(1) << 40) && r->pfn <= (UINT64_C(1) << 40));
+		fuzz_check(r->pfn < FRAMES_COUNTED && r->frames <= FRAMES_COUNTED - r->pfn);
 		end = r->pfn + r->frames;
 		if (few)
 			memset(is + r->pfn, true, r->frames);

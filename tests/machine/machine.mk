@@ -88,3 +88,24 @@ machine-bench: $(MACHINE_IMAGE) $(GUESTS)
 		$(filter %/touch.bin,$(GUESTS))
 
 .PHONY: machine-test machine-test-long machine-bench $(MACHINE_TARGETS)
+
+# The hypervisor inside of a program that hands over an untidy machine, as firmware may.
+UNTIDY_SRCS := boot/entry.c $(wildcard tests/machine/untidy/*.c)
+UNTIDY_OBJS := $(UNTIDY_SRCS:%=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/machine/untidy/untidy.asm.o \
+	$(filter %/string.c.o,$(EFI_OBJS))
+
+$(BUILD)/obj/tests/machine/untidy/%.c.o: ROOT_CFLAGS += $(BOOT_CFLAGS)
+$(BUILD)/obj/tests/machine/untidy/untidy.asm.o: tests/machine/untidy/untidy.asm $(BUILD)/cleave.efi
+	@mkdir -p $(@D)
+	$(NASM) -f elf64 -dHYPERVISOR="'$(BUILD)/cleave.efi'" -o $@ $<
+
+$(BUILD)/untidy.so: $(UNTIDY_OBJS) linker.ld
+	$(LD) $(EFI_LDFLAGS) -o $@ $(filter %.o,$^)
+
+-include $(UNTIDY_OBJS:.o=.d)
+
+# Machines on which something is wrong.
+wrong-machine-test: $(BUILD)/cleave.efi $(BUILD)/untidy.efi $(GUESTS)
+	@tests/machine/wrong_machine --efi $(BUILD)/cleave.efi --untidy $(BUILD)/untidy.efi $(GUESTS)
+
+.PHONY: wrong-machine-test
