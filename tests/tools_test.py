@@ -113,8 +113,10 @@ esac
         for program in ("sh", "sort", "tr", "env"):
             os.symlink(shutil.which(program), self.path(f"bin/{program}"))
 
-    def setup(self, *args, uid=0, apt=True, sudo=None):
+    def setup(self, *args, uid=0, apt=True, sudo=None, manager=None):
         self.write("bin/id", f"#!/bin/sh\necho {uid}\n", 0o755)
+        if manager:
+            self.write(f"bin/{manager}", f"#!/bin/sh\necho {manager} >> {self.top}/calls\n", 0o755)
         if apt:
             self.write("bin/apt-get", self.APT.format(top=self.top, ln=shutil.which("ln")), 0o755)
         if sudo is not None:
@@ -168,6 +170,35 @@ esac
         self.assertEqual(done.returncode, 1)
         for name in ("gdb", "nasm", "mtools"):
             self.assertIn(name, done.stderr)
+
+    def test_setup_prints_other_systems_line_in_their_words_and_runs_nothing(self):
+        for manager, line in (("dnf", "dnf install -y gdb gnuplot-minimal python3"),
+                              ("pacman", "pacman -S --needed gdb gnuplot python"),
+                              ("zypper", "zypper install gdb gnuplot python3")):
+            done = self.setup("debug", "plot", apt=False, manager=manager)
+            self.assertEqual((done.returncode, done.stdout), (1, line + "\n"))
+            self.assertFalse(os.path.exists(self.path("calls")))
+            os.unlink(self.path(f"bin/{manager}"))
+
+    def places(self, text):
+        """A setup beside other places."""
+        self.write("tools/places", text)
+        shutil.copy(os.path.join(tap.ROOT, "tools", "setup"), self.path("tools/setup"))
+        for program in ("bochs", "qemu-system-x86_64", "mcopy", "python3"):
+            self.write(f"bin/{program}", "#!/bin/sh\n", 0o755)
+        return self.run_tool(self.path("tools/setup"), "--check", "run",
+                             PATH=self.path("bin")).stdout
+
+    def test_setup_looks_where_the_places_say(self):
+        self.setup("debug")  # makes apt-get
+        for name in ("vga", "code", "vars"):
+            self.write(name, "")
+        vga, flash = f"vga-bios {self.top}/v*a\n", f"flash {self.top}/code:{self.top}/vars\n"
+        self.assertEqual(self.places(vga + flash), "")
+        self.assertTrue(self.places(flash).endswith(" vgabios\n"))
+        self.assertTrue(self.places(vga).endswith(" ovmf\n"))
+        os.unlink(self.path("vars"))
+        self.assertTrue(self.places(vga + flash).endswith(" ovmf\n"))
 
     def test_setup_refuses_an_unknown_group(self):
         done = self.setup("debug", "kitchen")
@@ -316,7 +347,11 @@ class Aggregator(tap.Sandbox):
 
 
 class InMachine(tap.Sandbox):
-    FAKE = "#!/bin/sh\nsay() { printf '%s\\r\\n' \"$@\" >> serial.log; }\neval \"$FAKE\"\n"
+    FAKE = """#!/bin/sh
+[ "$1" = --version ] && exit
+say() { printf '%s\\r\\n' "$@" >> serial.log; }
+eval "$FAKE"
+"""
 
     def setUp(self):
         super().setUp()
