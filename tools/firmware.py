@@ -13,7 +13,7 @@ from typing import NamedTuple
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MACHINES = ("q35", "pc-q35-7.2")
 UNWANTED = {"requires-smm", "enrolled-keys"}  # needs more of the machine; refuses our image
-ROM_BYTES_MAX = 4 << 20  # Bochs'
+ROM_SIZES = (2 << 20, 4 << 20)  # at most: in each Bochs; in newer ones than 2.7
 
 
 class Firmware(NamedTuple):
@@ -107,14 +107,14 @@ def for_qemu(root=""):
 
 def for_bochs(root=""):
     """The files that make one ROM, in their order; [] if there are none."""
-    for path in places("rom", root):
-        if os.path.isfile(path):
-            return [path]
-    for firmware in (*described(descriptor_folders(root)), *listed(root)):
-        parts = [part for part in (firmware.variables, firmware.code) if part]
-        if (firmware.code_format == firmware.variables_format == "raw" and
-                sum(map(os.path.getsize, parts)) <= ROM_BYTES_MAX):
-            return parts
+    pieces = [[path] for path in places("rom", root) if os.path.isfile(path)]
+    pieces += [[part for part in (firmware.variables, firmware.code) if part]
+               for some in (described(descriptor_folders(root)), listed(root))
+               for firmware in some if firmware.code_format == firmware.variables_format == "raw"]
+    for most in ROM_SIZES:
+        for parts in pieces:
+            if sum(map(os.path.getsize, parts)) <= most:
+                return parts
     return []
 
 

@@ -9,11 +9,11 @@ import struct
 
 import gdb
 
-# ept/entry.h: entries that the hardware does not see.
+# entry.h in ept/: entries that the hardware does not see.
 KIND_SHIFT, PERMS_SHIFT = 3, 6
 FRAME_MASK = 0x000ffffffffff000
 REQUESTED, TRACKED = 1 << 52, 1 << 53
-# enum in ept/format.h; ept/format_amd.c
+# The enum in format.h, and format_amd.c
 R, W, X = 1, 2, 4
 AMD_WRITE, AMD_NX = 1 << 1, 1 << 63
 PAGE_SHIFT = 12
@@ -91,7 +91,7 @@ def the_vm(expression):
 
 def all_vms():
     """Those that CPUs hold vCPUs of, and the migration's two."""
-    holders = value("'hv/vcpu_switch.c'::current")
+    holders = value("'vcpu_switch.c'::current")
     pointers = [holders[i]["vm"] for i in range(int(value("ncpus"))) if holders[i]]
     with contextlib.suppress(gdb.error):  # the image has no such job
         pointers += [value("migrate_job::m.from"), value("migrate_job::m.to")]
@@ -202,7 +202,7 @@ runs what is shown of the last one's is stale."""
 
 class Trace(gdb.Command):
     """cleave-trace [N]: the last N events (20) of all CPUs' traces, oldest first.
-Columns: CPU, TSC, event, its two values; hv/trace_abi.h says what these are."""
+Columns: CPU, TSC, event, its two values; trace_abi.h says what these are."""
 
     def __init__(self):
         super().__init__("cleave-trace", gdb.COMMAND_DATA)
