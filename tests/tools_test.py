@@ -3,6 +3,7 @@
 """Tests of the tools around the launcher: the choice of a machine, setup, mkimage and the test
 runners."""
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -218,13 +219,41 @@ echo 1 > "$out"
 rmdir "$out.busy"
 """
 
+    def setUp(self):
+        super().setUp()
+        self.env = {key: value for key, value in os.environ.items()
+                    if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")}
+
+    def run_line(self, target, *variables):
+        """What make would do at last, without doing it."""
+        done = subprocess.run(["make", "-n", target, f"BUILD={self.path('build')}", *variables],
+                              cwd=tap.ROOT, env=self.env, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
+        return shlex.split(done.stdout.replace("\\\n", " ").splitlines()[-1])
+
+    def test_make_run_and_make_gdb_pass_their_variables_on(self):
+        given = {"CPUS": ("--cpus", "3"), "CONFIG": ("--config", "my dir/some.cfg"),
+                 "SET": ("--set", "seed=7 work=4M"), "MEMORY": ("--memory", "2000"),
+                 "ICOUNT": ("--icount-shift", "5"), "OUT": ("--out", "/a b/c"),
+                 "JSON": ("--json", "d e.json")}
+        for target, tool in (("run", "tools/launch"), ("gdb", "tools/gdb")):
+            words = self.run_line(target, *(f"{key}={value}" for key, (_, value)
+                                            in given.items()))
+            self.assertEqual(words[0], tool)
+            for option, value in given.values():
+                self.assertEqual(words[words.index(option) + 1], value)
+            words = self.run_line(target)
+            self.assertEqual([option for option, _ in given.values() if option in words],
+                             ["--cpus", "--config"])
+
     def test_two_first_builds_at_once_do_not_meet(self):
         build = self.path("build")
         fake = self.write("fake", self.FAKE.replace("{build}", build), 0o755)
         argv = ["make", "-s", "-j2", f"BUILD={build}", "all",
                 *(f"{name}={fake}" for name in ("CC", "LD", "NASM", "OBJCOPY"))]
-        children = [subprocess.Popen(argv, cwd=tap.ROOT, text=True, stdout=subprocess.PIPE,
-                                     stderr=subprocess.STDOUT) for _ in range(2)]
+        children = [subprocess.Popen(argv, cwd=tap.ROOT, env=self.env, text=True,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                    for _ in range(2)]
         said = [child.communicate(timeout=120)[0] for child in children]
         self.assertEqual([child.returncode for child in children], [0, 0], said)
         self.assertTrue(os.path.exists(os.path.join(build, "cleave.efi")))
