@@ -126,6 +126,11 @@ class Configurations(launch_test.Sandbox):
         self.config = self.write("some.cfg", "region=2G\nwork=1G\njob=other\n")
         self.assertEqual(self.launch(PASS, "--memory", "1200").returncode, 0)
 
+    def test_what_is_wrong_can_be_booted_for_a_test(self):
+        self.config = self.write("some.cfg", "bad=1\n")
+        done = self.launch(PASS, "--unchecked", "--cpus", "12")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_without_the_parser_that_is_said(self):
         os.unlink(self.path("check-config"))
         self.config = self.write("some.cfg", "bad=1\n")
