@@ -12,12 +12,24 @@
 #	make bench-kvm	Linux KVM's figures in the same emulator
 #
 #	MACHINE=kvm|qemu|bochs|bochs-svm	where to boot; default: what the host can do
-#	CPUS=N CONFIG=FILE	for make run and make gdb
+#
+# For make run and make gdb:
+#	CONFIG=FILE		another configuration (docs/configuration.md)
+#	SET="key=value ..."	load options: they win over the configuration, in all of its runs
+#	CPUS=N MEMORY=MIB	of the machine; default 2, and 3072
+#	ICOUNT=N		QEMU counts instructions of 2^N ns each instead of time; 7 is a good N
+#	OUT=DIR			the run's folder, in place of a new one in build/run
+#	JSON=FILE		a copy of the run's report.json
 
 BUILD ?= build
 CC := gcc
 CPUS ?= 2
 CONFIG ?= tools/run.cfg
+# What is not set is left to the launcher. Blanks may be in all of them but in numbers.
+LAUNCH_FLAGS = --cpus "$(CPUS)" --config "$(CONFIG)" --efi $(BUILD)/cleave.efi \
+	$(if $(SET),--set "$(SET)") $(if $(MEMORY),--memory "$(MEMORY)") \
+	$(if $(ICOUNT),--icount-shift "$(ICOUNT)") $(if $(OUT),--out "$(OUT)") \
+	$(if $(JSON),--json "$(JSON)")
 
 .DEFAULT_GOAL := all
 
@@ -42,13 +54,12 @@ test-image:
 
 run: setup
 	@$(MAKE) --no-print-directory -s -j2 all
-	@tools/launch --cpus $(CPUS) --efi $(BUILD)/cleave.efi --config "$(CONFIG)" $(GUESTS)
+	@tools/launch $(LAUNCH_FLAGS) $(GUESTS)
 
 gdb: setup
 	@tools/setup debug
 	@$(MAKE) --no-print-directory -s -j2 all
-	@tools/gdb --cpus $(CPUS) --efi $(BUILD)/cleave.efi --symbols $(BUILD)/cleave.so \
-		--config "$(CONFIG)" $(GUESTS)
+	@tools/gdb --symbols $(BUILD)/cleave.so $(LAUNCH_FLAGS) $(GUESTS)
 
 # Both compilers build everything; the tests run what gcc built.
 test: setup-test
@@ -60,6 +71,7 @@ test: setup-test
 		checks="tests/checks_test.py" \
 		tools="tests/tools_test.py" \
 		launcher="tests/launch_test.py" \
+		launcher-files="tests/launch_files_test.py" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		clang="$(MAKE) --no-print-directory -s clang-build" \
 		model="$(MAKE) --no-print-directory -s check-model" \

@@ -12,9 +12,10 @@ NASM  ?= nasm
 LD    ?= ld
 OBJCOPY ?= objcopy
 
-# Of gnu-efi we use the headers alone: what its start-up code is called differs from one version to
-# the next.
-EFI_INCLUDE ?= /usr/include/efi
+# Of gnu-efi we use the headers alone, wherever they are: what its start-up code is called differs
+# from one version to the next. nowhere-* is the target that complains.
+find_place = $(firstword $(wildcard $(shell sed -n 's/^$(1) //p' tools/places)) nowhere-$(1))
+EFI_INCLUDE ?= $(call find_place,efi-include)
 
 WARNINGS ?= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	    -Wpointer-arith -Wundef -Wvla
@@ -39,6 +40,12 @@ TEST_OBJS := $(patsubst %,$(BUILD)/obj-test/%.o,$(TEST_SRCS))
 PE_SECTIONS := .text .rodata .data .dynamic .dynsym .rela .reloc
 EFI_LDFLAGS := -pie -Bsymbolic --no-dynamic-linker -nostdlib -z text -z noexecstack \
 	       -z max-page-size=4096 -z norelro --no-undefined --build-id=none -T linker.ld
+
+nowhere-%:
+	@echo "gnu-efi is not here: no $* in $$(sed -n 's/^$* //p' tools/places | xargs)" >&2; \
+		echo "run tools/setup build, or set EFI_CRT0, EFI_LIB and EFI_INCLUDE" >&2; exit 1
+
+$(EFI_OBJS) $(TEST_OBJS): | $(filter nowhere-%,$(EFI_CRT0) $(EFI_LIB) $(EFI_INCLUDE))
 
 .PHONY: efi
 efi: $(BUILD)/cleave.efi

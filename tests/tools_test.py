@@ -3,6 +3,7 @@
 """Tests of the tools around the launcher: the choice of a machine, setup, mkimage and the test
 runners."""
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -113,8 +114,10 @@ esac
         for program in ("sh", "sort", "tr", "env"):
             os.symlink(shutil.which(program), self.path(f"bin/{program}"))
 
-    def setup(self, *args, uid=0, apt=True, sudo=None):
+    def setup(self, *args, uid=0, apt=True, sudo=None, manager=None):
         self.write("bin/id", f"#!/bin/sh\necho {uid}\n", 0o755)
+        if manager:
+            self.write(f"bin/{manager}", f"#!/bin/sh\necho {manager} >> {self.top}/calls\n", 0o755)
         if apt:
             self.write("bin/apt-get", self.APT.format(top=self.top, ln=shutil.which("ln")), 0o755)
         if sudo is not None:
@@ -169,6 +172,35 @@ esac
         for name in ("gdb", "nasm", "mtools"):
             self.assertIn(name, done.stderr)
 
+    def test_setup_prints_other_systems_line_in_their_words_and_runs_nothing(self):
+        for manager, line in (("dnf", "dnf install -y gdb gnuplot-minimal python3"),
+                              ("pacman", "pacman -S --needed gdb gnuplot python"),
+                              ("zypper", "zypper install gdb gnuplot python3")):
+            done = self.setup("debug", "plot", apt=False, manager=manager)
+            self.assertEqual((done.returncode, done.stdout), (1, line + "\n"))
+            self.assertFalse(os.path.exists(self.path("calls")))
+            os.unlink(self.path(f"bin/{manager}"))
+
+    def places(self, text):
+        """A setup beside other places."""
+        self.write("tools/places", text)
+        shutil.copy(os.path.join(tap.ROOT, "tools", "setup"), self.path("tools/setup"))
+        for program in ("bochs", "qemu-system-x86_64", "mcopy", "python3"):
+            self.write(f"bin/{program}", "#!/bin/sh\n", 0o755)
+        return self.run_tool(self.path("tools/setup"), "--check", "run",
+                             PATH=self.path("bin")).stdout
+
+    def test_setup_looks_where_the_places_say(self):
+        self.setup("debug")  # makes apt-get
+        for name in ("vga", "code", "vars"):
+            self.write(name, "")
+        vga, flash = f"vga-bios {self.top}/v*a\n", f"flash {self.top}/code:{self.top}/vars\n"
+        self.assertEqual(self.places(vga + flash), "")
+        self.assertTrue(self.places(flash).endswith(" vgabios\n"))
+        self.assertTrue(self.places(vga).endswith(" ovmf\n"))
+        os.unlink(self.path("vars"))
+        self.assertTrue(self.places(vga + flash).endswith(" ovmf\n"))
+
     def test_setup_refuses_an_unknown_group(self):
         done = self.setup("debug", "kitchen")
         self.assertEqual(done.returncode, 2)
@@ -187,13 +219,41 @@ echo 1 > "$out"
 rmdir "$out.busy"
 """
 
+    def setUp(self):
+        super().setUp()
+        self.env = {key: value for key, value in os.environ.items()
+                    if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")}
+
+    def run_line(self, target, *variables):
+        """What make would do at last, without doing it."""
+        done = subprocess.run(["make", "-n", target, f"BUILD={self.path('build')}", *variables],
+                              cwd=tap.ROOT, env=self.env, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
+        return shlex.split(done.stdout.replace("\\\n", " ").splitlines()[-1])
+
+    def test_make_run_and_make_gdb_pass_their_variables_on(self):
+        given = {"CPUS": ("--cpus", "3"), "CONFIG": ("--config", "my dir/some.cfg"),
+                 "SET": ("--set", "seed=7 work=4M"), "MEMORY": ("--memory", "2000"),
+                 "ICOUNT": ("--icount-shift", "5"), "OUT": ("--out", "/a b/c"),
+                 "JSON": ("--json", "d e.json")}
+        for target, tool in (("run", "tools/launch"), ("gdb", "tools/gdb")):
+            words = self.run_line(target, *(f"{key}={value}" for key, (_, value)
+                                            in given.items()))
+            self.assertEqual(words[0], tool)
+            for option, value in given.values():
+                self.assertEqual(words[words.index(option) + 1], value)
+            words = self.run_line(target)
+            self.assertEqual([option for option, _ in given.values() if option in words],
+                             ["--cpus", "--config"])
+
     def test_two_first_builds_at_once_do_not_meet(self):
         build = self.path("build")
         fake = self.write("fake", self.FAKE.replace("{build}", build), 0o755)
         argv = ["make", "-s", "-j2", f"BUILD={build}", "all",
                 *(f"{name}={fake}" for name in ("CC", "LD", "NASM", "OBJCOPY"))]
-        children = [subprocess.Popen(argv, cwd=tap.ROOT, text=True, stdout=subprocess.PIPE,
-                                     stderr=subprocess.STDOUT) for _ in range(2)]
+        children = [subprocess.Popen(argv, cwd=tap.ROOT, env=self.env, text=True,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                    for _ in range(2)]
         said = [child.communicate(timeout=120)[0] for child in children]
         self.assertEqual([child.returncode for child in children], [0, 0], said)
         self.assertTrue(os.path.exists(os.path.join(build, "cleave.efi")))
@@ -316,7 +376,11 @@ class Aggregator(tap.Sandbox):
 
 
 class InMachine(tap.Sandbox):
-    FAKE = "#!/bin/sh\nsay() { printf '%s\\r\\n' \"$@\" >> serial.log; }\neval \"$FAKE\"\n"
+    FAKE = """#!/bin/sh
+[ "$1" = --version ] && exit
+say() { printf '%s\\r\\n' "$@" >> serial.log; }
+eval "$FAKE"
+"""
 
     def setUp(self):
         super().setUp()
