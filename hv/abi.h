@@ -11,9 +11,9 @@
  * A hypercall: RAX = number, RDI, RSI, RDX = arguments; the result comes back in RAX, all other
  * registers are kept. The instruction is VMCALL where CPUID 0x40000001 says ABI_CALL_VMCALL in
  * EAX, VMMCALL where it says ABI_CALL_VMMCALL; CPUID 0x40000000 has "CleaveCleave" in EBX, ECX,
- * EDX. An unknown number, or arguments that make no sense, return ABI_BAD. Only 64-bit code at CPL 0
- * calls: in any other mode, and at any other privilege level, the instruction raises #UD, as where
- * there is no hypervisor, and nothing is done.
+ * EDX. An unknown number, or arguments that make no sense, return ABI_BAD. Only 64-bit code at CPL
+ * 0 calls: in any other mode, and at any other privilege level, the instruction raises #UD, as
+ * where there is no hypervisor, and nothing is done.
  *
  * There are no devices: no interrupt comes, whether they are on or off; ports read as ones and take
  * no strings (#UD). Touching memory that is lost is a machine check: #MC and bank 0, as the CPU's

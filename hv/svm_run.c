@@ -201,7 +201,7 @@ static enum exit_reason decode(struct vcpu *vcpu, struct vmcb *b, struct vcpu_ex
 	case SVM_HLT:
 		exit->length = length_of(b, 1);
 		return hlt_exit(vcpu, b, exit);
-	case SVM_ICEBP: /* INT1: a trap, with the RIP behind it. QEMU without an intercept stops. */
+	case SVM_ICEBP: /* INT1: a trap, delivered with the RIP behind it */
 		step_over(b, length_of(b, 1));
 		svm_inject(vcpu, EXCEPTION_DB, INJECT_NO_ERROR);
 		return EXIT_RETRY;

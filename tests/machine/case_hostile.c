@@ -38,8 +38,12 @@ struct outcome {
 /* These have cases of their own, which not each emulator survives. */
 #define TRIPLE_FAULT 1
 #define PAGING       27
+#define STEPS        31
+#define BREAKPOINTS  32
 
-#define CONTROL 9 /* values of control registers */
+#define CONTROL 9  /* values of control registers */
+#define PLANT   33 /* values in registers, which */
+#define FIND    34 /* looks for in another VM */
 
 /* What becomes of the payload `bad`, by its seed. */
 static const struct outcome outcomes[] = {
@@ -74,6 +78,10 @@ static const struct outcome outcomes[] = {
 	{ VCPU_DONE, ABI_WRONG_TRAP, NULL },
 	GOES_ON,    /* calls from user space */
 	NEVER_ENDS, /* #AC at CPL 3 */
+	GOES_ON,    /* single steps */
+	GOES_ON,    /* breakpoints */
+	GOES_ON,    /* values in registers */
+	GOES_ON,    /* and none in another VM */
 };
 
 /* QEMU's SVM takes values for CR0 that hardware raises #GP for, and finds out at the next entry. */
@@ -96,6 +104,11 @@ static const char *judge(const struct vcpu *vcpu, uint64_t seed)
 	if (expected->death && strcmp(vcpu->death, expected->death))
 		return vcpu->death;
 	return NULL;
+}
+
+static bool has_a_case_of_its_own(uint64_t seed)
+{
+	return seed == TRIPLE_FAULT || seed == PAGING || seed == STEPS || seed == BREAKPOINTS;
 }
 
 /* `step`: see STEP. */
@@ -139,7 +152,7 @@ static const char *hostile_guest(struct lab *lab)
 
 	lab->at_hand = true;
 	for (uint64_t seed = 0; seed < ARRAY_LEN(outcomes); seed++) {
-		if (seed == TRIPLE_FAULT || seed == PAGING)
+		if (has_a_case_of_its_own(seed))
 			continue;
 		TRY(start(lab, seed, step));
 		TRY(await(lab, seed, NULL));
@@ -173,6 +186,20 @@ static const char *paging_without_protection(struct lab *lab)
 	if (is_bochs_svm(lab))
 		return "skip: Bochs 2.7 panics when an SVM guest clears CR0.PE while paging";
 	return alone(lab, PAGING);
+}
+
+static const char *single_steps(struct lab *lab)
+{
+	if (is_bochs_svm(lab))
+		return "skip: Bochs 2.7 takes an SVM guest's single step to the host's first instruction";
+	return alone(lab, STEPS);
+}
+
+static const char *breakpoints(struct lab *lab)
+{
+	if (is_bochs_svm(lab))
+		return "skip: Bochs 2.7 takes an SVM guest's single step to the host's first instruction";
+	return alone(lab, BREAKPOINTS);
 }
 
 /* The one that the section names by its seed. */
@@ -217,6 +244,22 @@ static const char *one_after_the_other(struct lab *hostile, struct lab *honest, 
 	return unharmed(honest);
 }
 
+/* What one VM leaves in a CPU's registers the next one does not find there. */
+static const char *registers_of_another_vm(struct lab *hostile)
+{
+	static struct lab next;
+	const char *why, *end;
+
+	TRY(lab_make(&next, "next", &hostile->config, hostile->info));
+	hostile->at_hand = next.at_hand = true;
+	why = start(hostile, PLANT, STEP);
+	why = why ? why : await(hostile, PLANT, NULL);
+	why = why ? why : start(&next, FIND, STEP);
+	why = why ? why : await(&next, FIND, NULL);
+	end = lab_end(&next);
+	return why ? why : end;
+}
+
 static const char *hostile_guest_beside_honest(struct lab *hostile)
 {
 	static struct lab honest;
@@ -228,7 +271,7 @@ static const char *hostile_guest_beside_honest(struct lab *hostile)
 		move_to_cpu(honest.vm, 2);
 	why = NULL;
 	for (uint64_t seed = 0; !why && seed < ARRAY_LEN(outcomes); seed++) {
-		if (seed == TRIPLE_FAULT || seed == PAGING)
+		if (has_a_case_of_its_own(seed))
 			continue;
 		why = ncpus > 2 ? side_by_side(hostile, &honest, seed)
 				: one_after_the_other(hostile, &honest, seed);

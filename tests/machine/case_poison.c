@@ -178,7 +178,8 @@ static const char *machine_check_shuts_down(struct lab *lab)
 	return NULL;
 }
 
-#define GATE_UD (10 * 16 - 6 * 16) /* from the end of the page: guest/test/lost.c's table and vector */
+#define GATE_UD                                                                                    \
+	(10 * 16 - 6 * 16) /* from the end of the page: guest/test/lost.c's table and vector */
 
 static const char *machine_check_replaces_an_event(struct lab *lab)
 {

@@ -35,6 +35,9 @@
 	X(hostile_guest)                                                                           \
 	X(hostile_guest_alone)                                                                     \
 	X(hostile_guest_beside_honest)                                                             \
+	X(registers_of_another_vm)                                                                 \
+	X(single_steps)                                                                            \
+	X(breakpoints)                                                                             \
 	X(triple_fault)                                                                            \
 	X(paging_without_protection)
 
