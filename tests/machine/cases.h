@@ -38,6 +38,8 @@
 	X(registers_of_another_vm)                                                                 \
 	X(single_steps)                                                                            \
 	X(breakpoints)                                                                             \
+	X(watched_stack)                                                                           \
+	X(watched_stack_of_debug_exceptions)                                                       \
 	X(triple_fault)                                                                            \
 	X(paging_without_protection)
 

@@ -125,6 +125,8 @@ static bool (*const evils[])(struct vcpu *me) = {
 	bad_breakpoints,
 	bad_plant,
 	bad_find,
+	bad_watched_stack,
+	bad_endless_debug,
 };
 
 _Noreturn void payload_main(struct vcpu *me)

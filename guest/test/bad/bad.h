@@ -40,6 +40,8 @@ bool bad_wild_stack(struct vcpu *me);
 bool bad_absent_stack(struct vcpu *me);
 bool bad_fault_storm(struct vcpu *me);
 bool bad_debug_storm(struct vcpu *me);
+bool bad_watched_stack(struct vcpu *me);
+bool bad_endless_debug(struct vcpu *me);
 bool bad_far(struct vcpu *me); /* task switches, far calls */
 
 /* guest/test/bad/user.c */
