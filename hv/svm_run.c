@@ -5,6 +5,7 @@
 #include "hv/abi.h"
 #include "hv/clock.h"
 #include "hv/console.h"
+#include "hv/debug.h"
 #include "mm/apic.h"
 #include "mm/err.h"
 #include "mm/machine.h"
@@ -75,11 +76,16 @@ static void step_over(struct vmcb *b, unsigned int length)
 void svm_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	struct vmcb *b = direct(vcpu->hw_page);
+	uint64_t due = 0;
 
 	step_over(b, exit->length);
-	if (!(b->rflags & RFLAGS_TF))
+	if (b->rflags & RFLAGS_TF)
+		due = DR6_BS;
+	if (b->exit_code == SVM_IO)
+		due |= debug_io_hits(b->dr7, b->cr4, exit->port, exit->size);
+	if (!due)
 		return;
-	b->dr6 |= DR6_BS;
+	b->dr6 |= due;
 	svm_inject(vcpu, EXCEPTION_DB, INJECT_NO_ERROR);
 }
 

@@ -99,28 +99,13 @@ void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t cr3, uint64_t stack)
 	s->fx[25] = FX_MXCSR >> 8;
 }
 
-#define DR_SWITCH(n)                                                                               \
-	static void save_dr##n(struct guest_state *s)                                              \
-	{                                                                                          \
-		__asm__ volatile("mov %%dr" #n ", %0" : "=r"(s->dr[n]));                           \
-	}                                                                                          \
-	static void load_dr##n(const struct guest_state *s)                                        \
-	{                                                                                          \
-		__asm__ volatile("mov %0, %%dr" #n : : "r"(s->dr[n]));                             \
-	}
-
-DR_SWITCH(0)
-DR_SWITCH(1)
-DR_SWITCH(2)
-DR_SWITCH(3)
-
 static void save_registers(struct guest_state *s)
 {
 	__asm__ volatile("fxsave64 %0" : "=m"(s->fx));
-	save_dr0(s);
-	save_dr1(s);
-	save_dr2(s);
-	save_dr3(s);
+	s->dr[0] = x86_read_dr0();
+	s->dr[1] = x86_read_dr1();
+	s->dr[2] = x86_read_dr2();
+	s->dr[3] = x86_read_dr3();
 }
 
 static void load_registers(const struct guest_state *s)
@@ -129,10 +114,10 @@ static void load_registers(const struct guest_state *s)
 	 * are, unless an exception is pending: FNINIT clears what another guest left (APM vol. 2,
 	 * "FXSAVE and FXRSTOR Instructions"). */
 	__asm__ volatile("fninit\n\tfxrstor64 %0" : : "m"(s->fx));
-	load_dr0(s);
-	load_dr1(s);
-	load_dr2(s);
-	load_dr3(s);
+	x86_write_dr0(s->dr[0]);
+	x86_write_dr1(s->dr[1]);
+	x86_write_dr2(s->dr[2]);
+	x86_write_dr3(s->dr[3]);
 }
 
 /* Takes what this CPU holds of a vCPU. */

@@ -81,7 +81,9 @@
 #define INTR_TYPE_INT1   5u /* privileged software exception */
 #define INTR_TYPE_SW_EXC 6u
 
-#define PENDING_STEP (UINT64_C(1) << 14) /* of the pending debug exceptions */
+/* Of the pending debug exceptions: beside bits 3:0, breakpoints. */
+#define PENDING_BREAKPOINT (UINT64_C(1) << 12)
+#define PENDING_STEP       (UINT64_C(1) << 14)
 
 #define BLOCKED_BY_STI    (1u << 0)
 #define BLOCKED_BY_MOV_SS (1u << 1)

@@ -15,7 +15,6 @@
 #define CR0_CD         (1u << 30)
 #define CR0_GUEST_OWNS ((uint64_t)(CR0_MP | CR0_EM | CR0_TS))
 
-#define CR4_DE  (1u << 3)
 #define CR4_PSE (1u << 4)
 #define CR4_TSD (1u << 2)
 #define CR4_PCE (1u << 8)

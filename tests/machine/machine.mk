@@ -45,6 +45,7 @@ vmx1-large-b_CFG := $(MATRIX_LARGE) --share 1/2
 # What the host's tests of the pure parts of hv/ need besides themselves.
 test_mca_SRCS := hv/mca.c
 test_control_SRCS := hv/control.c
+test_debug_SRCS := hv/debug.c
 test_cpuid_SRCS := hv/cpuid.c hv/control.c
 
 $(foreach n,1 2 4,$(eval vmx$(n)-all_RUN := bochs $(n) $(BUILD)/cleave.efi))

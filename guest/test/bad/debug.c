@@ -209,6 +209,27 @@ static bool software_int(void)
 	return debug_came("INT 1", 0);
 }
 
+/* A port that is watched, and one that is not. */
+static bool watched_port(void)
+{
+	uint64_t cr4 = cpu_cr4();
+	bool none;
+
+	asm volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_DE));
+	asm volatile("mov %0, %%dr0" : : "r"(UINT64_C(0x5658)));
+	write_dr7(DR7_NONE | 0x20002);
+	debug_begin();
+	asm volatile("outb %%al, %%dx" : : "a"(0), "d"(0x5659) : "memory");
+	none = came.times == 0;
+	asm volatile("movq $78f, debug_at\n\toutw %%ax, %%dx\n78:\tnop"
+		     :
+		     : "a"(0), "d"(0x5657)
+		     : "memory");
+	write_dr7(DR7_NONE);
+	asm volatile("mov %0, %%cr4" : : "r"(cr4));
+	return debug_came("a watched port", DR6_B0) && none;
+}
+
 /* A watched MOV is a fault: the hook finds GD clear, and it is made again. */
 static bool watched_registers(void)
 {
@@ -237,5 +258,6 @@ bool bad_breakpoints(struct vcpu *me)
 	all = software_int() && all;
 	all = breakpoint_behind() && all;
 	all = step_in_a_shadow() && all;
+	all = watched_port() && all;
 	return watched_registers() && all;
 }
