@@ -43,9 +43,9 @@ EFI_LDFLAGS := -pie -Bsymbolic --no-dynamic-linker -nostdlib -z text -z noexecst
 
 nowhere-%:
 	@echo "gnu-efi is not here: no $* in $$(sed -n 's/^$* //p' tools/places | xargs)" >&2; \
-		echo "run tools/setup build, or set EFI_CRT0, EFI_LIB and EFI_INCLUDE" >&2; exit 1
+		echo "run tools/setup build, or set EFI_INCLUDE" >&2; exit 1
 
-$(EFI_OBJS) $(TEST_OBJS): | $(filter nowhere-%,$(EFI_CRT0) $(EFI_LIB) $(EFI_INCLUDE))
+$(EFI_OBJS) $(TEST_OBJS): | $(filter nowhere-%,$(EFI_INCLUDE))
 
 .PHONY: efi
 efi: $(BUILD)/cleave.efi

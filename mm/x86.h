@@ -87,6 +87,25 @@ X86_CR(2)
 X86_CR(3)
 X86_CR(4)
 
+#define X86_DR(n)                                                                                  \
+	static inline uint64_t x86_read_dr##n(void)                                                \
+	{                                                                                          \
+		uint64_t v;                                                                        \
+                                                                                                   \
+		__asm__ volatile("mov %%dr" #n ", %0" : "=r"(v) : : "memory");                     \
+		return v;                                                                          \
+	}                                                                                          \
+	static inline void x86_write_dr##n(uint64_t v)                                             \
+	{                                                                                          \
+		__asm__ volatile("mov %0, %%dr" #n : : "r"(v) : "memory");                         \
+	}
+
+X86_DR(0)
+X86_DR(1)
+X86_DR(2)
+X86_DR(3)
+X86_DR(6)
+
 /* Lets pending interrupts in, for one instruction. */
 static inline void x86_take_interrupts(void)
 {
@@ -134,6 +153,7 @@ static inline _Noreturn void x86_stop(void)
 #define DR6_BS (1u << 14) /* a single step */
 #define DR7_GD (1u << 13) /* the next MOV of a debug register raises #DB */
 
+#define CR4_DE         (1u << 3)
 #define CR4_PAE        (1u << 5)
 #define CR4_MCE        (1u << 6)
 #define CR4_PGE        (1u << 7)

@@ -5,12 +5,15 @@
 
 #include <stdint.h>
 
-#define CR0_PE     (UINT64_C(1) << 0)
-#define CR0_WP     (UINT64_C(1) << 16)
-#define CR0_NW     (UINT64_C(1) << 29)
-#define CR4_PAE    (UINT64_C(1) << 5)
-#define CR4_OSFXSR (UINT64_C(1) << 9)
-#define CR4_VMXE   (UINT64_C(1) << 13)
+#define CR0_PE      (UINT64_C(1) << 0)
+#define CR0_WP      (UINT64_C(1) << 16)
+#define CR0_NW      (UINT64_C(1) << 29)
+#define CR4_DE      (UINT64_C(1) << 3)
+#define CR4_PAE     (UINT64_C(1) << 5)
+#define CR4_OSFXSR  (UINT64_C(1) << 9)
+#define CR4_VMXE    (UINT64_C(1) << 13)
+#define CR4_OSXSAVE (UINT64_C(1) << 18)
+#define CR4_SMEP    (UINT64_C(1) << 20)
 
 struct cpuid_result {
 	uint32_t a, b, c, d;

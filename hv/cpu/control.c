@@ -11,7 +11,6 @@
 #define CR4_VME (1u << 0)
 #define CR4_PVI (1u << 1)
 #define CR4_TSD (1u << 2)
-#define CR4_DE  (1u << 3)
 #define CR4_PSE (1u << 4)
 #define CR4_PCE (1u << 8)
 #define CR4_ALLOWED                                                                                \

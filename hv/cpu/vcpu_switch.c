@@ -4,6 +4,50 @@
  * last on this CPU, and is exchanged only when another one takes its turn: FPU and vector
  * registers and the address debug registers here, and what else the vendor's code knows of. Root
  * mode uses none of these.
+ *
+ * All registers that instructions of a guest could reach, and why no VM finds there what another
+ * one left. "exits": the access exits, and is refused or emulated. "off": the guest cannot switch
+ *on what the register belongs to. For both makers, unless one is named.
+ *
+ *	RAX .. R15, RIP, RFLAGS,	switched at each entry and exit
+ *	 RSP
+ *	CR0, CR3, CR4, EFER, PAT,	switched at each entry and exit
+ *	 DR7
+ *	segments, GDTR, IDTR,		switched at each entry and exit
+ *	 SYSENTER_*
+ *	STAR, LSTAR, CSTAR, FMASK,	SVM: at each exit (VMLOAD, VMSAVE); VMX: with the vCPU
+ *	 KERNEL_GS_BASE
+ *	CR2, DR6			with the vCPU; SVM: the VMCB has them, too
+ *	CR8, TPR			VMX: exits; SVM: the VMCB has it (V_TPR)
+ *	x87, MMX, XMM, MXCSR		with the vCPU, here
+ *	x87's last instruction,		cleared with the vCPU, where FXRSTOR leaves them (AMD)
+ *	 operand, opcode
+ *	DR0 .. DR3			with the vCPU, here
+ *	XCR0, YMM, ZMM, opmasks,	off (CR4); SVM without decode assists: reset with the
+ *	 PKRU, bounds, tiles		vCPU, hv/cpu/svm/svm_xstate.c
+ *	XSS, PKRS, PASID, U_CET,	MSRs: exit; what CR4 has of them is of no use without
+ *	 S_CET, SSP
+ *	TSC, TSC_ADJUST,		an offset for each vCPU; the MSRs exit
+ *	 TSC_DEADLINE
+ *	TSC_AUX				its MSR exits; RDTSCP, RDPID: off (VMX); RDTSCP exits
+ *					(SVM, but not in QEMU), RDPID reads what the firmware
+ *					left, in each VM the same
+ *	DEBUGCTL, LBR, BTS,		MSRs: exit; DEBUGCTL is 0
+ *	 processor trace
+ *	performance counters,		MSRs exit; RDPMC and RDPRU exit
+ *	 MPERF, APERF
+ *	SPEC_CTRL, PRED_CMD,		exit
+ *	 VIRT_SPEC_CTRL
+ *	MTRRs, APIC_BASE, x2APIC,	exit; the APIC's page is not in the second stage
+ *	 MISC_ENABLE
+ *	MONITOR's address		MONITOR(X) and MWAIT(X) exit; UMWAIT, TPAUSE: off
+ *	machine checks' banks		exit; each vCPU has its own, hv/cpu/mca.h
+ *	those of VMX, SVM, SMX		exit
+ *	SGX, key locker, user		off (VMX: controls, CR4); AMD's CPUs have none
+ *	 interrupts
+ *
+ * RDRAND, RDSEED and the other instructions of CPUID's allow-list keep nothing. Caches, branch
+ * predictors and buffers are not registers: nothing is done about them.
  */
 #include "hv/base/trace.h"
 #include "hv/cpu/vcpu.h"
@@ -55,37 +99,25 @@ void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t cr3, uint64_t stack)
 	s->fx[25] = FX_MXCSR >> 8;
 }
 
-#define DR_SWITCH(n)                                                                               \
-	static void save_dr##n(struct guest_state *s)                                              \
-	{                                                                                          \
-		__asm__ volatile("mov %%dr" #n ", %0" : "=r"(s->dr[n]));                           \
-	}                                                                                          \
-	static void load_dr##n(const struct guest_state *s)                                        \
-	{                                                                                          \
-		__asm__ volatile("mov %0, %%dr" #n : : "r"(s->dr[n]));                             \
-	}
-
-DR_SWITCH(0)
-DR_SWITCH(1)
-DR_SWITCH(2)
-DR_SWITCH(3)
-
 static void save_registers(struct guest_state *s)
 {
 	__asm__ volatile("fxsave64 %0" : "=m"(s->fx));
-	save_dr0(s);
-	save_dr1(s);
-	save_dr2(s);
-	save_dr3(s);
+	s->dr[0] = x86_read_dr0();
+	s->dr[1] = x86_read_dr1();
+	s->dr[2] = x86_read_dr2();
+	s->dr[3] = x86_read_dr3();
 }
 
 static void load_registers(const struct guest_state *s)
 {
-	__asm__ volatile("fxrstor64 %0" : : "m"(s->fx));
-	load_dr0(s);
-	load_dr1(s);
-	load_dr2(s);
-	load_dr3(s);
+	/* On AMD's CPUs FXRSTOR leaves the last instruction, operand and opcode of the x87 as they
+	 * are, unless an exception is pending: FNINIT clears what another guest left (APM vol. 2,
+	 * "FXSAVE and FXRSTOR Instructions"). */
+	__asm__ volatile("fninit\n\tfxrstor64 %0" : : "m"(s->fx));
+	x86_write_dr0(s->dr[0]);
+	x86_write_dr1(s->dr[1]);
+	x86_write_dr2(s->dr[2]);
+	x86_write_dr3(s->dr[3]);
 }
 
 /* Takes what this CPU holds of a vCPU. */

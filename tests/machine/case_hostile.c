@@ -8,6 +8,7 @@
 #include "hv/base/string.h"
 #include "mm/kmap.h"
 #include "mm/percpu.h"
+#include "mm/x86.h"
 #include "tests/machine/lab.h"
 
 #define WORK  (8 * MIB)
@@ -38,8 +39,15 @@ struct outcome {
 /* These have cases of their own, which not each emulator survives. */
 #define TRIPLE_FAULT 1
 #define PAGING       27
+#define STEPS        31
+#define BREAKPOINTS  32
 
-#define CONTROL 9 /* values of control registers */
+#define WATCHED 35 /* stacks */
+#define ENDLESS 36 /* likewise, of #DB's own */
+
+#define CONTROL 9  /* values of control registers */
+#define PLANT   33 /* values in registers, which */
+#define FIND    34 /* looks for in another VM */
 
 /* What becomes of the payload `bad`, by its seed. */
 static const struct outcome outcomes[] = {
@@ -74,6 +82,12 @@ static const struct outcome outcomes[] = {
 	{ VCPU_DONE, ABI_WRONG_TRAP, NULL },
 	GOES_ON,    /* calls from user space */
 	NEVER_ENDS, /* #AC at CPL 3 */
+	GOES_ON,    /* single steps */
+	GOES_ON,    /* breakpoints */
+	GOES_ON,    /* values in registers */
+	GOES_ON,    /* and none in another VM */
+	GOES_ON,    /* a watched stack */
+	NEVER_ENDS, /* a watched stack of #DB's own */
 };
 
 /* QEMU's SVM takes values for CR0 that hardware raises #GP for, and finds out at the next entry. */
@@ -96,6 +110,12 @@ static const char *judge(const struct vcpu *vcpu, uint64_t seed)
 	if (expected->death && strcmp(vcpu->death, expected->death))
 		return vcpu->death;
 	return NULL;
+}
+
+static bool has_a_case_of_its_own(uint64_t seed)
+{
+	return seed == TRIPLE_FAULT || seed == PAGING || seed == STEPS || seed == BREAKPOINTS ||
+	       seed == WATCHED || seed == ENDLESS;
 }
 
 /* `step`: see STEP. */
@@ -139,7 +159,7 @@ static const char *hostile_guest(struct lab *lab)
 
 	lab->at_hand = true;
 	for (uint64_t seed = 0; seed < ARRAY_LEN(outcomes); seed++) {
-		if (seed == TRIPLE_FAULT || seed == PAGING)
+		if (has_a_case_of_its_own(seed))
 			continue;
 		TRY(start(lab, seed, step));
 		TRY(await(lab, seed, NULL));
@@ -173,6 +193,41 @@ static const char *paging_without_protection(struct lab *lab)
 	if (is_bochs_svm(lab))
 		return "skip: Bochs 2.7 panics when an SVM guest clears CR0.PE while paging";
 	return alone(lab, PAGING);
+}
+
+static const char *single_steps(struct lab *lab)
+{
+	if (is_bochs_svm(lab))
+		return "skip: Bochs 2.7 takes an SVM guest's single step to the host's first instruction";
+	return alone(lab, STEPS);
+}
+
+static const char *breakpoints(struct lab *lab)
+{
+	if (is_bochs_svm(lab))
+		return "skip: Bochs 2.7 takes an SVM guest's single step to the host's first instruction";
+	return alone(lab, BREAKPOINTS);
+}
+
+/* QEMU's software CPU leaves the push of an exception's frame where a data breakpoint is met, keeps
+ * the meeting in mind, and asserts at the next push: it needs no hypervisor for that. */
+static bool is_tcg(void)
+{
+	return x86_cpuid(0x40000000, 0).ebx == 0x54474354; /* "TCGT" */
+}
+
+static const char *watched_stack(struct lab *lab)
+{
+	if (is_tcg())
+		return "skip: QEMU asserts when an exception is pushed where a data breakpoint is";
+	return alone(lab, WATCHED);
+}
+
+static const char *watched_stack_of_debug_exceptions(struct lab *lab)
+{
+	if (is_tcg())
+		return "skip: QEMU asserts when an exception is pushed where a data breakpoint is";
+	return alone(lab, ENDLESS);
 }
 
 /* The one that the section names by its seed. */
@@ -217,6 +272,22 @@ static const char *one_after_the_other(struct lab *hostile, struct lab *honest, 
 	return unharmed(honest);
 }
 
+/* What one VM leaves in a CPU's registers the next one does not find there. */
+static const char *registers_of_another_vm(struct lab *hostile)
+{
+	static struct lab next;
+	const char *why, *end;
+
+	TRY(lab_make(&next, "next", &hostile->config, hostile->info));
+	hostile->at_hand = next.at_hand = true;
+	why = start(hostile, PLANT, STEP);
+	why = why ? why : await(hostile, PLANT, NULL);
+	why = why ? why : start(&next, FIND, STEP);
+	why = why ? why : await(&next, FIND, NULL);
+	end = lab_end(&next);
+	return why ? why : end;
+}
+
 static const char *hostile_guest_beside_honest(struct lab *hostile)
 {
 	static struct lab honest;
@@ -228,7 +299,7 @@ static const char *hostile_guest_beside_honest(struct lab *hostile)
 		move_to_cpu(honest.vm, 2);
 	why = NULL;
 	for (uint64_t seed = 0; !why && seed < ARRAY_LEN(outcomes); seed++) {
-		if (seed == TRIPLE_FAULT || seed == PAGING)
+		if (has_a_case_of_its_own(seed))
 			continue;
 		why = ncpus > 2 ? side_by_side(hostile, &honest, seed)
 				: one_after_the_other(hostile, &honest, seed);

@@ -35,6 +35,11 @@
 	X(hostile_guest)                                                                           \
 	X(hostile_guest_alone)                                                                     \
 	X(hostile_guest_beside_honest)                                                             \
+	X(registers_of_another_vm)                                                                 \
+	X(single_steps)                                                                            \
+	X(breakpoints)                                                                             \
+	X(watched_stack)                                                                           \
+	X(watched_stack_of_debug_exceptions)                                                       \
 	X(triple_fault)                                                                            \
 	X(paging_without_protection)
 

@@ -45,6 +45,8 @@ vmx1-large-b_CFG := $(MATRIX_LARGE) --share 1/2
 # What the host's tests of the pure parts of hv/ need besides themselves.
 test_mca_SRCS := hv/cpu/mca.c
 test_control_SRCS := hv/cpu/control.c
+test_debug_SRCS := hv/cpu/debug.c
+test_cpuid_SRCS := hv/cpu/cpuid.c hv/cpu/control.c
 
 $(foreach n,1 2 4,$(eval vmx$(n)-all_RUN := bochs $(n) $(BUILD)/cleave.efi))
 $(foreach n,1 2 4,$(eval svm$(n)-all_RUN := qemu $(n) $(BUILD)/cleave.efi))

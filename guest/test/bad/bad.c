@@ -121,6 +121,12 @@ static bool (*const evils[])(struct vcpu *me) = {
 	bad_early_trap,
 	bad_user_calls,
 	bad_alignment_storm,
+	bad_steps,
+	bad_breakpoints,
+	bad_plant,
+	bad_find,
+	bad_watched_stack,
+	bad_endless_debug,
 };
 
 _Noreturn void payload_main(struct vcpu *me)

@@ -40,10 +40,20 @@ bool bad_wild_stack(struct vcpu *me);
 bool bad_absent_stack(struct vcpu *me);
 bool bad_fault_storm(struct vcpu *me);
 bool bad_debug_storm(struct vcpu *me);
+bool bad_watched_stack(struct vcpu *me);
+bool bad_endless_debug(struct vcpu *me);
 bool bad_far(struct vcpu *me); /* task switches, far calls */
 
 /* guest/test/bad/user.c */
 bool bad_user_calls(struct vcpu *me);      /* the hypervisor's, from CPL 3 and 32-bit code */
 bool bad_alignment_storm(struct vcpu *me); /* at CPL 3 */
+
+/* guest/test/bad/debug.c */
+bool bad_steps(struct vcpu *me);       /* over instructions that exit */
+bool bad_breakpoints(struct vcpu *me); /* behind them; INT1; DR7.GD */
+
+/* guest/test/bad/leaks.c */
+bool bad_plant(struct vcpu *me); /* values in registers, */
+bool bad_find(struct vcpu *me);  /* which another VM must not find */
 
 #endif

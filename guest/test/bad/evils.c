@@ -4,6 +4,7 @@
 #include "guest/lib/cpu.h"
 #include "guest/lib/probe.h"
 
+#define MSR_TSC     0x10
 #define MSR_PAT     0x277
 #define MSR_EFER    0xc0000080
 #define MSR_NOWHERE 0x4fff0000 /* outside all ranges that CPUs define */
@@ -29,6 +30,39 @@ static bool probe_wrmsr(const char *what, uint32_t msr, uint64_t value)
 	return probe_raised(what, TRAP_GP, 0);
 }
 
+/* MSRs of features that CPUID tells of. */
+static bool promised_msrs(void)
+{
+	static const struct {
+		uint32_t msr, edx_bit; /* of leaf 1 */
+	} promised[] = {
+		{ MSR_TSC, 4 }, { 0x179, 7 },  { 0x17a, 14 },   { 0x174, 11 },
+		{ 0x175, 11 },  { 0x176, 11 }, { MSR_PAT, 16 },
+	};
+	bool all = true;
+
+	for (unsigned int i = 0; i < sizeof(promised) / sizeof(*promised); i++) {
+		PROBE("rdmsr", : : "c"(promised[i].msr) : "rax", "rdx", "memory");
+		if (probe_vector() >= 0 && cpuid(1).d >> promised[i].edx_bit & 1)
+			all = probe_equal("a promised MSR raises", promised[i].msr, 0);
+	}
+	return all;
+}
+
+/* The TSC can be set, and goes on from there. */
+static bool set_tsc(void)
+{
+	const uint64_t year = UINT64_C(1) << 56;
+	uint64_t now = cpu_tsc();
+	bool right;
+
+	PROBE("wrmsr", : : "c"(MSR_TSC), "a"(0), "d"(year >> 32) : "memory");
+	right = probe_vector() < 0 && cpu_tsc() >= year && cpu_tsc() < year + (year >> 8);
+	PROBE("wrmsr", : : "c"(MSR_TSC), "a"((uint32_t)now), "d"(now >> 32) : "memory");
+	(void)probe_vector();
+	return probe_equal("the TSC was set", right, true) && cpu_tsc() < year;
+}
+
 bool bad_msr(struct vcpu *me)
 {
 	bool all = true;
@@ -39,6 +73,9 @@ bool bad_msr(struct vcpu *me)
 	note(&all, probe_rdmsr("rdmsr of 0xffffffff", 0xffffffff));
 	note(&all, probe_wrmsr("PAT: type 2", MSR_PAT, 2));
 	note(&all, probe_wrmsr("PAT: type 8 at the end", MSR_PAT, UINT64_C(8) << 56));
+	note(&all, probe_equal("CPUID 80000008: EBX", cpuid(0x80000008).b, 0));
+	note(&all, promised_msrs());
+	note(&all, set_tsc());
 	note(&all, probe_equal("CPUID 1: hypervisor present", cpuid(1).c >> 31, 1));
 	note(&all, probe_equal("CPUID 0x40000000: EBX", cpuid(ABI_CPUID_BASE).b, 0x61656c43));
 	return all;

@@ -2,6 +2,8 @@
 /* The evils of the payload `bad` that go where nothing is, that cannot be delivered, that never
  * end, or that 64-bit mode has no more. */
 #include "guest/test/bad/bad.h"
+#include "guest/test/bad/user.h"
+
 #include "guest/lib/cpu.h"
 #include "guest/lib/line.h"
 #include "guest/lib/probe.h"
@@ -125,10 +127,10 @@ static bool step(struct trap_frame *frame)
 	return true;
 }
 
-/* Each instruction raises #DB; then #DB's own push meets a data breakpoint. */
+/* Each instruction raises #DB. */
 bool bad_debug_storm(struct vcpu *me)
 {
-	uint64_t flags = RFLAGS_TF | 2, below;
+	uint64_t flags = RFLAGS_TF | 2;
 
 	(void)me;
 	print_text("bad: #DB after each instruction");
@@ -137,8 +139,30 @@ bool bad_debug_storm(struct vcpu *me)
 	while (*(volatile uint64_t *)&steps < STEPS)
 		cpu_pause();
 	asm volatile("sti");
-	print_text("bad: #DB where #DB is pushed");
-	steps = 0;
+	return true;
+}
+
+/* --- data breakpoints where exceptions are pushed ------------------------------------------------
+ */
+
+static uint64_t seen;
+
+static bool debugged(struct trap_frame *frame)
+{
+	(void)frame;
+	seen++;
+	asm volatile("mov %0, %%dr7" : : "r"(DR7_NONE));
+	return true;
+}
+
+/* #DB's own push meets it. */
+static bool watched_debug_frame(void)
+{
+	uint64_t below;
+
+	seen = 0;
+	trap_hook[TRAP_DB] = debugged;
+	print_text("bad: a breakpoint where #DB is pushed");
 	asm volatile("movq %%rsp, %0\n\tandq $-16, %0\n\tsubq $8, %0\n\t"
 		     "movq %0, %%dr0\n\tmovq %1, %%dr7\n\t"
 		     "movq %0, (%0)\n\tnop\n\t"
@@ -146,7 +170,56 @@ bool bad_debug_storm(struct vcpu *me)
 		     : "=&r"(below)
 		     : "r"(DR7_8_BYTES_WRITTEN), "r"(DR7_NONE)
 		     : "cc", "memory");
-	return true;
+	return seen > 0 || probe_equal("#DB", seen, 1);
+}
+
+/* Where another exception pushes its frame: #DB comes on top of it. */
+static bool watched_frame(void)
+{
+	uint64_t old, top;
+	bool right;
+
+	seen = 0;
+	trap_hook[TRAP_DB] = debugged;
+	print_text("bad: a breakpoint where #UD is pushed");
+	asm volatile("movq $77f, probe_resume\n\tmovq %%rsp, %0\n\tmovq %%rsp, %1\n\t"
+		     "andq $-16, %1\n\tsubq $8, %1\n\tmovq %1, %%dr0\n\tmovq %2, %%dr7\n\t"
+		     "ud2\n77:\tmovq %0, %%rsp"
+		     : "=&r"(old), "=&r"(top)
+		     : "r"(DR7_8_BYTES_WRITTEN)
+		     : "cc", "memory");
+	asm volatile("mov %0, %%dr7" : : "r"(DR7_NONE));
+	right = probe_raised("ud2 on a watched stack", TRAP_UD, 0);
+	return probe_equal("#DB", seen, 1) && right;
+}
+
+bool bad_watched_stack(struct vcpu *me)
+{
+	bool right = watched_debug_frame();
+
+	(void)me;
+	return watched_frame() && right;
+}
+
+/* #DB has a stack of its own, always the same, and each push meets the breakpoint. */
+bool bad_endless_debug(struct vcpu *me)
+{
+	static uint64_t gates[TRAP_VECTORS * 2];
+	struct table_register old, moved = { sizeof(gates) - 1, (uintptr_t)gates };
+	uint64_t *top = user_init();
+
+	(void)me;
+	asm volatile("sidt %0" : "=m"(old));
+	for (unsigned int i = 0; i < COUNT(gates); i++)
+		gates[i] = ((uint64_t *)(uintptr_t)old.base)[i];
+	gates[TRAP_DB * 2] |= UINT64_C(1) << 32; /* IST1 */
+	trap_hook[TRAP_DB] = go_on;
+	print_text("bad: a breakpoint where #DB is pushed, always in the same place");
+	asm volatile("lidt %0\n\tmovq %1, %%dr0\n\tmovq %2, %%dr7\n\tmovq $0, (%1)\n\tnop"
+		     :
+		     : "m"(moved), "r"(top - 1), "r"(DR7_8_BYTES_WRITTEN)
+		     : "memory");
+	return false;
 }
 
 /* --- what 64-bit mode has no more ------------------------------------------------------------- */

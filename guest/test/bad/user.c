@@ -17,7 +17,9 @@
 #define CR0_AM     (UINT64_C(1) << 18)
 
 #define TSS_SELECTOR 0x28
-#define TSS_RSP0     1 /* its place, in words from byte 4 on */
+/* Their places, in words from byte 4 on. */
+#define TSS_RSP0 0
+#define TSS_IST1 4
 
 void user_leave(const struct user_state *to); /* guest/test/bad/leave.asm */
 void user_back(void);
@@ -32,7 +34,7 @@ static uint64_t stack[512] __attribute__((aligned(16)));
 
 static struct user_end end;
 
-void user_init(void)
+uint64_t *user_init(void)
 {
 	static uint64_t gdt[] = {
 		0,
@@ -50,9 +52,10 @@ void user_init(void)
 	} __attribute__((packed)) gdtr = { sizeof(gdt) - 1, (uintptr_t)gdt };
 	uint64_t at = (uintptr_t)&tss;
 
-	tss.words[TSS_RSP0 - 1] = (uintptr_t)(stack + COUNT(stack));
+	tss.words[TSS_RSP0] = tss.words[TSS_IST1] = (uintptr_t)(stack + COUNT(stack));
 	gdt[5] = UINT64_C(0x0000890000000067) | (at & 0xffffff) << 16 | (at >> 24 & 0xff) << 56;
 	asm volatile("lgdt %0\n\tltr %w1" : : "m"(gdtr), "r"(TSS_SELECTOR) : "memory");
+	return stack + COUNT(stack);
 }
 
 static bool came_back(struct trap_frame *frame)
@@ -116,7 +119,7 @@ bool bad_user_calls(struct vcpu *me)
 	const uint8_t call[] = { 0x0f, 0x01, hypercall_by_vmmcall ? 0xd9 : 0xc1, 0x0f, 0x0b };
 	bool all = true;
 
-	user_init();
+	(void)user_init();
 	for (unsigned int i = 0; i < sizeof(call); i++)
 		code[i] = call[i];
 	*page_at(victim) = VICTIM_WORD;
@@ -166,7 +169,7 @@ bool bad_alignment_storm(struct vcpu *me)
 	};
 	struct user_end e;
 
-	user_init();
+	(void)user_init();
 	for (unsigned int i = 0; i < sizeof(load); i++)
 		code[i] = load[i];
 	asm volatile("mov %0, %%cr0" : : "r"(cpu_cr0() | CR0_AM) : "memory");

@@ -23,8 +23,9 @@ struct user_end {
 	uint64_t vector, error, rip, rax;
 };
 
-/* Before the first run: segments, and a stack for the exceptions of CPL 3. */
-void user_init(void);
+/* Before the first run: segments, and a stack for the exceptions of CPL 3, whose top it returns.
+ * The gates' IST1 is the same. */
+uint64_t *user_init(void);
 
 struct user_end user_run(const struct user_state *from);
 

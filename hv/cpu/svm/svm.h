@@ -206,6 +206,13 @@ void svm_deactivate(struct vcpu *vcpu);
 void svm_save(struct vcpu *vcpu);
 void svm_peek(const struct vcpu *vcpu, struct guest_state *s);
 
+/* --- svm_xstate.c -------------------------------------------------------------------------- */
+
+/* On each CPU, once. */
+void svm_xstate_enable(void);
+/* Before a vCPU takes its turn. */
+void svm_xstate_forget(void);
+
 /* --- svm_run.c ----------------------------------------------------------------------------- */
 
 void svm_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit);

@@ -5,6 +5,7 @@
 #include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/cpu/debug.h"
 #include "mm/apic.h"
 #include "mm/err.h"
 #include "mm/machine.h"
@@ -75,11 +76,16 @@ static void step_over(struct vmcb *b, unsigned int length)
 void svm_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	struct vmcb *b = direct(vcpu->hw_page);
+	uint64_t due = 0;
 
 	step_over(b, exit->length);
-	if (!(b->rflags & RFLAGS_TF))
+	if (b->rflags & RFLAGS_TF)
+		due = DR6_BS;
+	if (b->exit_code == SVM_IO)
+		due |= debug_io_hits(b->dr7, b->cr4, exit->port, exit->size);
+	if (!due)
 		return;
-	b->dr6 |= DR6_BS;
+	b->dr6 |= due;
 	svm_inject(vcpu, EXCEPTION_DB, INJECT_NO_ERROR);
 }
 
@@ -201,7 +207,7 @@ static enum exit_reason decode(struct vcpu *vcpu, struct vmcb *b, struct vcpu_ex
 	case SVM_HLT:
 		exit->length = length_of(b, 1);
 		return hlt_exit(vcpu, b, exit);
-	case SVM_ICEBP: /* INT1: a trap, with the RIP behind it. QEMU without an intercept stops. */
+	case SVM_ICEBP: /* INT1: a trap, delivered with the RIP behind it */
 		step_over(b, length_of(b, 1));
 		svm_inject(vcpu, EXCEPTION_DB, INJECT_NO_ERROR);
 		return EXIT_RETRY;

@@ -167,6 +167,7 @@ void svm_activate(struct vcpu *vcpu)
 	b->tlb_control = TLB_NOTHING; /* svm_run() knows when not */
 	svm_cpus[cpu_id()].current = b;
 	x86_write_cr2(b->cr2);
+	svm_xstate_forget();
 }
 
 /* VMLOAD and VMSAVE switch the rest at each exit. CR2 is in the VMCB, too, but Bochs 2.7 switches

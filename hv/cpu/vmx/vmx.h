@@ -81,7 +81,9 @@
 #define INTR_TYPE_INT1   5u /* privileged software exception */
 #define INTR_TYPE_SW_EXC 6u
 
-#define PENDING_STEP (UINT64_C(1) << 14) /* of the pending debug exceptions */
+/* Of the pending debug exceptions: beside bits 3:0, breakpoints. */
+#define PENDING_BREAKPOINT (UINT64_C(1) << 12)
+#define PENDING_STEP       (UINT64_C(1) << 14)
 
 #define BLOCKED_BY_STI    (1u << 0)
 #define BLOCKED_BY_MOV_SS (1u << 1)
@@ -246,7 +248,8 @@ void vmx_load_crs(const struct guest_state *s);
 struct control vmx_control(void);
 uint64_t vmx_get_cr0(void);
 uint64_t vmx_get_cr4(void);
-enum exit_reason vmx_cr_access(struct vcpu *vcpu, const struct vcpu_exit *exit);
+/* The access to a control register that exited: made, and not stepped over yet. False: #GP. */
+bool vmx_cr_access(struct vcpu *vcpu);
 
 /* --- vmx_run.c ----------------------------------------------------------------------------- */
 

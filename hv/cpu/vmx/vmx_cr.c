@@ -15,7 +15,6 @@
 #define CR0_CD         (1u << 30)
 #define CR0_GUEST_OWNS ((uint64_t)(CR0_MP | CR0_EM | CR0_TS))
 
-#define CR4_DE  (1u << 3)
 #define CR4_PSE (1u << 4)
 #define CR4_TSD (1u << 2)
 #define CR4_PCE (1u << 8)
@@ -132,7 +131,7 @@ static bool mov_to_cr(struct vcpu *vcpu, unsigned int cr, uint64_t value)
 }
 
 /* SDM vol. 3C, "Exit Qualification for Control-Register Accesses". */
-enum exit_reason vmx_cr_access(struct vcpu *vcpu, const struct vcpu_exit *exit)
+bool vmx_cr_access(struct vcpu *vcpu)
 {
 	enum {
 		MOV_TO,
@@ -162,8 +161,5 @@ enum exit_reason vmx_cr_access(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		ok = set_cr0(vcpu, (vmx_get_cr0() & ~UINT64_C(0xe)) | (q >> 16 & 0xf));
 		break;
 	}
-	if (!ok)
-		return EXIT_GP;
-	vmx_skip(vcpu, exit);
-	return EXIT_RETRY;
+	return ok;
 }

@@ -5,6 +5,7 @@
 #include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/cpu/debug.h"
 #include "mm/err.h"
 #include "mm/x86.h"
 
@@ -96,21 +97,33 @@ static bool vmx_in_kernel(const struct vcpu *vcpu)
 	       !(vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_SS) & ATTR_DPL);
 }
 
+/* Of the debug exceptions that are pending, those that the instruction brings. */
+static uint64_t steps_and_breakpoints(const struct vcpu_exit *exit, uint64_t rflags)
+{
+	uint64_t pending = rflags & RFLAGS_TF ? PENDING_STEP : 0;
+	uint64_t hits = exit->code != VMX_IO ? 0
+					     : debug_io_hits(vmread(VMCS_GUEST_DR7), vmx_get_cr4(),
+							     exit->port, exit->size);
+
+	return pending | hits | (hits ? PENDING_BREAKPOINT : 0);
+}
+
 /*
- * The single step is left pending, as the CPU leaves it where an instruction that it completed is
- * followed by an exit. It joins data breakpoints that MOV SS had put off (SDM vol. 3C, "Pending
- * Debug Exceptions After VM Entry").
+ * A single step or an I/O breakpoint is left pending, as the CPU leaves it where an instruction
+ * that it completed is followed by an exit. It joins data breakpoints that MOV SS had put off (SDM
+ * vol. 3C, "Guest Non-Register State", "Delivery of Pending Debug Exceptions after VM Entry").
  */
 void vmx_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
-	uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
+	uint64_t rflags = vmread(VMCS_GUEST_RFLAGS), pending;
 
 	(void)vcpu;
 	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + exit->length);
 	if (rflags & RFLAGS_RF)
 		vmwrite(VMCS_GUEST_RFLAGS, rflags & ~(uint64_t)RFLAGS_RF);
-	if (rflags & RFLAGS_TF)
-		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_STEP);
+	pending = steps_and_breakpoints(exit, rflags);
+	if (pending)
+		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | pending);
 	unblock();
 }
 
@@ -138,11 +151,7 @@ static enum exit_reason stage2_exit(struct vcpu_exit *exit, uint32_t idtv)
  * DR6 itself is the guest's all the time. */
 static void note_debug_status(void)
 {
-	uint64_t dr6;
-
-	__asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
-	dr6 |= vmread(VMCS_QUALIFICATION) & 0x600f;
-	__asm__ volatile("mov %0, %%dr6" : : "r"(dr6));
+	x86_write_dr6(x86_read_dr6() | (vmread(VMCS_QUALIFICATION) & 0x600f));
 }
 
 /* INT1 is delivered with the RIP behind it: the length tells how far that is. */
@@ -233,7 +242,10 @@ static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_e
 	case VMX_VMCALL:
 		return EXIT_CALL;
 	case VMX_CR:
-		return vmx_cr_access(vcpu, exit);
+		if (!vmx_cr_access(vcpu))
+			return EXIT_GP;
+		vmx_skip(vcpu, exit);
+		return EXIT_RETRY;
 	case VMX_IO:
 		return io_exit(exit);
 	case VMX_RDMSR:

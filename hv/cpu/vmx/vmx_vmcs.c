@@ -221,7 +221,7 @@ void vmx_activate(struct vcpu *vcpu)
 	x86_wrmsr(MSR_FMASK, s->fmask);
 	x86_wrmsr(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
 	x86_write_cr2(s->cr2);
-	__asm__ volatile("mov %0, %%dr6" : : "r"(s->dr6));
+	x86_write_dr6(s->dr6);
 }
 
 static void take_active(struct guest_state *s)
@@ -232,7 +232,7 @@ static void take_active(struct guest_state *s)
 	s->fmask = x86_rdmsr(MSR_FMASK);
 	s->kernel_gs_base = x86_rdmsr(MSR_KERNEL_GS_BASE);
 	s->cr2 = x86_read_cr2();
-	__asm__ volatile("mov %%dr6, %0" : "=r"(s->dr6));
+	s->dr6 = x86_read_dr6();
 }
 
 void vmx_deactivate(struct vcpu *vcpu)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A MADT with CPUs that do not exist, in the place of the right one. */
-#include "hv/string.h"
+#include "hv/base/string.h"
 #include "tests/machine/untidy/untidy.h"
 
 #define HEADER    36 /* bytes of a table before its contents */

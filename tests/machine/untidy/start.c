@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Starts the hypervisor from memory, and hooks itself behind ExitBootServices. */
-#include "hv/string.h"
+#include "hv/base/string.h"
 #include "mm/x86.h"
 #include "tests/machine/untidy/untidy.h"
 

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Debug registers of a guest, where an instruction is completed for it. */
+#ifndef HV_DEBUG_H
+#define HV_DEBUG_H
+
+#include "mm/types.h"
+
+/**
+ * debug_io_match() - the I/O breakpoints that an access meets.
+ * @dr: DR0 to DR3. @dr7: with CR4.DE set; without it there are no such breakpoints.
+ * Return: bits 3:0 of DR6, of breakpoints that are enabled (SDM vol. 3B, "Debug Registers"). Pure.
+ */
+uint64_t debug_io_match(const uint64_t dr[4], uint64_t dr7, uint16_t port, unsigned int size);
+
+/* The same for the vCPU whose address registers this CPU holds. */
+uint64_t debug_io_hits(uint64_t dr7, uint64_t cr4, uint16_t port, unsigned int size);
+
+#endif
