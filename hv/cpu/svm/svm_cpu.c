@@ -63,7 +63,8 @@ int svm_enable(void)
 	x86_wrmsr(MSR_VM_HSAVE_PA, hsave_page[me].v);
 	/* The nested tables' memory types are indexes into the host's PAT. */
 	x86_wrmsr(MSR_PAT, EPT_AMD_PAT);
-	svm_xstate_enable();
+	if (!svm.decode) /* else XSETBV and CR4.OSXSAVE exit */
+		svm_xstate_enable();
 	/* What VMLOAD gives back to the host after each exit. */
 	__asm__ volatile("vmsave" : : "a"(svm_cpus[me].host.v) : "memory");
 	return 0;

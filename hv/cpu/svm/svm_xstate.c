@@ -30,7 +30,7 @@ void svm_xstate_enable(void)
 {
 	struct cpuid c = x86_cpuid(CPUID_STATE, 0);
 
-	if (svm.decode || !(x86_cpuid(1, 0).ecx & CPUID_XSAVE))
+	if (!(x86_cpuid(1, 0).ecx & CPUID_XSAVE))
 		return;
 	x86_write_cr4(x86_read_cr4() | CR4_OSXSAVE);
 	components = c.eax | (uint64_t)c.edx << 32;
