@@ -55,15 +55,17 @@ static int find_absent(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uint6
 	}
 }
 
-int ept_request(struct ept_cpu *me, gfn_t gfn)
+int ept_request_piece(struct ept_cpu *me, gfn_t gfn, enum pg_level level)
 {
 	struct ept_slot s;
 
 	if (!gfn_range_ok(me->ept, gfn, 1))
 		return EPT_UNMAPPED;
 	do {
-		int err = find_absent(me, gfn, PG_LEVEL_4K, ENTRY_COW, &s);
+		int err = find_absent(me, gfn, level, ENTRY_COW, &s);
 
+		while (err == EPT_SMALLER)
+			err = find_absent(me, gfn, --level, ENTRY_COW, &s);
 		if (err)
 			return err;
 		if (s.entry & ENTRY_REQUESTED)

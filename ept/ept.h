@@ -316,7 +316,16 @@ struct ept_claim {
  * EPT_UNMAPPED: nothing is mapped; EPT_NO_TABLE: no page means anything else, but an entry on the
  * way may be split already.
  */
-int must_check ept_request(struct ept_cpu *me, gfn_t gfn);
+static inline int must_check ept_request(struct ept_cpu *me, gfn_t gfn);
+
+/* As ept_request(), for the whole piece of `level` that gfn lies in: only what is larger is split, and
+ * where smaller pieces are, the one at gfn is asked for. */
+int must_check ept_request_piece(struct ept_cpu *me, gfn_t gfn, enum pg_level level);
+
+static inline int ept_request(struct ept_cpu *me, gfn_t gfn)
+{
+	return ept_request_piece(me, gfn, PG_LEVEL_4K);
+}
 
 /**
  * ept_fill() - claim the page at gfn to write its contents; splits absent entries down to `level`.

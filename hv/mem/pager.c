@@ -116,11 +116,21 @@ static int place_zeros_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, 
 		       : err;
 }
 
+/* The entry that one arrival fills: the largest that what arrives at once covers. */
+static enum pg_level arrival_level(const struct memory *mem)
+{
+	enum pg_level level = PG_LEVEL_4K;
+
+	while (level < mem->ept.leaf_max && level_frames(level + 1) <= mem->pager.arrive)
+		level++;
+	return level;
+}
+
 /* Somebody waits for the page. 0: it was asked for, by this call. */
 static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn)
 {
 	struct page_source *source = mem->pager.source;
-	int err = ept_request(ept_cpu(&mem->ept, cpu), gfn);
+	int err = ept_request_piece(ept_cpu(&mem->ept, cpu), gfn, arrival_level(mem));
 
 	if (err)
 		return err;

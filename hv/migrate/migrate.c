@@ -15,6 +15,7 @@
 #include "hv/mem/collapse.h"
 #include "hv/mem/guest_memory.h"
 #include "hv/migrate/lose.h"
+#include "hv/migrate/report.h"
 #include "hv/policy/policy.h"
 #include "hv/vm/make.h"
 #include "hv/vm/payload.h"

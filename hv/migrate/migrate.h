@@ -54,11 +54,4 @@ const char *migrate(struct migration *m, const struct run_config *config,
 /* NULL, or what does not hold: contents, counters, levels, the guest's own verdict. */
 const char *migrate_verify(struct migration *m);
 
-/* --- report.c ------------------------------------------------------------------------------ */
-
-void report_progress(struct migration *m, bool always);
-void report(const struct migration *m);
-
-struct granularity granularity_of(const struct ept *ept);
-
 #endif

@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* What people and programs are told: a progress line, a table, and one line of JSON. */
+/* The progress line, and the table of a migration. See hv/migrate/report.h. */
+#include "hv/migrate/report.h"
+
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
-#include "hv/migrate/migrate.h"
+#include "hv/migrate/report_json.h"
 #include "hv/policy/policy.h"
 #include "mm/percpu.h"
 
 #define PROGRESS_STEP 5 /* percent */
 
 typedef unsigned long long ull;
-
-struct granularity granularity_of(const struct ept *ept)
-{
-	struct granularity g = { 0 };
-
-	for (unsigned int i = 0; i < ncpus; i++) {
-		const struct ept_counters *s = &ept->cpu[i].stats;
-
-		g.pages_4k += atomic_load_explicit(&s->pages_4k, memory_order_relaxed);
-		g.pages_2m += atomic_load_explicit(&s->pages_2m, memory_order_relaxed);
-		g.pages_1g += atomic_load_explicit(&s->pages_1g, memory_order_relaxed);
-		g.tables += atomic_load_explicit(&s->tables, memory_order_relaxed);
-	}
-	return g;
-}
+typedef long long ll;
 
 static uint64_t faults_of(const struct vm *vm)
 {
@@ -49,40 +37,14 @@ void report_progress(struct migration *m, bool always)
 		"cleave-progress: %3llu%%  %llu/%llu pages  %llu faults  leaves 4K %lld  2M %lld  "
 		"1G %lld\n",
 		(ull)percent, (ull)placed, (ull)m->to->mem.frames, (ull)faults_of(m->to),
-		(long long)g.pages_4k, (long long)g.pages_2m, (long long)g.pages_1g);
+		(ll)g.pages_4k, (ll)g.pages_2m, (ll)g.pages_1g);
 }
 
-/* --- figures ------------------------------------------------------------------------------ */
-
-static uint64_t downtime(const struct migration *m)
-{
-	return m->to->first_entry - m->stopped;
-}
+/* --- the table ---------------------------------------------------------------------------- */
 
 static uint64_t per(uint64_t sum, uint64_t n)
 {
 	return n ? sum / n : 0;
-}
-
-struct faults {
-	uint64_t all, remote, spurious, latency[LATENCY_BUCKETS];
-};
-
-static struct faults sum_faults(const struct vm *vm)
-{
-	struct faults f = { 0 };
-
-	for (unsigned int i = 0; i < vm->nvcpus; i++) {
-		const struct fault_stats *s = &vm->vcpu[i].stats.wait;
-
-		f.all += s->faults;
-		f.spurious += s->spurious;
-		for (unsigned int b = 0; b < LATENCY_BUCKETS; b++) {
-			f.latency[b] += s->latency[b];
-			f.remote += s->latency[b];
-		}
-	}
-	return f;
 }
 
 static const char *level_name(enum pg_level level)
@@ -92,7 +54,52 @@ static const char *level_name(enum pg_level level)
 	return names[level];
 }
 
-/* --- the table ---------------------------------------------------------------------------- */
+static const char *plural(unsigned int n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void print_head(const struct migration *m)
+{
+	con_printf(
+		"cleave: migration %s: %llu MiB in %s frames, %llu KiB at a time, %u vCPU%s on %u "
+		"CPU%s, collapse=%s\n",
+		m->config->name, (ull)(m->config->region / MIB), level_name(m->backing),
+		(ull)(m->arrive * PAGE_SIZE / KIB), m->to->nvcpus, plural(m->to->nvcpus), ncpus,
+		plural(ncpus), policy_name(m->config->policy));
+}
+
+static void print_times(const struct migration *m, const struct figures *f)
+{
+	if (m->precopy.rounds)
+		con_printf(
+			"cleave:   pre-copy: %lld pages in %lld rounds, %lld dirty at the stop\n",
+			(ll)f->precopy_copied, (ll)f->precopy_rounds, (ll)f->precopy_dirty_at_stop);
+	con_printf("cleave:   downtime %lld us", (ll)f->downtime_us);
+	if (m->arrived)
+		con_printf(", all pages after %lld us\n", (ll)f->arrived_us);
+	else
+		con_printf(", %llu of %llu pages arrived\n", (ull)pager_settled(&m->to->mem),
+			   (ull)m->to->mem.frames);
+}
+
+static void print_pages(const struct migration *m, const struct figures *f)
+{
+	const struct pager_stats *p = &m->pager;
+
+	con_printf("cleave:   pages: %llu with contents, %llu zero, %lld lost; %llu arrivals on "
+		   "demand, %llu in the background, %llu duplicates\n",
+		   (ull)p->data_frames, (ull)p->zero_frames, (ll)m->stats.poisoned, (ull)p->demand,
+		   (ull)p->background, (ull)p->duplicates);
+	con_printf(
+		"cleave:   faults: %lld; %lld waited for their page, %lld found it at hand, %lld "
+		"were spurious\n",
+		(ll)f->faults, (ll)f->faults_waited, (ll)f->faults_at_hand, (ll)f->faults_spurious);
+	con_printf(
+		"cleave:   urgent answers waited at most %lld us to be placed, behind at most %lld "
+		"KiB of other work\n",
+		(ll)f->urgent_late_us, (ll)f->urgent_behind / 1024);
+}
 
 static void print_levels(const struct migration *m)
 {
@@ -103,30 +110,52 @@ static void print_levels(const struct migration *m)
 	con_printf("cleave:   leaves                      4K         2M         1G     tables\n");
 	for (unsigned int i = 0; i < ARRAY_LEN(g); i++)
 		con_printf("cleave:     %-20s %10lld %10lld %10lld %10lld\n", when[i],
-			   (long long)g[i]->pages_4k, (long long)g[i]->pages_2m,
-			   (long long)g[i]->pages_1g, (long long)g[i]->tables);
+			   (ll)g[i]->pages_4k, (ll)g[i]->pages_2m, (ll)g[i]->pages_1g,
+			   (ll)g[i]->tables);
+}
+
+static void print_work(const struct migration *m)
+{
+	const struct ept_stats *s = &m->stats;
+	const struct pager_stats *p = &m->pager;
+
+	con_printf("cleave:   splits %lld, collapses %lld, %s %llu (%lld batches), table pages at "
+		   "most %llu\n",
+		   (ll)(s->splits_absent + s->splits_present), (ll)s->collapses, vendor->flush_name,
+		   (ull)m->flushes, (ll)s->syncs, (ull)m->tables_peak);
+	con_printf(
+		"cleave:   cycles per arrival, contents included: 4K %llu, 2M %llu, 1G %llu; per "
+		"collapse %llu\n",
+		(ull)per(p->place_cycles_4k, p->placed_4k),
+		(ull)per(p->place_cycles_2m, p->placed_2m),
+		(ull)per(p->place_cycles_1g, p->placed_1g),
+		(ull)per(p->collapse_cycles, (uint64_t)s->collapses));
 }
 
 static void print_vcpus(const struct migration *m)
 {
 	for (unsigned int i = 0; i < m->to->nvcpus; i++) {
 		const struct vcpu *v = &m->to->vcpu[i];
+		const struct fault_stats *w = &v->stats.wait;
 
 		con_printf(
 			"cleave:   vcpu %u: blocktime %llu us (longest wait %llu us), %llu faults, "
-			"%llu exits, %llu steps, verdict %s\n",
-			i, (ull)cycles_to_us(v->stats.wait.block_cycles),
-			(ull)cycles_to_us(v->stats.wait.block_max), (ull)v->stats.wait.faults,
-			(ull)v->stats.exits, (ull)v->steps, v->verdict ? "WRONG" : "right");
+			"%llu exits, ",
+			i, (ull)cycles_to_us(w->block_cycles), (ull)cycles_to_us(w->block_max),
+			(ull)w->faults, (ull)v->stats.exits);
+		if (v->run == VCPU_DONE)
+			con_printf("%llu steps, verdict %s\n", (ull)v->steps,
+				   v->verdict ? "WRONG" : "right");
+		else
+			con_printf("it did not finish\n");
 	}
 }
 
-static void print_latency(const struct faults *f)
+static void print_latency(const struct figures *f)
 {
-	if (!f->remote)
+	if (!f->faults_waited && !f->faults_at_hand)
 		return;
-	con_printf(
-		"cleave:   request latency (from the fault to the page, powers of two in cycles):\n");
+	con_printf("cleave:   from the fault to the page, powers of two in cycles:\n");
 	for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
 		if (f->latency[b])
 			con_printf("cleave:     %10llu .. %10llu ns %8llu\n",
@@ -134,168 +163,32 @@ static void print_latency(const struct faults *f)
 				   (ull)f->latency[b]);
 }
 
-static void print_table(const struct migration *m, const struct faults *f)
+static void print_contents(const struct migration *m)
 {
-	const struct ept_stats *s = &m->stats;
-
-	con_printf(
-		"cleave: migration %s: %llu MiB in %s frames, %u vCPU%s on %u CPU%s, collapse=%s\n",
-		m->config->name, (ull)(m->config->region / MIB), level_name(m->backing),
-		m->to->nvcpus, m->to->nvcpus == 1 ? "" : "s", ncpus, ncpus == 1 ? "" : "s",
-		policy_name(m->config->policy));
-	con_printf("cleave:   downtime %llu us, all pages after %llu us\n",
-		   (ull)cycles_to_us(downtime(m)), (ull)cycles_to_us(m->arrived - m->stopped));
-	con_printf(
-		"cleave:   pages: %llu with contents, %llu zero; %llu arrivals on demand, %llu in "
-		"the background, %llu duplicates\n",
-		(ull)m->pager.data_frames, (ull)m->pager.zero_frames, (ull)m->pager.demand,
-		(ull)m->pager.background, (ull)m->pager.duplicates);
-	con_printf("cleave:   faults: %llu, %llu of them remote, %llu spurious\n", (ull)f->all,
-		   (ull)f->remote, (ull)f->spurious);
-	print_levels(m);
-	con_printf("cleave:   splits %lld, collapses %lld, %s %llu (%lld batches), table pages at "
-		   "most %llu\n",
-		   (long long)(s->splits_absent + s->splits_present), (long long)s->collapses,
-		   vendor->flush_name, (ull)m->flushes, (long long)s->syncs, (ull)m->tables_peak);
-	con_printf(
-		"cleave:   cycles per arrival, contents included: 4K %llu, 2M %llu, 1G %llu; per "
-		"collapse %llu\n",
-		(ull)per(m->pager.place_cycles_4k, m->pager.placed_4k),
-		(ull)per(m->pager.place_cycles_2m, m->pager.placed_2m),
-		(ull)per(m->pager.place_cycles_1g, m->pager.placed_1g),
-		(ull)per(m->pager.collapse_cycles, (uint64_t)s->collapses));
-	print_vcpus(m);
-	print_latency(f);
+	if (m->verdict)
+		return;
 	con_printf(
 		"cleave:   contents: %llu pages equal to the source's, %llu written by the guest "
-		"since\n",
-		(ull)m->compared, (ull)m->written);
-}
-
-/* --- JSON --------------------------------------------------------------------------------- */
-
-struct json {
-	char text[4096];
-	size_t n;
-	bool comma;
-};
-
-static void json_put(struct json *j, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void json_put(struct json *j, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = fmt_vprint(j->text + j->n, sizeof(j->text) - j->n, fmt, ap);
-	va_end(ap);
-	j->n = MIN(j->n + (size_t)n, sizeof(j->text) - 1);
-}
-
-static void json_int(struct json *j, const char *key, int64_t value)
-{
-	json_put(j, "%s\"%s\":%lld", j->comma ? "," : "", key, (long long)value);
-	j->comma = true;
-}
-
-static void json_str(struct json *j, const char *key, const char *value)
-{
-	json_put(j, "%s\"%s\":\"%s\"", j->comma ? "," : "", key, value);
-	j->comma = true;
-}
-
-static void json_levels(struct json *j, const char *key, const struct granularity *g)
-{
-	json_put(j, ",\"%s\":{", key);
-	j->comma = false;
-	json_int(j, "pages_4k", g->pages_4k);
-	json_int(j, "pages_2m", g->pages_2m);
-	json_int(j, "pages_1g", g->pages_1g);
-	json_int(j, "tables", g->tables);
-	json_put(j, "}");
-}
-
-static void json_vcpus(struct json *j, const struct vm *vm)
-{
-	json_put(j, ",\"vcpus\":[");
-	for (unsigned int i = 0; i < vm->nvcpus; i++) {
-		const struct vcpu *v = &vm->vcpu[i];
-
-		json_put(j, i ? ",{" : "{");
-		j->comma = false;
-		json_int(j, "blocktime_us", (int64_t)cycles_to_us(v->stats.wait.block_cycles));
-		json_int(j, "longest_wait_us", (int64_t)cycles_to_us(v->stats.wait.block_max));
-		json_int(j, "faults", (int64_t)v->stats.wait.faults);
-		json_int(j, "exits", (int64_t)v->stats.exits);
-		json_int(j, "steps", (int64_t)v->steps);
-		json_int(j, "verdict", (int64_t)v->verdict);
-		json_put(j, "}");
-	}
-	json_put(j, "]");
-}
-
-static void json_latency(struct json *j, const struct faults *f)
-{
-	json_put(j, ",\"latency_log2_cycles\":[");
-	for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
-		json_put(j, "%s%llu", b ? "," : "", (ull)f->latency[b]);
-	json_put(j, "]");
-}
-
-static void json_stats(struct json *j, const struct migration *m)
-{
-#define X(name, what) json_int(j, #name, (int64_t)m->stats.name);
-	EPT_STATS(X)
-#undef X
-#define X(name, number, word, what) json_int(j, "refused_" word, m->stats.refused[name##_NR]);
-	EPT_REFUSALS(X)
-#undef X
-#define X(name, what) json_int(j, "pager_" #name, (int64_t)m->pager.name);
-	PAGER_STATS(X)
-#undef X
-}
-
-static void print_json(const struct migration *m, const struct faults *f)
-{
-	static struct json j;
-
-	j.n = 0;
-	j.comma = false;
-	json_put(&j, "cleave-json: {");
-	json_str(&j, "name", m->config->name);
-	json_str(&j, "guest", m->config->guest);
-	json_str(&j, "verdict", m->verdict ? m->verdict : "pass");
-	json_str(&j, "second_stage", vendor->format->name);
-	json_str(&j, "backing", level_name(m->backing));
-	json_str(&j, "collapse", policy_name(m->config->policy));
-	json_int(&j, "cpus", ncpus);
-	json_int(&j, "pages", (int64_t)m->to->mem.frames);
-	json_int(&j, "tsc_khz", (int64_t)clock_khz);
-	json_int(&j, "downtime_us", (int64_t)cycles_to_us(downtime(m)));
-	json_int(&j, "arrived_us", (int64_t)cycles_to_us(m->arrived - m->stopped));
-	json_int(&j, "faults", (int64_t)f->all);
-	json_int(&j, "faults_remote", (int64_t)f->remote);
-	json_int(&j, "faults_spurious", (int64_t)f->spurious);
-	json_int(&j, "flushes", (int64_t)m->flushes);
-	json_int(&j, "tables_peak", (int64_t)m->tables_peak);
-	json_int(&j, "compared", (int64_t)m->compared);
-	json_int(&j, "written", (int64_t)m->written);
-	json_stats(&j, m);
-	json_levels(&j, "at_switch", &m->at_switch);
-	json_levels(&j, "worst", &m->worst);
-	json_levels(&j, "end", &m->end);
-	json_vcpus(&j, m->to);
-	json_latency(&j, f);
-	json_put(&j, "}\n");
-	con_write(j.text, j.n);
+		"since, %llu lost\n",
+		(ull)m->compared, (ull)m->written, (ull)m->lost);
+	if (m->healed)
+		con_printf("cleave:   %llu tables collapsed only in a last sweep\n",
+			   (ull)m->healed);
 }
 
 void report(const struct migration *m)
 {
-	struct faults f = sum_faults(m->to);
+	struct figures f = figures_of(m);
 
-	if (m->verbose)
-		print_table(m, &f);
-	print_json(m, &f);
+	if (m->verbose) {
+		print_head(m);
+		print_times(m, &f);
+		print_pages(m, &f);
+		print_levels(m);
+		print_work(m);
+		print_vcpus(m);
+		print_latency(&f);
+		print_contents(m);
+	}
+	report_json(m, &f);
 }
