@@ -7,8 +7,6 @@
 #include "hv/mem/family.h"
 #include "mm/err.h"
 
-#define FILL_STEP 16 /* pages that are written between two looks for urgent answers */
-
 const struct page_reply fill_zeros = { 0 };
 
 int fill_claim_foreign(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,

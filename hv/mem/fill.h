@@ -22,6 +22,8 @@ enum fill_why {
 	FILL_LOAD,   /* a payload's image goes there: no arrival */
 };
 
+#define FILL_STEP 16 /* pages that are written between two looks for urgent answers */
+
 /* A reply that says zeros. */
 extern const struct page_reply fill_zeros;
 

@@ -102,6 +102,8 @@ int place_whole(struct memory *mem, unsigned int cpu, const struct page_reply *r
 		}
 		if (level == PG_LEVEL_4K)
 			err = place_part(mem, cpu, gfn, why);
+		if (level == PG_LEVEL_4K && gfn % FILL_STEP == 0 && cpu == 0 && mem->pager.between)
+			mem->pager.between(mem, cpu);
 		if (err != EPT_LOST)
 			note_refused(mem, cpu, gfn, err);
 		starved = err == -ENOMEM ? err : starved;
