@@ -28,7 +28,7 @@ ROOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden -fno-s
 BOOT_CFLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem $(EFI_INCLUDE) \
 	       -isystem $(EFI_INCLUDE)/x86_64
 
-EFI_SRCS  ?= $(wildcard boot/*.c boot/*.asm mm/*.c ept/*.c hv/*.c hv/*.asm)
+EFI_SRCS  ?= $(wildcard boot/*.c boot/*.asm mm/*.c ept/*.c ept/*/*.c hv/*.c hv/*.asm)
 TEST_SRCS ?= $(filter-out hv/jobs.c,$(EFI_SRCS)) $(wildcard tests/machine/*.c)
 
 EFI_OBJS  := $(patsubst %,$(BUILD)/obj/%.o,$(EFI_SRCS))
