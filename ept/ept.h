@@ -39,9 +39,9 @@
  *
  * WHY ARRIVAL NEEDS NO LOCK
  *
- *  What an arriving page writes (ept/arrive.c): its slot, by one compare-and-swap and one store;
- *  its table's counter, by one addition; this CPU's own statistics (struct ept_cpu). Where it has
- *  to split, also a page of this CPU's own magazine, and the slot above. A slot's line is shared
+ *  What an arriving page writes (ept/path/arrive.c): its slot, by one compare-and-swap and one
+ * store; its table's counter, by one addition; this CPU's own statistics (struct ept_cpu). Where it
+ * has to split, also a page of this CPU's own magazine, and the slot above. A slot's line is shared
  *  by the CPUs that place its 7 neighbours or whose guests walk there, a counter by those that
  *  place pages of the same 2 MiB. No line is written by all; and no lock is taken, so nobody
  *  waits for a CPU that stands still. Step by step, and who else may be there:
@@ -268,7 +268,7 @@ static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
 	return &ept->cpu[cpu];
 }
 
-/* --- map.c ------------------------------------------------------------------------------- */
+/* --- ept/ops/map.c ------------------------------------------------------------------------ */
 
 /**
  * ept_map() - map [gfn, gfn + frames) to contiguous backing, in the largest leaves that alignment,
@@ -297,7 +297,7 @@ int must_check ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t bac
  */
 int must_check ept_unmap(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g);
 
-/* --- arrive.c: the path of an arriving page ------------------------------------------------ */
+/* --- ept/path/arrive.c: the path of an arriving page -------------------------------------- */
 
 struct ept_claim {
 	_Atomic uint64_t *slot;
@@ -370,7 +370,7 @@ void ept_lose(struct ept_cpu *me, const struct ept_claim *claim);
 /* Not filled after all: the page is absent again (and still requested, if it was). */
 void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim);
 
-/* --- split.c ------------------------------------------------------------------------------- */
+/* --- ept/path/split.c --------------------------------------------------------------------- */
 
 /**
  * ept_split() - make what maps gfn as small as `level`; the translation stays the same, accessed
@@ -395,7 +395,7 @@ struct ept_split_result {
 void ept_split_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, enum pg_level level,
 		     enum ept_why why, struct ept_gather *g, struct ept_split_result *result);
 
-/* --- collapse.c ---------------------------------------------------------------------------- */
+/* --- ept/path/collapse.c ------------------------------------------------------------------ */
 
 /**
  * ept_collapse() - collapse the tables below the slot of `level` that covers gfn into one leaf,
@@ -432,7 +432,7 @@ void ept_collapse_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct e
 unsigned int ept_recover_nx(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
 			    struct ept_gather *g);
 
-/* --- poison.c ------------------------------------------------------------------------------ */
+/* --- ept/ops/poison.c --------------------------------------------------------------------- */
 
 /**
  * ept_poison() - the 4 KiB page at gfn is lost: splits down to it.
@@ -442,14 +442,14 @@ unsigned int ept_recover_nx(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned
  */
 int must_check ept_poison(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g);
 
-/* --- gather.c ------------------------------------------------------------------------------ */
+/* --- ept/tree/gather.c -------------------------------------------------------------------- */
 
 void ept_gather_init(struct ept_gather *g, struct ept_cpu *me);
 
 /* Flushes if that is owed, once, and frees what waits for it. A gather must not die unsynced. */
 void ept_sync(struct ept_gather *g);
 
-/* --- walk.c -------------------------------------------------------------------------------- */
+/* --- ept/tree/walk.c ---------------------------------------------------------------------- */
 
 /* What maps gfn: the leaf, or the hidden entry, and its level. A snapshot. */
 struct ept_state ept_lookup(const struct ept *ept, gfn_t gfn);
@@ -473,7 +473,7 @@ gfn_t ept_census_some(const struct ept *ept, gfn_t gfn, gfn_t end, unsigned int 
 /* Sums the CPUs' counters. */
 void ept_stats_sum(const struct ept *ept, struct ept_stats *sum);
 
-/* --- check.c ------------------------------------------------------------------------------- */
+/* --- ept/tree/check.c --------------------------------------------------------------------- */
 
 /**
  * ept_check() - walk everything and verify what must hold while nobody changes anything: entries

@@ -66,6 +66,18 @@ static inline unsigned int fmt_index(const struct ept_format *fmt, gfn_t gfn, en
 	return (gfn >> (fmt->index_bits * (level - 1))) & (fmt_entries(fmt) - 1);
 }
 
+/* First frame of the page of `level` that holds gfn. */
+static inline gfn_t fmt_base(const struct ept_format *fmt, gfn_t gfn, enum pg_level level)
+{
+	return ALIGN_DOWN(gfn, fmt_frames(fmt, level));
+}
+
+/* Bytes that a leaf of this level maps. */
+static inline uint64_t fmt_bytes(const struct ept_format *fmt, enum pg_level level)
+{
+	return fmt_frames(fmt, level) << PAGE_SHIFT;
+}
+
 /* Frames in the whole address space. */
 static inline uint64_t fmt_space(const struct ept_format *fmt)
 {

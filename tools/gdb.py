@@ -13,7 +13,7 @@ import gdb
 KIND_SHIFT, PERMS_SHIFT = 3, 6
 FRAME_MASK = 0x000ffffffffff000
 REQUESTED, TRACKED = 1 << 52, 1 << 53
-# The enum in format.h, and format_amd.c
+# enum in ept/format.h; ept/entry/format_amd.c
 R, W, X = 1, 2, 4
 AMD_WRITE, AMD_NX = 1 << 1, 1 << 63
 PAGE_SHIFT = 12

@@ -14,7 +14,7 @@ HOST_BUILD := $(BUILD)/host
 HOST_TIMEOUT ?= 900
 
 HOST_TESTS := $(sort $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c)))
-HOST_PURE := mm/frame.c mm/table_cache.c $(sort $(wildcard ept/*.c hv/config/*.c))
+HOST_PURE := mm/frame.c mm/table_cache.c $(sort $(wildcard ept/*.c ept/*/*.c hv/config/*.c))
 
 HOST_WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wundef -Wvla

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A second address space with the same memory. See ept/range.h. */
-#include "ept/iter.h"
+#include "ept/ops/map.h"
+#include "ept/path/split.h"
 #include "ept/range.h"
-#include "ept/slot.h"
+#include "ept/tree/limits.h"
 
 static struct ept_state shared_out(struct ept_state s, unsigned int arg)
 {

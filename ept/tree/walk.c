@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking: what maps a page, how, and how much of what there is. */
-#include "ept/iter.h"
+#include "ept/tree/iter.h"
+#include "ept/tree/limits.h"
 
 struct ept_state ept_lookup(const struct ept *ept, gfn_t gfn)
 {

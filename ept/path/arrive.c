@@ -3,7 +3,8 @@
  * The path of an arriving page: request, fill, publish. No lock, and no line is written that all
  * CPUs share: only the slot, and its table's counter.
  */
-#include "ept/slot.h"
+#include "ept/path/split.h"
+#include "ept/tree/limits.h"
 
 /* What is there is not an absent entry of the wanted level. 0: now it may be, look again. */
 static __attribute__((noinline)) int not_absent(struct ept_cpu *me, gfn_t gfn, struct ept_slot s)

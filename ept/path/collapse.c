@@ -8,7 +8,8 @@
  * Whether to try is known in O(1), from the table's counter. The 512 entries are read once, to
  * verify them and to gather accessed and dirty bits.
  */
-#include "ept/iter.h"
+#include "ept/tree/gather.h"
+#include "ept/tree/limits.h"
 
 /* Why a table cannot collapse, by the first entry that stands in the way. */
 static int refusal(const struct ept *ept, hpa_t table, enum pg_level below)

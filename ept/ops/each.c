@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Changing each entry of a range. See ept/each.h. */
-#include "ept/each.h"
+/* Changing each entry of a range. See ept/ops/each.h. */
+#include "ept/ops/each.h"
 
-#include "ept/iter.h"
+#include "ept/path/split.h"
+#include "ept/tree/iter.h"
+#include "ept/tree/limits.h"
 
 /* What reaches across this edge becomes smaller, down to where the edge is aligned. */
 static int split_edge(struct ept_cpu *me, gfn_t edge, enum ept_why why, struct ept_gather *g)

@@ -2,7 +2,8 @@
 /* Access monitoring. See ept/monitor.h. */
 #include "ept/monitor.h"
 
-#include "ept/slot.h"
+#include "ept/tree/limits.h"
+#include "ept/tree/slot.h"
 
 static uint64_t random_below(struct ept_monitor *m, uint64_t n)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Giving up contents. See ept/range.h. */
-#include "ept/each.h"
+#include "ept/ops/each.h"
 #include "ept/range.h"
 
 static uint64_t discarded(const struct ept *ept, struct ept_state was)

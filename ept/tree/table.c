@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Table pages, and the address space that begins with one. */
-#include "ept/iter.h"
+#include "ept/tree/table.h"
+
+#include "ept/tree/iter.h"
 
 int table_make(struct ept_cpu *me, enum pg_level level, enum ept_why why, hpa_t *table)
 {

@@ -2,7 +2,8 @@
 /* Another frame for what is present. See ept/relocate.h. */
 #include "ept/relocate.h"
 
-#include "ept/slot.h"
+#include "ept/tree/limits.h"
+#include "ept/tree/slot.h"
 
 static uint64_t frozen(const struct ept *ept, struct ept_state was)
 {

@@ -2,7 +2,8 @@
 /* Dirty tracking. See ept/track.h. */
 #include "ept/track.h"
 
-#include "ept/iter.h"
+#include "ept/tree/iter.h"
+#include "ept/tree/limits.h"
 
 int ept_track_begin(struct ept *ept, enum ept_track_by by)
 {

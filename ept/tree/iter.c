@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The iterator over slots. See ept/iter.h. */
-#include "ept/iter.h"
+/* The iterator over slots. See ept/tree/iter.h. */
+#include "ept/tree/iter.h"
 
 struct ept_iter ept_iter(const struct ept *ept, gfn_t gfn, uint64_t frames, enum pg_level min)
 {

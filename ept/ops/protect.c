@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Rights of a range. See ept/range.h. */
-#include "ept/each.h"
+#include "ept/ops/each.h"
 #include "ept/range.h"
+#include "ept/tree/limits.h"
 
 static struct ept_state with_perms(struct ept_state s, unsigned int perms)
 {

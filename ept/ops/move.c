@@ -8,9 +8,13 @@
  * later, the way back needs no tables. Meanwhile nobody takes an empty table away: what is reserved
  * is something.
  */
-#include "ept/each.h"
-#include "ept/iter.h"
+#include "ept/ops/each.h"
+#include "ept/ops/map.h"
+#include "ept/path/split.h"
 #include "ept/range.h"
+#include "ept/tree/gather.h"
+#include "ept/tree/iter.h"
+#include "ept/tree/limits.h"
 
 /* To others a reserved slot is frozen. No other frozen entry is without rights. */
 static uint64_t reservation(const struct ept *ept, struct ept_state was)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Splitting: one entry becomes a table of smaller ones that say the same. */
-#include "ept/slot.h"
+#include "ept/path/split.h"
+
+#include "ept/tree/limits.h"
 
 static void split_done(struct ept_cpu *me, _Atomic int64_t *counter, gfn_t gfn, enum pg_level level)
 {

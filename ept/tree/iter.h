@@ -10,10 +10,10 @@
  *	while (ept_iter_next(&it))
  *		... it.gfn, it.slot.level, it.slot.entry ...
  */
-#ifndef EPT_ITER_H
-#define EPT_ITER_H
+#ifndef EPT_TREE_ITER_H
+#define EPT_TREE_ITER_H
 
-#include "ept/slot.h"
+#include "ept/tree/slot.h"
 
 struct ept_iter {
 	struct ept_slot slot; /* where it stands */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Changing a slot under its table's lock, and making one. See ept/slot.h. */
-#include "ept/slot.h"
+/* Changing a slot under its table's lock, and making one. See ept/tree/slot.h. */
+#include "ept/tree/slot.h"
 
 bool slot_hide(struct ept_cpu *me, struct ept_slot *s,
 	       uint64_t (*hide)(const struct ept *ept, struct ept_state was), struct ept_gather *g)

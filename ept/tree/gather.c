@@ -3,7 +3,7 @@
  * What one flush pays for: tables that were unlinked and wait until no CPU, by hardware or by
  * software, can stand in them any more.
  */
-#include "ept/slot.h"
+#include "ept/tree/gather.h"
 
 void ept_gather_init(struct ept_gather *g, struct ept_cpu *me)
 {

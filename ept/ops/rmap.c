@@ -2,7 +2,7 @@
 /* Reverse lookup. See ept/rmap.h. */
 #include "ept/rmap.h"
 
-#include "ept/slot.h"
+#include "ept/tree/limits.h"
 
 /* The owner word of a page's own frame is its gfn, and this bit. 0 is nobody. */
 #define OWNER_KNOWN (UINT64_C(1) << 63)

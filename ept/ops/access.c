@@ -2,7 +2,8 @@
 /* Accesses that need more than an entry gives. See ept/access.h. */
 #include "ept/access.h"
 
-#include "ept/slot.h"
+#include "ept/tree/limits.h"
+#include "ept/tree/slot.h"
 
 /* Why what is not present cannot be accessed. */
 static int not_present(enum ept_kind kind)

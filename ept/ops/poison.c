@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Poison: memory that is lost. Its neighbours stay usable. */
-#include "ept/each.h"
+#include "ept/ops/each.h"
 #include "ept/range.h"
 
 static uint64_t poisoned(const struct ept *ept, struct ept_state was)

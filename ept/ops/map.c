@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Mapping and unmapping of ranges. */
-#include "ept/each.h"
-#include "ept/iter.h"
+#include "ept/ops/map.h"
+
+#include "ept/ops/each.h"
+#include "ept/tree/gather.h"
+#include "ept/tree/iter.h"
+#include "ept/tree/limits.h"
 
 /* The largest leaf that can begin here. */
 static enum pg_level fitting_level(const struct ept *ept, gfn_t gfn, uint64_t frames, hpa_t backing)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The checker: what must hold while nobody changes anything. */
-#include "ept/iter.h"
+#include "ept/tree/iter.h"
 
 struct tally {
 	int64_t pages[PG_LEVEL_MAX];

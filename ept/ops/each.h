@@ -3,10 +3,10 @@
  * The one loop of all that changes a range: what reaches across its edges becomes smaller, then
  * each entry in it is changed. For the files of ept/ alone.
  */
-#ifndef EPT_EACH_H
-#define EPT_EACH_H
+#ifndef EPT_OPS_EACH_H
+#define EPT_OPS_EACH_H
 
-#include "ept/slot.h"
+#include "ept/tree/slot.h"
 
 struct change {
 	enum ept_why why; /* kept in tables that the edges need */
