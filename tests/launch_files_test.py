@@ -126,6 +126,15 @@ class Configurations(launch_test.Sandbox):
         self.config = self.write("some.cfg", "region=2G\nwork=1G\njob=other\n")
         self.assertEqual(self.launch(PASS, "--memory", "1200").returncode, 0)
 
+    def test_a_guest_without_a_payload_is_refused(self):
+        for name in ("sqe", "se", "seqq"):
+            self.refused(f"[one]: guest={name}: there is no such payload; there are: seq\n",
+                         text=f"[zero]\n[one]\nguest={name}\n[two]\njob=other\nguest=x\n")
+        self.payload = self.write("some payloads/balloon.bin", "payload")
+        self.refused("there are: seq balloon", "--set", "guest=ball", self.path("seq.bin"))
+        done = self.launch(PASS, "--set", "guest=seq", self.path("seq.bin"))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_what_is_wrong_can_be_booted_for_a_test(self):
         self.config = self.write("some.cfg", "bad=1\n")
         done = self.launch(PASS, "--unchecked", "--cpus", "12")
