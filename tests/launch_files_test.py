@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 
 import launch_test
 import tap
@@ -73,6 +74,17 @@ class Firmwares(launch_test.Sandbox):
         fake = "; ".join(f"say {shlex.quote(line)}" for line in (
             self.FAILS, self.LOADS, "cleave: here", f"cleave: guest says {self.SHELL}"))
         self.assertEqual(self.launch(f"{fake}; sleep 0.5; {PASS}").returncode, 0)
+
+
+@unittest.skipUnless(shutil.which("qemu-system-x86_64") and firmware.for_qemu(),
+                     "QEMU or its firmware is missing: run tools/setup run")
+class Real(launch_test.Sandbox):
+    def test_a_real_firmware_that_cannot_start_the_image_ends_the_run_in_seconds(self):
+        os.unlink(os.path.join(self.bin, "qemu-system-x86_64"))
+        done = self.launch("", "--timeout", "120", machine="qemu")
+        said = done.stdout.splitlines()
+        self.assertEqual((done.returncode, len(said)), (3, 2), done.stdout)
+        self.assertIn("Cleave was not started: the firmware says 'BdsDxe: failed to load ", said[1])
 
 
 class Configurations(launch_test.Sandbox):
