@@ -144,7 +144,7 @@ static int check_cpus(unsigned long long cpus)
 {
 	if (cpus <= MAX_CPUS)
 		return 0;
-	printf("CPUS=%llu: Cleave drives at most %u\n", cpus, MAX_CPUS);
+	printf("CPUS=%llu: Cleave drives at most %d\n", cpus, MAX_CPUS);
 	return 1;
 }
 
