@@ -70,6 +70,16 @@ static inline uint64_t level_frames(enum pg_level level)
 	return UINT64_C(1) << (9 * (level - 1));
 }
 
+static inline enum pg_level level_below(enum pg_level level)
+{
+	return (enum pg_level)(level - 1);
+}
+
+static inline enum pg_level level_above(enum pg_level level)
+{
+	return (enum pg_level)(level + 1);
+}
+
 #define must_check       __attribute__((warn_unused_result))
 #define ARRAY_LEN(a)     (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)        ((a) < (b) ? (a) : (b))

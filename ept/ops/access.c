@@ -6,7 +6,7 @@
 #include "ept/tree/slot.h"
 
 /* Why what is not present cannot be accessed. */
-static int not_present(enum ept_kind kind)
+static int access_refusal(enum ept_kind kind)
 {
 	switch (kind) {
 	case EPT_NONE:
@@ -66,47 +66,55 @@ static int grant(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, unsigned int
 	return 0;
 }
 
+struct accessing {
+	unsigned int access;
+	struct ept_gather *g;
+	hpa_t *at; /* of a reach */
+};
+
+static int resolve_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *arg)
+{
+	const struct accessing *a = arg;
+	enum ept_kind kind = entry_kind(me->ept->fmt, s->entry, s->level);
+
+	return kind == EPT_PRESENT ? grant(me, s, gfn, a->access, a->g) : access_refusal(kind);
+}
+
 int ept_resolve(struct ept_cpu *me, gfn_t gfn, unsigned int access, struct ept_gather *g)
 {
-	int err;
+	struct accessing a = { .access = access, .g = g };
 
 	if (!gfn_range_ok(me->ept, gfn, 1))
 		return EPT_UNMAPPED;
-	do {
-		struct ept_slot s = slot_find(me->ept, gfn, PG_LEVEL_4K);
-		enum ept_kind kind = entry_kind(me->ept->fmt, s.entry, s.level);
+	return slot_settle(me, gfn, PG_LEVEL_4K, resolve_slot, &a);
+}
 
-		if (kind != EPT_PRESENT && kind != EPT_TABLE)
-			return not_present(kind);
-		err = kind == EPT_TABLE ? EPT_LOOK_AGAIN : grant(me, &s, gfn, access, g);
-	} while (err == EPT_LOOK_AGAIN);
-	return err;
+static int reach_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *arg)
+{
+	const struct ept_format *fmt = me->ept->fmt;
+	const struct accessing *a = arg;
+	uint64_t bits = fmt->accessed | (a->access & EPT_W ? fmt->dirty : 0);
+	struct ept_state is = entry_decode(fmt, s->entry, s->level);
+	int err = is.kind == EPT_ABSENT && is.zero ? EPT_DISCARDED : resolve_slot(me, s, gfn, arg);
+
+	if (err)
+		return err;
+	*s = slot_find(me->ept, gfn, PG_LEVEL_4K); /* a write may be noted in it now */
+	is = entry_decode(fmt, s->entry, s->level);
+	if (is.kind != EPT_PRESENT || a->access & is.withheld)
+		return EPT_LOOK_AGAIN;
+	/* As hardware would: by compare-and-swap, in a leaf that is still the same. */
+	if ((s->entry & bits) != bits && !slot_swap(s, s->entry | bits))
+		return EPT_LOOK_AGAIN;
+	*a->at = hpa(is.frame.v + ((gfn & (fmt_frames(fmt, is.level) - 1)) << PAGE_SHIFT));
+	return 0;
 }
 
 int ept_reach(struct ept_cpu *me, gfn_t gfn, unsigned int access, hpa_t *at, struct ept_gather *g)
 {
-	const struct ept_format *fmt = me->ept->fmt;
-	uint64_t bits = fmt->accessed | (access & EPT_W ? fmt->dirty : 0);
+	struct accessing a = { .access = access, .g = g, .at = at };
 
-	for (;;) {
-		int err = ept_resolve(me, gfn, access, g);
-		struct ept_slot s;
-		struct ept_state is;
-
-		if (err && err != EPT_NOT_HERE)
-			return err;
-		s = slot_find(me->ept, gfn, PG_LEVEL_4K);
-		is = entry_decode(fmt, s.entry, s.level);
-		if (is.kind == EPT_ABSENT && is.zero)
-			return EPT_DISCARDED;
-		if (err)
-			return err;
-		if (is.kind != EPT_PRESENT || access & is.withheld)
-			continue; /* it changed again */
-		/* As hardware would: by compare-and-swap, in a leaf that is still the same. */
-		if ((s.entry & bits) != bits && !slot_swap(&s, s.entry | bits))
-			continue;
-		*at = hpa(is.frame.v + ((gfn & (fmt_frames(fmt, is.level) - 1)) << PAGE_SHIFT));
-		return 0;
-	}
+	if (!gfn_range_ok(me->ept, gfn, 1))
+		return EPT_UNMAPPED;
+	return slot_settle(me, gfn, PG_LEVEL_4K, reach_slot, &a);
 }

@@ -8,6 +8,7 @@
 
 #include "ept/tree/slot.h"
 
+/* What a change needs besides stands behind this, in a struct of its own that begins with it. */
 struct change {
 	enum ept_why why; /* kept in tables that the edges need */
 	/*
@@ -17,8 +18,6 @@ struct change {
 	 */
 	int (*slot)(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const struct change *c,
 		    struct ept_gather *g);
-	unsigned int perms;
-	gfn_t to; /* where the range goes */
 };
 
 /**

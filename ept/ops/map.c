@@ -20,23 +20,20 @@ static enum pg_level fitting_level(const struct ept *ept, gfn_t gfn, uint64_t fr
 	return level;
 }
 
-/* One leaf, as large as it can be; *level says how large it became. */
-static int map_one(struct ept_cpu *me, gfn_t gfn, struct ept_state *s)
+/* One leaf, as large as it can be: smaller where something is mapped in its table. s->level says
+ * how large it became. */
+static int map_leaf(struct ept_cpu *me, gfn_t gfn, struct ept_state *s)
 {
 	const struct ept *ept = me->ept;
-	struct ept_slot slot;
-	int err;
 
 	for (;;) {
-		err = slot_make(me, gfn, s->level, &slot);
-		if (err == EPT_SMALLER)
-			s->level--; /* smaller pieces were mapped in this table before */
-		else if (err)
+		uint64_t entry = s->kind == EPT_PRESENT ? leaf_encode(ept, *s)
+							: entry_encode(ept->fmt, s);
+		int err = slot_place(me, gfn, s->level, entry);
+
+		if (err != EPT_SMALLER)
 			return err;
-		else if (slot_put(me, &slot,
-				  s->kind == EPT_PRESENT ? leaf_encode(ept, *s)
-							 : entry_encode(ept->fmt, s)))
-			return 0;
+		s->level = level_below(s->level);
 	}
 }
 
@@ -89,7 +86,7 @@ int ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing, unsig
 		int err;
 
 		s.level = fitting_level(ept, gfn + done, frames - done, s.frame);
-		err = map_one(me, gfn + done, &s);
+		err = map_leaf(me, gfn + done, &s);
 		if (err) {
 			roll_back(me, gfn, done, frames);
 			return err;
@@ -144,7 +141,6 @@ static void drop_table(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, struct
 		atomic_store_explicit(&child->dead, 1, memory_order_relaxed);
 		while (!slot_swap(s, 0))
 			cpu_relax();
-		ept_stat_add(&me->stats.tables, -1);
 		gather_table(g, table, gfn, s->level, 0, false);
 	}
 	table_unlock(child);

@@ -36,20 +36,18 @@ static struct ept_state not_accessed(struct ept_state s, unsigned int arg)
 	return s;
 }
 
-/* False: nothing is present there. */
-static bool clear_accessed(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g)
+/* 0, or EPT_NOT_HERE: there is no leaf. */
+static int sample_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *arg)
 {
-	for (;;) {
-		struct ept_slot s = slot_find(me->ept, gfn, PG_LEVEL_4K);
-		enum ept_kind kind = entry_kind(me->ept->fmt, s.entry, s.level);
+	struct ept_gather *g = arg;
 
-		if (kind != EPT_PRESENT && kind != EPT_TABLE)
-			return false;
-		if (kind == EPT_PRESENT && slot_change(me, &s, not_accessed, 0, g)) {
-			g->owed = true;
-			return true;
-		}
-	}
+	(void)gfn;
+	if (entry_kind(me->ept->fmt, s->entry, s->level) != EPT_PRESENT)
+		return EPT_NOT_HERE;
+	if (!slot_change(me, s, not_accessed, 0, g))
+		return EPT_LOOK_AGAIN;
+	g->owed = true;
+	return 0;
 }
 
 void ept_monitor_sample(struct ept_monitor *m, struct ept_cpu *me, struct ept_gather *g)
@@ -58,7 +56,7 @@ void ept_monitor_sample(struct ept_monitor *m, struct ept_cpu *me, struct ept_ga
 		struct ept_region *r = &m->region[i];
 
 		r->sample = r->gfn + random_below(m, r->frames);
-		r->sampled = clear_accessed(me, r->sample, g);
+		r->sampled = !slot_settle(me, r->sample, PG_LEVEL_4K, sample_slot, g);
 	}
 }
 
@@ -121,7 +119,7 @@ static uint64_t watched(const struct ept_monitor *m)
 
 /* No region becomes larger than one of the fewest: one page cannot stand for everything, however
  * alike it looks. */
-static void merge(struct ept_monitor *m)
+static void merge_alike(struct ept_monitor *m)
 {
 	uint64_t most = watched(m) / m->min;
 
@@ -164,7 +162,7 @@ static void divide_all(struct ept_monitor *m)
 void ept_monitor_adapt(struct ept_monitor *m)
 {
 	settle(m);
-	merge(m);
+	merge_alike(m);
 	divide_all(m);
 	m->intervals = 0;
 }

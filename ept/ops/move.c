@@ -16,6 +16,11 @@
 #include "ept/tree/iter.h"
 #include "ept/tree/limits.h"
 
+struct moving {
+	struct change change;
+	gfn_t distance; /* from an old address to its new one */
+};
+
 /* To others a reserved slot is frozen. No other frozen entry is without rights. */
 static uint64_t reservation(const struct ept *ept, struct ept_state was)
 {
@@ -25,18 +30,18 @@ static uint64_t reservation(const struct ept *ept, struct ept_state was)
 }
 
 /* Accessed and dirty bits that come late may be in it. */
-static bool is_reserved(const struct ept_format *fmt, uint64_t e)
+static bool move_reserved(const struct ept_format *fmt, uint64_t e)
 {
 	return entry_kind(fmt, e, PG_LEVEL_4K) == EPT_FROZEN && !(e & ENTRY_PERMS_MASK);
 }
 
 /* Reserves the slot of `level` for gfn. EPT_SMALLER: there is a table in it; EPT_NO_TABLE. */
-static int reserve(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_slot *place)
+static int move_reserve(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_slot *place)
 {
 	for (;;) {
 		int err = slot_make(me, gfn, level, place);
 
-		if (err == EPT_HERE && is_reserved(me->ept->fmt, place->entry)) {
+		if (err == EPT_HERE && move_reserved(me->ept->fmt, place->entry)) {
 			if (place->level == level)
 				return 0;
 			/* What it was reserved for has been split since. */
@@ -55,16 +60,16 @@ static int reserve(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ep
 static int make_place(struct ept_cpu *me, const struct ept_slot *s, gfn_t gfn,
 		      const struct change *c, struct ept_gather *g, struct ept_slot *place)
 {
-	gfn_t to = c->to + gfn;
+	gfn_t to = ((const struct moving *)c)->distance + gfn;
 	int err = EPT_SMALLER;
 
 	if (entry_kind(me->ept->fmt, s->entry, s->level) == EPT_FROZEN)
 		return EPT_BUSY;
 	if (IS_ALIGNED(to, fmt_frames(me->ept->fmt, s->level)))
-		err = reserve(me, to, s->level, place);
+		err = move_reserve(me, to, s->level, place);
 	if (err != EPT_SMALLER)
 		return err;
-	err = split_anything(me, gfn, (enum pg_level)(s->level - 1), EPT_WHY_MAP, g);
+	err = split_anything(me, gfn, level_below(s->level), EPT_WHY_MAP, g);
 	return err ? err : EPT_LOOK_AGAIN;
 }
 
@@ -77,11 +82,11 @@ static int prepare_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const
 }
 
 /* The place is ours. */
-static void put(struct ept_cpu *me, struct ept_slot *place, uint64_t entry)
+static void move_put(struct ept_cpu *me, struct ept_slot *place, uint64_t entry)
 {
 	atomic_store_explicit(place->at, entry, memory_order_release);
 	if (entry_kind(me->ept->fmt, entry, place->level) == EPT_PRESENT)
-		leaf_counted(me, place->table, place->level, 1);
+		(void)leaf_counted(me, place->table, place->level, 1);
 	ept_stat_add(&me->stats.moved, 1);
 }
 
@@ -96,7 +101,7 @@ static int move_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const st
 	if (!err)
 		err = slot_take(me, s, reservation, &entry, g);
 	if (!err)
-		put(me, &place, entry);
+		move_put(me, &place, entry);
 	return err;
 }
 
@@ -105,9 +110,12 @@ static int pass(struct ept_cpu *me, gfn_t from, gfn_t to, uint64_t frames, struc
 		int (*slot)(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn,
 			    const struct change *c, struct ept_gather *g))
 {
-	const struct change c = { .why = EPT_WHY_MAP, .slot = slot, .to = to - from };
+	const struct moving m = {
+		.change = { .why = EPT_WHY_MAP, .slot = slot },
+		.distance = to - from,
+	};
 
-	return change_each(me, from, frames, &c, g);
+	return change_each(me, from, frames, &m.change, g);
 }
 
 static void clear_reserved(struct ept_cpu *me, gfn_t gfn, uint64_t frames)
@@ -115,7 +123,7 @@ static void clear_reserved(struct ept_cpu *me, gfn_t gfn, uint64_t frames)
 	struct ept_iter it = ept_iter(me->ept, gfn, frames, PG_LEVEL_4K);
 
 	while (ept_iter_next(&it))
-		if (is_reserved(me->ept->fmt, it.slot.entry))
+		if (move_reserved(me->ept->fmt, it.slot.entry))
 			atomic_store_explicit(it.slot.at, 0, memory_order_release);
 }
 

@@ -2,6 +2,7 @@
 /* Poison: memory that is lost. Its neighbours stay usable. */
 #include "ept/ops/each.h"
 #include "ept/range.h"
+#include "ept/tree/limits.h"
 
 static uint64_t poisoned(const struct ept *ept, struct ept_state was)
 {
@@ -18,7 +19,7 @@ static void count_early(struct ept_cpu *me, enum pg_level level)
 	ept_stat_add(&me->stats.lost_early, (int64_t)fmt_frames(me->ept->fmt, level));
 }
 
-/* 0, EPT_LOOK_AGAIN, EPT_LOST, or EPT_BUSY: it is frozen. */
+/* 0, EPT_LOOK_AGAIN, EPT_UNMAPPED, EPT_LOST, or EPT_BUSY: it is frozen. */
 static int poison_slot(struct ept_cpu *me, struct ept_slot *s, struct ept_gather *g)
 {
 	const struct ept *ept = me->ept;
@@ -34,6 +35,8 @@ static int poison_slot(struct ept_cpu *me, struct ept_slot *s, struct ept_gather
 		if (done && !is.zero)
 			count_early(me, s->level);
 		break;
+	case EPT_NONE:
+		return EPT_UNMAPPED;
 	case EPT_POISON:
 		return EPT_LOST;
 	case EPT_FROZEN:
@@ -48,21 +51,21 @@ static int poison_slot(struct ept_cpu *me, struct ept_slot *s, struct ept_gather
 	return 0;
 }
 
+static int poison_page(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *arg)
+{
+	int err;
+
+	if (s->level == PG_LEVEL_4K)
+		return poison_slot(me, s, arg);
+	err = ept_split(me, gfn, PG_LEVEL_4K, EPT_WHY_POISON, arg);
+	return err ? err : EPT_LOOK_AGAIN;
+}
+
 int ept_poison(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g)
 {
-	for (;;) {
-		int err = ept_split(me, gfn, PG_LEVEL_4K, EPT_WHY_POISON, g);
-		struct ept_slot s;
-
-		if (err)
-			return err;
-		s = slot_find(me->ept, gfn, PG_LEVEL_4K);
-		if (s.level != PG_LEVEL_4K)
-			continue; /* it collapsed again meanwhile */
-		err = poison_slot(me, &s, g);
-		if (err != EPT_LOOK_AGAIN)
-			return err;
-	}
+	if (!gfn_range_ok(me->ept, gfn, 1))
+		return EPT_INVALID;
+	return slot_settle(me, gfn, PG_LEVEL_4K, poison_page, g);
 }
 
 static int poison_each(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const struct change *c,

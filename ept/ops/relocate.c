@@ -12,7 +12,7 @@ static uint64_t frozen(const struct ept *ept, struct ept_state was)
 }
 
 /* What is there is no leaf of the wanted level. */
-static int not_present(const struct ept *ept, const struct ept_slot *s)
+static int relocate_refusal(const struct ept *ept, const struct ept_slot *s)
 {
 	switch (entry_kind(ept->fmt, s->entry, s->level)) {
 	case EPT_NONE:
@@ -28,39 +28,49 @@ static int not_present(const struct ept *ept, const struct ept_slot *s)
 	}
 }
 
+struct freezing {
+	enum pg_level level;
+	enum ept_why why;
+	struct ept_frozen *f;
+	struct ept_gather *g;
+};
+
+static int freeze_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *arg)
+{
+	const struct freezing *how = arg;
+
+	if (entry_kind(me->ept->fmt, s->entry, s->level) != EPT_PRESENT)
+		return relocate_refusal(me->ept, s);
+	if (s->level > how->level) {
+		int err = ept_split(me, gfn, how->level, how->why, how->g);
+
+		return err ? err : EPT_LOOK_AGAIN;
+	}
+	if (!slot_hide(me, s, frozen, how->g))
+		return EPT_LOOK_AGAIN;
+	*how->f = (struct ept_frozen){
+		.slot = s->at,
+		.table = s->table,
+		.was = entry_decode(me->ept->fmt, s->entry, s->level),
+		.gfn = gfn,
+	};
+	return 0;
+}
+
 int ept_freeze(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 	       struct ept_frozen *f, struct ept_gather *g)
 {
-	const struct ept *ept = me->ept;
+	struct freezing how = { .level = level, .why = why, .f = f, .g = g };
 
-	if (!gfn_range_ok(ept, gfn, 1) || !fmt_may_be_leaf(ept->fmt, level) ||
-	    gfn & ept->walk.inside[level])
+	if (!gfn_range_ok(me->ept, gfn, 1) || !fmt_may_be_leaf(me->ept->fmt, level) ||
+	    gfn & me->ept->walk.inside[level])
 		return EPT_INVALID;
-	for (;;) {
-		struct ept_slot s = slot_find(ept, gfn, level);
-
-		if (entry_kind(ept->fmt, s.entry, s.level) != EPT_PRESENT)
-			return not_present(ept, &s);
-		if (s.level > level) {
-			int err = ept_split(me, gfn, level, why, g);
-
-			if (err)
-				return err;
-		} else if (slot_hide(me, &s, frozen, g)) {
-			*f = (struct ept_frozen){
-				.slot = s.at,
-				.table = s.table,
-				.was = entry_decode(ept->fmt, s.entry, s.level),
-				.gfn = gfn,
-			};
-			return 0;
-		}
-	}
+	return slot_settle(me, gfn, level, freeze_slot, &how);
 }
 
 /* The slot is ours, but for accessed and dirty bits that came late. Release, in the swap: the
  * contents come first. */
-static bool thaw(struct ept_cpu *me, const struct ept_frozen *f, struct ept_state is)
+static bool relocate_thaw(struct ept_cpu *me, const struct ept_frozen *f, struct ept_state is)
 {
 	const struct ept *ept = me->ept;
 	enum pg_level level = f->was.level;
@@ -71,8 +81,7 @@ static bool thaw(struct ept_cpu *me, const struct ept_frozen *f, struct ept_stat
 		is.accessed = s.entry & ENTRY_ACCESSED;
 		is.dirty = s.entry & ENTRY_DIRTY;
 	} while (!slot_swap(&s, leaf_encode(ept, is)));
-	ept_stat_add(ept_stat_pages(&me->stats, level), 1);
-	return table_count(f->table, 1) == ept->walk.index_mask + 1 && level < ept->leaf_max;
+	return leaf_completes(me, f->table, level);
 }
 
 bool ept_thaw(struct ept_cpu *me, const struct ept_frozen *f, hpa_t frame)
@@ -84,7 +93,7 @@ bool ept_thaw(struct ept_cpu *me, const struct ept_frozen *f, hpa_t frame)
 		is.cow = false;
 		ept_stat_add(&me->stats.relocated, 1);
 	}
-	return thaw(me, f, is);
+	return relocate_thaw(me, f, is);
 }
 
 bool ept_thaw_owned(struct ept_cpu *me, const struct ept_frozen *f)
@@ -92,5 +101,5 @@ bool ept_thaw_owned(struct ept_cpu *me, const struct ept_frozen *f)
 	struct ept_state is = f->was;
 
 	is.cow = false;
-	return thaw(me, f, is);
+	return relocate_thaw(me, f, is);
 }

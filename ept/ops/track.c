@@ -159,7 +159,7 @@ static int mark_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int bu
 		struct ept_slot s = slot_find(me->ept, *next, PG_LEVEL_4K);
 
 		if (too_large(fmt, &s, *next, end, on)) {
-			err = ept_split(me, *next, (enum pg_level)(s.level - 1), EPT_WHY_DIRTY, g);
+			err = ept_split(me, *next, level_below(s.level), EPT_WHY_DIRTY, g);
 			spent += fmt_entries(fmt);
 			/* Whatever else is there now will be seen in its own right. */
 			if (err != EPT_NO_TABLE && err != EPT_BUSY)

@@ -189,10 +189,8 @@ bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim)
 
 	/* Release: the page's contents come first. The slot is ours alone, so a store will do. */
 	atomic_store_explicit(claim->slot, leaf_of(ept, claim), memory_order_release);
-	ept_stat_add(ept_stat_pages(&me->stats, claim->level), 1);
 	ept_stat_add(&me->stats.arrivals, 1);
-	return table_count(claim->table, 1) == ept->walk.index_mask + 1 &&
-	       claim->level < ept->leaf_max;
+	return leaf_completes(me, claim->table, claim->level);
 }
 
 void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim)

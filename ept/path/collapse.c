@@ -56,36 +56,28 @@ struct merged {
  * The leaf that says what the table says, or why there is none. All entries are PRESENT, and nobody
  * but hardware may change them.
  */
-static int merge(const struct ept *ept, hpa_t table, enum pg_level level, struct merged *m)
+static int collapse_merge(const struct ept *ept, hpa_t table, enum pg_level level, struct merged *m)
 {
 	const struct ept_format *fmt = ept->fmt;
 	const uint64_t ad_mask = fmt->accessed | fmt->dirty;
 	const _Atomic uint64_t *at = table_entries(ept, table);
-	enum pg_level below = (enum pg_level)(level - 1);
-	uint64_t first = atomic_load_explicit(at, memory_order_relaxed);
+	enum pg_level below = level_below(level);
+	uint64_t first = entry_peek(at);
 	struct ept_state s = entry_decode(fmt, first, below);
-	uint64_t expected = first, step = fmt_bytes(fmt, below), differs = 0, any = 0;
-	const _Atomic uint64_t *end = at + fmt_entries(fmt);
+	struct table_scan all;
 
 	if (!IS_ALIGNED(s.frame.v, fmt_bytes(fmt, level)))
 		return EPT_SCATTERED;
-	for (; at < end; at += TABLE_STRIDE, expected += TABLE_STRIDE * step) {
-		uint64_t a = entry_peek(at), b = entry_peek(at + 1), c = entry_peek(at + 2),
-			 d = entry_peek(at + 3);
-
-		differs |= (a ^ expected) | (b ^ (expected + step)) | (c ^ (expected + 2 * step)) |
-			   (d ^ (expected + 3 * step));
-		any |= a | b | c | d;
-	}
-	differs &= ~ad_mask;
-	if (differs & fmt_leaf_addr(fmt, below))
+	all = table_scan(fmt, at, first, fmt_bytes(fmt, below));
+	all.differs &= ~ad_mask;
+	if (all.differs & fmt_leaf_addr(fmt, below))
 		return EPT_SCATTERED;
-	if (differs || s.tracked)
+	if (all.differs || s.tracked)
 		return EPT_MIXED;
-	m->ad = any & ad_mask;
+	m->ad = all.any & ad_mask;
 	s.level = level;
-	s.accessed = any & fmt->accessed;
-	s.dirty = any & fmt->dirty;
+	s.accessed = all.any & fmt->accessed;
+	s.dirty = all.any & fmt->dirty;
 	m->freeze = withheld_of(ept, &s) & ~s.withheld;
 	m->leaf = leaf_encode(ept, s);
 	m->what = s;
@@ -96,14 +88,10 @@ static int merge(const struct ept *ept, hpa_t table, enum pg_level level, struct
 static void unlink_table(struct ept_cpu *me, struct ept_slot *s, struct ept_table *child,
 			 uint64_t entry)
 {
-	const struct ept_format *fmt = me->ept->fmt;
-
 	atomic_store_explicit(&child->dead, 1, memory_order_relaxed);
 	while (!slot_swap(s, entry))
 		cpu_relax();
-	ept_stat_add(ept_stat_pages(&me->stats, (enum pg_level)(s->level - 1)),
-		     -(int64_t)fmt_entries(fmt));
-	ept_stat_add(&me->stats.tables, -1);
+	pieces_counted(me, level_below(s->level), -1);
 	ept_stat_add(&me->stats.collapses, 1);
 }
 
@@ -119,8 +107,7 @@ static bool replace(struct ept_cpu *me, struct ept_slot *s, struct ept_table *ch
 		return false;
 	}
 	unlink_table(me, s, child, m->leaf);
-	ept_stat_add(ept_stat_pages(&me->stats, s->level), 1);
-	return table_count(s->table, 1) == fmt_entries(fmt);
+	return leaf_counted(me, s->table, s->level, 1) == fmt_entries(fmt);
 }
 
 /* With the slot's table locked: locks the child, verifies, replaces. `undo`: only what is small for
@@ -137,13 +124,13 @@ static int collapse_locked(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, un
 
 	table_lock(child);
 	if (atomic_load_explicit(&child->present, memory_order_acquire) != fmt_entries(ept->fmt))
-		err = refusal(ept, table, (enum pg_level)(s->level - 1));
+		err = refusal(ept, table, level_below(s->level));
 	else if (undo && !(table_why(child) & undo))
 		goto out;
 	else if (table_why(child) & EPT_WHY_NX & ~undo)
 		err = EPT_EXECUTED;
 	else
-		err = merge(ept, table, s->level, &m);
+		err = collapse_merge(ept, table, s->level, &m);
 	if (!err) {
 		*parent_full = replace(me, s, child, &m);
 		gather_table(g, table, gfn, s->level, m.ad, true);

@@ -27,7 +27,7 @@ static void fill_table(const struct ept *ept, hpa_t table, uint64_t entry, uint6
 int split_absent(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum ept_why why)
 {
 	const struct ept_format *fmt = me->ept->fmt;
-	enum pg_level below = (enum pg_level)(s->level - 1);
+	enum pg_level below = level_below(s->level);
 	hpa_t table;
 	int err = table_make(me, below, why, &table);
 
@@ -48,7 +48,7 @@ static uint64_t first_piece(const struct ept *ept, uint64_t entry, enum pg_level
 {
 	struct ept_state s = entry_decode(ept->fmt, entry, level);
 
-	s.level = (enum pg_level)(level - 1);
+	s.level = level_below(level);
 	return leaf_encode(ept, s); /* a small piece may be executed where a large one may not */
 }
 
@@ -58,22 +58,21 @@ static void link_pieces(struct ept_cpu *me, struct ept_slot *s, hpa_t table)
 {
 	const struct ept_format *fmt = me->ept->fmt;
 	struct ept_table *meta = table_meta(me->ept, table);
-	uint64_t step = fmt_bytes(fmt, (enum pg_level)(s->level - 1));
+	uint64_t step = fmt_bytes(fmt, level_below(s->level));
 
 	atomic_store_explicit(&meta->present, (uint16_t)fmt_entries(fmt), memory_order_relaxed);
 	do {
 		fill_table(me->ept, table, first_piece(me->ept, s->entry, s->level), step);
 	} while (!slot_swap(s, entry_table(fmt, table)));
-	table_count(s->table, -1);
-	ept_stat_add(ept_stat_pages(&me->stats, s->level), -1);
-	ept_stat_add(ept_stat_pages(&me->stats, (enum pg_level)(s->level - 1)), fmt_entries(fmt));
+	(void)leaf_counted(me, s->table, s->level, -1);
+	pieces_counted(me, level_below(s->level), 1);
 }
 
 static int split_present(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum ept_why why,
 			 struct ept_gather *g)
 {
 	hpa_t table;
-	int err = table_make(me, (enum pg_level)(s->level - 1), why, &table);
+	int err = table_make(me, level_below(s->level), why, &table);
 
 	if (err)
 		return err;
@@ -89,71 +88,65 @@ static int split_present(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum
 	return 0;
 }
 
-/* One step towards `level`. EPT_LOOK_AGAIN: look again; 0: it is that small. */
-static int split_step(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
-		      struct ept_gather *g)
+struct splitting {
+	enum pg_level level;
+	enum ept_why why;
+	bool anything; /* also what is lost or being filled, and nothing is fine */
+	struct ept_gather *g;
+};
+
+/* One step towards the level. */
+static int split_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *arg)
 {
-	struct ept_slot s = slot_find(me->ept, gfn, level);
+	const struct splitting *how = arg;
+	enum ept_kind kind = entry_kind(me->ept->fmt, s->entry, s->level);
+	bool small = s->level == how->level;
 	int err;
 
-	switch (entry_kind(me->ept->fmt, s.entry, s.level)) {
+	switch (kind) {
 	case EPT_NONE:
-		return EPT_UNMAPPED;
+		return how->anything ? 0 : EPT_UNMAPPED;
 	case EPT_POISON:
-		return EPT_LOST;
+		if (!how->anything)
+			return EPT_LOST;
+		break;
 	case EPT_FROZEN:
-		return EPT_BUSY;
+		return how->anything && small ? 0 : EPT_BUSY;
 	case EPT_FILLING:
-		return s.level == level ? 0 : EPT_BUSY;
-	case EPT_ABSENT:
-		err = s.level == level ? 0 : split_absent(me, &s, gfn, why);
-		break;
-	case EPT_PRESENT:
-		err = s.level == level ? 0 : split_present(me, &s, gfn, why, g);
-		break;
+		if (small)
+			return 0;
+		if (!how->anything)
+			return EPT_BUSY;
+		cpu_relax(); /* its owner is not long about it */
+		return EPT_LOOK_AGAIN;
+	case EPT_TABLE:
+		return 0; /* smaller than that */
 	default:
-		return 0; /* a table: smaller than that */
+		break;
 	}
-	return err || s.level == level ? err : EPT_LOOK_AGAIN;
+	if (small)
+		return 0;
+	err = kind == EPT_PRESENT ? split_present(me, s, gfn, how->why, how->g)
+				  : split_absent(me, s, gfn, how->why);
+	return err ? err : EPT_LOOK_AGAIN;
 }
 
 int ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 	      struct ept_gather *g)
 {
-	int err;
+	struct splitting how = { .level = level, .why = why, .g = g };
 
 	if (!gfn_range_ok(me->ept, gfn, 1) || !fmt_may_be_leaf(me->ept->fmt, level))
 		return EPT_INVALID;
-	do {
-		err = split_step(me, gfn, level, why, g);
-	} while (err == EPT_LOOK_AGAIN);
-	return err;
+	return slot_settle(me, gfn, level, split_slot, &how);
 }
 
 int split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 		   struct ept_gather *g)
 {
-	for (;;) {
-		int err = split_step(me, gfn, level, why, g);
-		struct ept_slot s;
+	struct splitting how = { .level = level, .why = why, .anything = true, .g = g };
 
-		if (err == EPT_UNMAPPED)
-			return 0;
-		if (err != EPT_LOOK_AGAIN && err != EPT_BUSY && err != EPT_LOST)
-			return err;
-		s = slot_find(me->ept, gfn, level);
-		switch (entry_kind(me->ept->fmt, s.entry, s.level)) {
-		case EPT_FROZEN:
-			return s.level == level ? 0 : EPT_BUSY; /* as small as that already */
-		case EPT_POISON:
-			err = s.level == level ? 0 : split_absent(me, &s, gfn, why);
-			if (err || s.level == level)
-				return err;
-			break;
-		default:
-			cpu_relax(); /* being filled: its owner is not long about it */
-		}
-	}
+	return slot_settle(me, gfn, level, split_slot, &how);
 }
 
 void ept_split_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, enum pg_level level,

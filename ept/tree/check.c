@@ -33,7 +33,7 @@ static const char *check_table(const struct ept *ept, hpa_t table, enum pg_level
 	return NULL;
 }
 
-static const char *check_leaf(const struct ept *ept, const struct ept_state *s)
+static const char *check_entry(const struct ept *ept, const struct ept_state *s)
 {
 	if (!fmt_may_be_leaf(ept->fmt, s->level))
 		return "a leaf stands at a level that has none";
@@ -60,16 +60,16 @@ static const char *check_slot(const struct ept *ept, const struct ept_iter *it, 
 		if (level == PG_LEVEL_4K)
 			return "a table is linked below the lowest level";
 		tally->tables++;
-		return check_table(ept, s.frame, (enum pg_level)(level - 1));
+		return check_table(ept, s.frame, level_below(level));
 	case EPT_PRESENT:
 		tally->pages[level]++;
-		return check_leaf(ept, &s);
+		return check_entry(ept, &s);
 	case EPT_POISON:
 		if (s.tracked)
 			return "what is lost is marked as tracked";
-		return check_leaf(ept, &s);
+		return check_entry(ept, &s);
 	case EPT_ABSENT:
-		return check_leaf(ept, &s);
+		return check_entry(ept, &s);
 	case EPT_FILLING:
 		return "an entry is being filled";
 	case EPT_FROZEN:
@@ -79,7 +79,7 @@ static const char *check_slot(const struct ept *ept, const struct ept_iter *it, 
 	}
 }
 
-static const char *check_counters(const struct ept *ept, const struct tally *tally)
+static const char *check_counted(const struct ept *ept, const struct tally *tally)
 {
 	struct ept_stats sum;
 
@@ -107,5 +107,5 @@ const char *ept_check(const struct ept *ept, gfn_t *where)
 		*where = it.gfn;
 		wrong = check_slot(ept, &it, &tally);
 	}
-	return wrong ? wrong : check_counters(ept, &tally);
+	return wrong ? wrong : check_counted(ept, &tally);
 }

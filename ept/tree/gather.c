@@ -28,6 +28,7 @@ void gather_frozen(struct ept_gather *g, const struct ept_slot *s, uint64_t leaf
 void gather_table(struct ept_gather *g, hpa_t table, gfn_t gfn, enum pg_level level,
 		  uint64_t seen_ad, bool harvest)
 {
+	ept_stat_add(&g->cpu->stats.tables, -1);
 	g->owed = true;
 	g->table[g->n++] = (struct ept_gathered){
 		.table = table,
@@ -40,13 +41,9 @@ void gather_table(struct ept_gather *g, hpa_t table, gfn_t gfn, enum pg_level le
 
 uint64_t table_ad(const struct ept *ept, hpa_t table)
 {
-	const _Atomic uint64_t *at = table_entries(ept, table), *end = at + fmt_entries(ept->fmt);
-	uint64_t any = 0;
+	struct table_scan s = table_scan(ept->fmt, table_entries(ept, table), 0, 0);
 
-	for (; at < end; at += TABLE_STRIDE)
-		any |= entry_peek(at) | entry_peek(at + 1) | entry_peek(at + 2) |
-		       entry_peek(at + 3);
-	return any & (ept->fmt->accessed | ept->fmt->dirty);
+	return s.any & (ept->fmt->accessed | ept->fmt->dirty);
 }
 
 /* The entry with accessed and dirty bits, if it has a place for them. */
@@ -81,7 +78,8 @@ static void add_ad(const struct ept *ept, gfn_t gfn, enum pg_level level, uint64
 }
 
 /* The frozen slot is ours, but for late bits, which go with it. */
-static void thaw(struct ept_cpu *me, const struct ept_thaw *f, enum pg_level level, uint64_t late)
+static void gather_thaw(struct ept_cpu *me, const struct ept_thaw *f, enum pg_level level,
+			uint64_t late)
 {
 	const struct ept_format *fmt = me->ept->fmt;
 	struct ept_slot s = { .at = f->slot, .table = f->table, .level = level };
@@ -92,7 +90,7 @@ static void thaw(struct ept_cpu *me, const struct ept_thaw *f, enum pg_level lev
 		leaf = f->leaf | late | (s.entry & ENTRY_ACCESSED ? fmt->accessed : 0) |
 		       (s.entry & ENTRY_DIRTY ? fmt->dirty : 0);
 	} while (!slot_swap(&s, leaf));
-	leaf_counted(me, f->table, level, 1);
+	(void)leaf_counted(me, f->table, level, 1);
 }
 
 /* Until the flush a CPU could walk the old table by a cached pointer and mark its entries. */
@@ -103,7 +101,7 @@ static void harvest(struct ept_cpu *me, struct ept_gather *g, const struct ept_g
 	if (late)
 		ept_stat_add(&me->stats.late_bits, 1);
 	if (t->frozen)
-		thaw(me, &g->thaw[t->frozen - 1], t->level, late);
+		gather_thaw(me, &g->thaw[t->frozen - 1], t->level, late);
 	else if (late)
 		add_ad(me->ept, t->gfn, t->level, late);
 }

@@ -18,7 +18,7 @@ struct ept_iter ept_iter(const struct ept *ept, gfn_t gfn, uint64_t frames, enum
 	return it;
 }
 
-static void look(struct ept_iter *it)
+static void iter_look(struct ept_iter *it)
 {
 	const struct ept *ept = it->ept;
 	hpa_t table = it->table[it->slot.level];
@@ -58,6 +58,6 @@ bool ept_iter_next(struct ept_iter *it)
 	} else if (!go_right(it)) {
 		return false;
 	}
-	look(it);
+	iter_look(it);
 	return true;
 }

@@ -11,7 +11,7 @@ bool slot_hide(struct ept_cpu *me, struct ept_slot *s,
 		return false;
 	while (!slot_swap(s, hide(ept, entry_decode(ept->fmt, s->entry, s->level))))
 		cpu_relax();
-	leaf_counted(me, s->table, s->level, -1);
+	(void)leaf_counted(me, s->table, s->level, -1);
 	slot_unlock(s);
 	g->owed = true;
 	return true;
@@ -68,7 +68,7 @@ bool slot_put(struct ept_cpu *me, struct ept_slot *s, uint64_t entry)
 		return false;
 	atomic_store_explicit(s->at, entry, memory_order_release);
 	if (entry_kind(me->ept->fmt, entry, s->level) == EPT_PRESENT)
-		leaf_counted(me, s->table, s->level, 1);
+		(void)leaf_counted(me, s->table, s->level, 1);
 	slot_unlock(s);
 	return true;
 }
@@ -77,7 +77,7 @@ bool slot_put(struct ept_cpu *me, struct ept_slot *s, uint64_t entry)
 static int link_empty(struct ept_cpu *me, struct ept_slot *s)
 {
 	hpa_t table;
-	int err = table_make(me, (enum pg_level)(s->level - 1), EPT_WHY_MAP, &table);
+	int err = table_make(me, level_below(s->level), EPT_WHY_MAP, &table);
 
 	if (err)
 		return err;
@@ -104,4 +104,15 @@ int slot_make(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_slo
 		if (err)
 			return err;
 	}
+}
+
+int slot_place(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uint64_t entry)
+{
+	struct ept_slot s;
+	int err;
+
+	do {
+		err = slot_make(me, gfn, level, &s);
+	} while (!err && !slot_put(me, &s, entry));
+	return err;
 }

@@ -102,6 +102,25 @@ static inline void ept_trace(struct ept_cpu *me, enum ept_event event, gfn_t gfn
 		me->ept->ops->trace(me->ept->ctx, me->cpu, event, gfn, level);
 }
 
+/*
+ * Does act() to the slot of `level` that covers gfn, or to the first above it that holds no table,
+ * and looks again for as long as it says EPT_LOOK_AGAIN: another CPU was faster, or it made what
+ * was there smaller. Returns what it says in the end.
+ */
+static inline int
+slot_settle(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
+	    int (*act)(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *arg), void *arg)
+{
+	int r;
+
+	do {
+		struct ept_slot s = slot_find(me->ept, gfn, level);
+
+		r = act(me, &s, gfn, arg);
+	} while (r == EPT_LOOK_AGAIN);
+	return r;
+}
+
 /* A present leaf becomes hidden: hide() says what, of the leaf as it was at last. False: look
  * again. s->entry is that leaf. */
 bool slot_hide(struct ept_cpu *me, struct ept_slot *s,
@@ -124,16 +143,37 @@ int must_check slot_take(struct ept_cpu *me, struct ept_slot *s,
  * taken away, which is decided under the same lock. */
 bool slot_put(struct ept_cpu *me, struct ept_slot *s, uint64_t entry);
 
-/* Hides what was present, leaf by leaf or all at once, in counters. */
-static inline void leaf_counted(struct ept_cpu *me, struct ept_table *table, enum pg_level level,
-				int n)
+/*
+ * What is counted when an entry changes is counted here: each leaf that came (n = 1) or went (-1)
+ * in its table, after it came and before the lock is let go that took it. Returns what the table
+ * has now.
+ */
+static inline unsigned int leaf_counted(struct ept_cpu *me, struct ept_table *table,
+					enum pg_level level, int n)
 {
-	(void)table_count(table, n);
 	ept_stat_add(ept_stat_pages(&me->stats, level), n);
+	return table_count(table, n);
+}
+
+/* A leaf came, and this was its last piece that was not: the table can become a leaf. */
+static inline bool leaf_completes(struct ept_cpu *me, struct ept_table *table, enum pg_level level)
+{
+	return leaf_counted(me, table, level, 1) == me->ept->walk.index_mask + 1 &&
+	       level < me->ept->leaf_max;
+}
+
+/* And here: all pieces of a table came with it (way = 1), or went (-1). The table has its number.
+ */
+static inline void pieces_counted(struct ept_cpu *me, enum pg_level level, int way)
+{
+	ept_stat_add(ept_stat_pages(&me->stats, level), way * (int64_t)fmt_entries(me->ept->fmt));
 }
 
 /* The slot of `level` for gfn, which maps nothing yet; tables on the way are made. 0; EPT_HERE: it,
  * or one above it, maps something; EPT_SMALLER: there is a table in it; EPT_NO_TABLE. */
 int must_check slot_make(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_slot *s);
+
+/* Puts the entry there, too. Return: as slot_make(). */
+int must_check slot_place(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uint64_t entry);
 
 #endif

@@ -21,6 +21,30 @@ static inline uint64_t entry_peek(const _Atomic uint64_t *at)
 	return atomic_load_explicit(at, memory_order_relaxed);
 }
 
+/* All entries of a table, read once: bits that any of them has, and bits in which entry i differs
+ * from first + i * step. Always inline: who does not want the one does not pay for it. */
+struct table_scan {
+	uint64_t any;
+	uint64_t differs;
+};
+
+static inline __attribute__((always_inline)) struct table_scan
+table_scan(const struct ept_format *fmt, const _Atomic uint64_t *at, uint64_t first, uint64_t step)
+{
+	const _Atomic uint64_t *end = at + fmt_entries(fmt);
+	struct table_scan s = { 0 };
+
+	for (; at < end; at += TABLE_STRIDE, first += TABLE_STRIDE * step) {
+		uint64_t a = entry_peek(at), b = entry_peek(at + 1), c = entry_peek(at + 2),
+			 d = entry_peek(at + 3);
+
+		s.any |= a | b | c | d;
+		s.differs |= (a ^ first) | (b ^ (first + step)) | (c ^ (first + 2 * step)) |
+			     (d ^ (first + 3 * step));
+	}
+	return s;
+}
+
 static inline struct ept_table *table_meta(const struct ept *ept, hpa_t table)
 {
 	return (struct ept_table *)&frame_of(ept->pool, table)->owner;

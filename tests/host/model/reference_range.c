@@ -208,38 +208,29 @@ static void copy_entry(struct reference *ref, struct reference *clone, gfn_t gfn
 	}
 }
 
-/* What stands in the way of an entry's copy, beside its size. */
-static int uncopied(const struct ref_page *p, bool private)
-{
-	if (p->kind == EPT_FROZEN)
-		return EPT_BUSY;
-	return p->cow && !private ? EPT_FOREIGN : 0;
-}
-
 int ref_clone(struct reference *ref, struct reference *clone, gfn_t gfn, uint64_t frames,
 	      bool private)
 {
 	gfn_t at = gfn, end = gfn + frames;
-	int err = anything(clone, gfn, frames) ? EPT_HERE : 0;
+	int err = anything(clone, gfn, frames) ? EPT_HERE : enter(ref, gfn, frames);
 
 	while (!err && at < end) {
 		const struct ref_page *p = &ref->page[at];
 		struct span s = ref_span(ref, at, p->level);
-		bool whole = s.start >= gfn && s.end <= end;
 
 		if (p->kind == EPT_NONE) {
 			at = s.end;
 			continue;
 		}
-		err = whole ? uncopied(p, private) : p->kind == EPT_FROZEN ? EPT_BUSY : 0;
+		err = p->cow && !private ? EPT_FOREIGN : 0;
 		if (err)
 			break;
-		if (whole && clone->page[at].level >= p->level) {
+		if (clone->page[at].level >= p->level) {
 			copy_entry(ref, clone, at, p->level, private);
 			at = s.end;
 			continue;
 		}
-		if (whole && private && p->kind == EPT_PRESENT)
+		if (private && p->kind == EPT_PRESENT)
 			for (gfn_t i = s.start; i < s.end; i++)
 				ref->page[i].cow = true;
 		ref_shrink(ref, at, p->level - 1u, false);
