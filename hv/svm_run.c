@@ -151,6 +151,8 @@ static struct control control_of(const struct vmcb *b)
 /*
  * A write to CR0 or CR4 that the CPU has taken apart (APM vol. 2, "Decode Assists"). What is not
  * marked as a MOV is LMSW, with another value for EM: a 64-bit guest has no need of it.
+ *
+ * By the manual only: none of the CPUs and emulators that this was run on has decode assists.
  */
 static enum exit_reason cr_exit(struct vcpu *vcpu, struct vmcb *b, struct vcpu_exit *exit)
 {
@@ -183,7 +185,8 @@ static enum exit_reason npf_exit(const struct vmcb *b, struct vcpu_exit *exit)
 }
 
 /* Lengths of the instructions that exit, where the CPU does not tell the next RIP. Prefixes that
- * mean nothing make them longer: such a guest executes the rest as its next instruction. */
+ * mean nothing make them longer: such a guest executes the rest as its next instruction. The next
+ * RIP is by the manual only: nothing that this was run on tells it. */
 static unsigned int length_of(const struct vmcb *b, unsigned int usual)
 {
 	return svm.nrip && b->next_rip ? (unsigned int)(b->next_rip - b->rip) : usual;
