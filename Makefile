@@ -6,18 +6,30 @@
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
 #	make check-model	search the model of the second stage (spin)
-#	make check	layers, formatting, static analysis
+#	make check	layers, circles, functions out of reach, formatting, static analysis
 #	make		build/cleave.efi and the payloads build/guest/*.bin
 #	make gdb	the same as run, under GDB (docs/debugging.md)
 #	make bench-kvm	Linux KVM's figures in the same emulator
 #
 #	MACHINE=kvm|qemu|bochs|bochs-svm	where to boot; default: what the host can do
-#	CPUS=N CONFIG=FILE	for make run and make gdb
+#
+# For make run and make gdb:
+#	CONFIG=FILE		another configuration (docs/configuration.md)
+#	SET="key=value ..."	load options: they win over the configuration, in all of its runs
+#	CPUS=N MEMORY=MIB	of the machine; default 2, and 3072
+#	ICOUNT=N		QEMU counts instructions of 2^N ns each instead of time; 7 is a good N
+#	OUT=DIR			the run's folder, in place of a new one in build/run
+#	JSON=FILE		a copy of the run's report.json
 
 BUILD ?= build
 CC := gcc
 CPUS ?= 2
 CONFIG ?= tools/run.cfg
+# What is not set is left to the launcher. Blanks may be in all of them but in numbers.
+LAUNCH_FLAGS = --cpus "$(CPUS)" --config "$(CONFIG)" --efi $(BUILD)/cleave.efi \
+	$(if $(SET),--set "$(SET)") $(if $(MEMORY),--memory "$(MEMORY)") \
+	$(if $(ICOUNT),--icount-shift "$(ICOUNT)") $(if $(OUT),--out "$(OUT)") \
+	$(if $(JSON),--json "$(JSON)")
 
 .DEFAULT_GOAL := all
 
@@ -31,34 +43,42 @@ include tests/spin/spin.mk
 
 .PHONY: all run gdb test test-long fuzz bench bench-kvm check test-image setup setup-test clean
 
-all: efi guests
-test-image: $(BUILD)/cleave-test.efi
+# One build at a time in a folder; another waits, and then finds it done.
+locked = +@mkdir -p $(BUILD) && flock $(BUILD)/.lock $(MAKE) --no-print-directory $(1)
+
+all:
+	$(call locked,efi guests $(BUILD)/check-config)
+
+test-image:
+	$(call locked,$(BUILD)/cleave-test.efi)
 
 run: setup
 	@$(MAKE) --no-print-directory -s -j2 all
-	@tools/launch --cpus $(CPUS) --efi $(BUILD)/cleave.efi --config "$(CONFIG)" $(GUESTS)
+	@tools/launch $(LAUNCH_FLAGS) $(GUESTS)
 
 gdb: setup
 	@tools/setup debug
 	@$(MAKE) --no-print-directory -s -j2 all
-	@tools/gdb --cpus $(CPUS) --efi $(BUILD)/cleave.efi --symbols $(BUILD)/cleave.so \
-		--config "$(CONFIG)" $(GUESTS)
+	@tools/gdb --symbols $(BUILD)/cleave.so $(LAUNCH_FLAGS) $(GUESTS)
 
 # Both compilers build everything; the tests run what gcc built.
 test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image
 	@tests/run --timeout 3600 \
-		layers="tools/check-layers" \
+		layers="tools/check-layers --build $(BUILD)" \
+		reach="$(MAKE) --no-print-directory -s check-reach" \
 		check="tools/check" \
+		checks="tests/checks_test.py" \
 		tools="tests/tools_test.py" \
 		launcher="tests/launch_test.py" \
+		launcher-files="tests/launch_files_test.py" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		clang="$(MAKE) --no-print-directory -s clang-build" \
 		model="$(MAKE) --no-print-directory -s check-model" \
 		host="$(MAKE) --no-print-directory -s -j2 host-test" \
 		fuzz="$(MAKE) --no-print-directory -s -j2 fuzz-replay" \
 		gdb="tests/gdb_test.py" \
-		wrong-machine="tests/machine/wrong_machine --efi $(BUILD)/cleave.efi" \
+		wrong-machine="$(MAKE) --no-print-directory -s wrong-machine-test" \
 		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
 
 test-long: setup-test
@@ -82,9 +102,10 @@ bench: setup-test
 bench-kvm: setup
 	@tools/bench-kvm --cleave $(BUILD)/bench/machine.json
 
-check:
-	@tools/check-layers
-	@tools/check
+# Each says what it found, though another failed.
+check: all
+	@bad=0; tools/check-layers --build $(BUILD) || bad=1; \
+		$(MAKE) --no-print-directory -s check-reach || bad=1; tools/check || bad=1; exit $$bad
 
 .PHONY: clang-build
 clang-build:

@@ -5,31 +5,33 @@
 # became PE, with symbols and DWARF for the debugger.
 #
 # Sources are found by wildcard: a new .c or .asm file in boot/, mm/, ept/ or hv/ (for the test
-# image also tests/machine/, in place of hv/jobs.c) is built without being named anywhere.
+# image also tests/machine/, in place of hv/job/jobs.c) is built without being named anywhere.
 
 BUILD ?= build
 NASM  ?= nasm
 LD    ?= ld
 OBJCOPY ?= objcopy
 
-EFI_CRT0  ?= /usr/lib/crt0-efi-x86_64.o
-EFI_LIB   ?= /usr/lib/libgnuefi.a
-EFI_INCLUDE ?= /usr/include/efi
+# Of gnu-efi we use the headers alone, wherever they are: what its start-up code is called differs
+# from one version to the next. nowhere-* is the target that complains.
+find_place = $(firstword $(wildcard $(shell sed -n 's/^$(1) //p' tools/places)) nowhere-$(1))
+EFI_INCLUDE ?= $(call find_place,efi-include)
 
 WARNINGS ?= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	    -Wpointer-arith -Wundef -Wvla
 
-# Root mode: no vector registers (a guest's stay in place), no red zone (libgnuefi may use one, we
-# never do), nothing that needs a runtime.
+# Root mode: no vector registers (a guest's stay in place), no red zone, nothing that needs a runtime.
+# A section for each function: tools/check-reach.
 ROOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden -fno-stack-protector \
 	       -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
-	       -fno-asynchronous-unwind-tables -fno-common $(WARNINGS) -I.
+	       -fno-asynchronous-unwind-tables -fno-common -ffunction-sections $(WARNINGS) \
+	       -I.
 # The firmware's strings are made of 16-bit characters, its functions use Microsoft's ABI.
 BOOT_CFLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem $(EFI_INCLUDE) \
 	       -isystem $(EFI_INCLUDE)/x86_64
 
-EFI_SRCS  ?= $(wildcard boot/*.c boot/*.asm mm/*.c ept/*.c hv/*.c hv/*.asm)
-TEST_SRCS ?= $(filter-out hv/jobs.c,$(EFI_SRCS)) $(wildcard tests/machine/*.c)
+EFI_SRCS  ?= $(wildcard $(foreach r,boot mm ept hv,$(r)/*.c $(r)/*/*.c $(r)/*/*/*.c) boot/*/*.asm hv/*/*/*.asm)
+TEST_SRCS ?= $(filter-out hv/job/jobs.c,$(EFI_SRCS)) $(wildcard tests/machine/*.c)
 
 EFI_OBJS  := $(patsubst %,$(BUILD)/obj/%.o,$(EFI_SRCS))
 TEST_OBJS := $(patsubst %,$(BUILD)/obj-test/%.o,$(TEST_SRCS))
@@ -38,6 +40,12 @@ TEST_OBJS := $(patsubst %,$(BUILD)/obj-test/%.o,$(TEST_SRCS))
 PE_SECTIONS := .text .rodata .data .dynamic .dynsym .rela .reloc
 EFI_LDFLAGS := -pie -Bsymbolic --no-dynamic-linker -nostdlib -z text -z noexecstack \
 	       -z max-page-size=4096 -z norelro --no-undefined --build-id=none -T linker.ld
+
+nowhere-%:
+	@echo "gnu-efi is not here: no $* in $$(sed -n 's/^$* //p' tools/places | xargs)" >&2; \
+		echo "run tools/setup build, or set EFI_INCLUDE" >&2; exit 1
+
+$(EFI_OBJS) $(TEST_OBJS): | $(filter nowhere-%,$(EFI_INCLUDE))
 
 .PHONY: efi
 efi: $(BUILD)/cleave.efi
@@ -67,14 +75,37 @@ $(BUILD)/obj-test/%.asm.o: %.asm
 $(BUILD)/cleave.so: $(EFI_OBJS) linker.ld
 $(BUILD)/cleave-test.so: $(TEST_OBJS) linker.ld
 $(BUILD)/cleave.so $(BUILD)/cleave-test.so:
-	$(LD) $(EFI_LDFLAGS) -o $@ $(EFI_CRT0) $(filter %.o,$^) $(EFI_LIB)
+	$(LD) $(EFI_LDFLAGS) -o $@ $(filter %.o,$^)
+
+# Which functions can the image not reach?
+.PHONY: check-reach
+check-reach: $(EFI_OBJS)
+	@tools/check-reach --objects $(BUILD)/obj -- $(LD) $(EFI_LDFLAGS) $(EFI_OBJS)
 
 $(BUILD)/%.efi: $(BUILD)/%.so
 	$(OBJCOPY) $(addprefix -j ,$(PE_SECTIONS)) --target efi-app-x86_64 \
 		--subsystem efi-app $< $@
 
+# The same parser on the host, for the launcher.
+CONFIG_SRCS := $(wildcard hv/config/*.c)
+CONFIG_HEADER := hv/config/parse.h
+
+CHECK_CONFIG_OBJS := $(patsubst %.c,$(BUILD)/obj-check/%.o,tools/check-config.c $(CONFIG_SRCS))
+
+$(BUILD)/obj-check/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARNINGS) -I. -MMD -MP -include $(CONFIG_HEADER) -c -o $@ $<
+
+$(BUILD)/check-config: $(CHECK_CONFIG_OBJS)
+	$(CC) -o $@ $^
+
+-include $(CHECK_CONFIG_OBJS:.o=.d)
 -include $(EFI_OBJS:.o=.d) $(TEST_OBJS:.o=.d)
 
 # Host tests of what is pure here.
-test_fmt_SRCS := hv/fmt.c
-test_ranges_SRCS := boot/ranges.c
+test_fmt_SRCS := hv/base/fmt.c
+test_ranges_SRCS := boot/base/ranges.c
+test_options_SRCS := boot/firmware/options.c boot/firmware/files.c boot/base/efi.c
+$(addprefix $(BUILD)/host/asan/,tests/host/test_options.o $(test_options_SRCS:.c=.o)): \
+	HOST_CFLAGS += $(BOOT_CFLAGS)
+test_cpu_list_SRCS := boot/base/cpu_list.c

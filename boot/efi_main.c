@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Where the firmware enters: ask it everything, take what is needed, leave it. */
-#include "boot/firmware.h"
-
-struct firmware firmware;
+#include "boot/base/refuse.h"
+#include "boot/bringup/bringup.h"
+#include "boot/firmware/files.h"
+#include "boot/firmware/machine.h"
+#include "boot/firmware/memory.h"
 
 static struct boot_info info;
 static struct boot_plan plan;
@@ -20,6 +22,7 @@ static void firmware_meet(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 		refuse("the firmware does not say where it loaded Cleave from");
 	info.image_base = (uintptr_t)firmware.loaded->ImageBase;
 	info.image_bytes = ALIGN_UP(firmware.loaded->ImageSize, PAGE_SIZE);
+	memmap_reserve(info.image_base >> PAGE_SHIFT, info.image_bytes >> PAGE_SHIFT);
 }
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
@@ -38,5 +41,6 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	boot_services_exit(&map);
 	memmap_usable(&map, &plan.usable);
 	memmap_ram(&map, &plan.ram);
+	interrupts_quiet(&plan);
 	enter(&info, &plan);
 }

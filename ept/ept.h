@@ -18,7 +18,7 @@
  *    poison: ABSENT or PRESENT -> POISON; it blocks collapse and stays until it is unmapped.
  *    discard: ABSENT or PRESENT -> ABSENT, marked as zero: it is never asked for again.
  *    freeze: PRESENT -> FROZEN, by one owner, who flushes and then thaws it with another frame or
- *    other rights. Meanwhile accesses wait, and everybody else gets -EBUSY.
+ *    other rights. Meanwhile accesses wait, and everybody else gets EPT_BUSY.
  *
  * WHO MAY CHANGE A SLOT
  *
@@ -39,16 +39,16 @@
  *
  * WHY ARRIVAL NEEDS NO LOCK
  *
- *  What an arriving page writes (ept/arrive.c): its slot, by one compare-and-swap and one store;
- *  its table's counter, by one addition; this CPU's own statistics (struct ept_cpu). Where it has
- *  to split, also a page of this CPU's own magazine, and the slot above. A slot's line is shared
+ *  What an arriving page writes (ept/path/arrive.c): its slot, by one compare-and-swap and one
+ * store; its table's counter, by one addition; this CPU's own statistics (struct ept_cpu). Where it
+ * has to split, also a page of this CPU's own magazine, and the slot above. A slot's line is shared
  *  by the CPUs that place its 7 neighbours or whose guests walk there, a counter by those that
  *  place pages of the same 2 MiB. No line is written by all; and no lock is taken, so nobody
  *  waits for a CPU that stands still. Step by step, and who else may be there:
  *
  *  Walk down (slot_find). Anybody may change any slot on the way. A table that was unlinked stays
- *  a table until its unlinker's flush is over, and that waits for us to leave (hv/tlb.c): what we
- *  hold may be out of date, never reused. What is stale fails at the next compare-and-swap.
+ *  a table until its unlinker's flush is over, and that waits for us to leave (hv/mem/tlb.c): what
+ * we hold may be out of date, never reused. What is stale fails at the next compare-and-swap.
  *
  *  Split of an absent entry. Several may build a table, from the entry they saw; the swap lets
  *  one of them link it, with all its entries, and the others discard what nobody has seen.
@@ -114,6 +114,7 @@
 #include <stdatomic.h>
 
 #include "ept/entry.h"
+#include "ept/refusal.h"
 #include "ept/stats.h"
 #include "mm/frame.h"
 
@@ -158,7 +159,7 @@ enum ept_track_by {
 
 /* What the second stage needs of whoever drives it. */
 struct ept_ops {
-	/* One zeroed 4 KiB page. 0, or -ENOMEM. */
+	/* One zeroed 4 KiB page. 0, or EPT_NO_TABLE. */
 	int (*table_alloc)(void *ctx, unsigned int cpu, hpa_t *table);
 	/* Called after the flush that was owed. */
 	void (*table_free)(void *ctx, unsigned int cpu, hpa_t table);
@@ -227,6 +228,7 @@ struct ept {
 	struct frame_pool *pool; /* where table pages live: their pointers and owner words */
 	hpa_t root;
 	enum pg_level leaf_max; /* no leaf above this level is made, by map or by collapse */
+	uint64_t backing_end;   /* addresses of frames are below: see ept_set_width() */
 	bool nx;                /* leaves above 4 KiB cannot be executed: ept_set_nx() */
 	_Atomic enum ept_track_by track;
 	/* What fmt->leaf() says for each level and each entry_rights(): an arrival only looks it
@@ -238,7 +240,7 @@ struct ept {
 /**
  * ept_init() - an empty address space.
  * @leaf_max: largest leaf to use; lowered to what the format has
- * Return: 0, or -ENOMEM.
+ * Return: 0, or EPT_NO_TABLE.
  */
 int must_check ept_init(struct ept *ept, const struct ept_format *fmt, const struct ept_ops *ops,
 			void *ctx, struct frame_pool *pool, enum pg_level leaf_max);
@@ -251,6 +253,12 @@ int must_check ept_init(struct ept *ept, const struct ept_format *fmt, const str
  */
 void ept_set_nx(struct ept *ept);
 
+/**
+ * ept_set_width() - the machine's physical addresses have `bits` bits (CPUID 0x80000008, EAX 7:0):
+ * the rest of an entry's address field is reserved. Without this call the format's width counts.
+ */
+void ept_set_width(struct ept *ept, unsigned int bits);
+
 /* Frees all tables. No CPU may run or walk this address space any more. Backing frames are the
  * caller's. */
 void ept_destroy(struct ept *ept, unsigned int cpu);
@@ -260,33 +268,36 @@ static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
 	return &ept->cpu[cpu];
 }
 
-/* --- map.c ------------------------------------------------------------------------------- */
+/* --- ept/ops/map.c ------------------------------------------------------------------------ */
 
 /**
  * ept_map() - map [gfn, gfn + frames) to contiguous backing, in the largest leaves that alignment,
  * the format and leaf_max allow.
- * @backing: address of the first frame, 4 KiB aligned
+ * @backing: address of the first frame, 4 KiB aligned; the last one still has an address that an
+ * entry can hold
+ * @memtype: one that the format can express
  * @kind: EPT_ABSENT or EPT_PRESENT
  * @perms: not none, no EPT_W without EPT_R; EPT_X alone not where the format always lets read, or
  * where large leaves cannot be executed
- * Return: 0; -EEXIST if anything is mapped there, -EINVAL for a range outside the address space or
- * empty, or for such permissions, -ENOMEM: in each case what was mapped before stays and nothing of
- * this call is mapped. Flush: none. (After -ENOMEM it has flushed by itself.)
+ * Return: 0; EPT_HERE if anything is mapped there, EPT_INVALID for a range outside the address
+ * space or empty, or for other arguments than these, EPT_NO_TABLE: in each case what was mapped
+ * before stays and nothing of this call is mapped, and no table is left over. Flush: none. (After
+ * an error in the middle it has flushed by itself.)
  */
 int must_check ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing,
 		       unsigned int perms, enum ept_memtype memtype, enum ept_kind kind);
 
 /**
  * ept_unmap() - unmap [gfn, gfn + frames). Present leaves that reach across an edge are split.
- * Waits for pages that are being filled. Holes are fine.
- * Return: 0; -ENOMEM if a split at an edge found no table; -EBUSY: something there is frozen. In
- * both cases nothing is unmapped, unless another CPU split, collapsed or froze meanwhile: then call
- * again, from outside of the second stage.
- * Flush: owed, through @g.
+ * Waits for pages that are being filled. Holes are fine. Tables that map nothing any more go away,
+ * also those that reach out of the range: a map there gets the largest leaves again.
+ * Return: 0; EPT_NO_TABLE if a split at an edge found no table; EPT_BUSY: something there is
+ * frozen. In both cases nothing is unmapped, unless another CPU split, collapsed or froze
+ * meanwhile: then call again, from outside of the second stage. Flush: owed, through @g.
  */
 int must_check ept_unmap(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g);
 
-/* --- arrive.c: the path of an arriving page ------------------------------------------------ */
+/* --- ept/path/arrive.c: the path of an arriving page -------------------------------------- */
 
 struct ept_claim {
 	_Atomic uint64_t *slot;
@@ -300,23 +311,32 @@ struct ept_claim {
 /**
  * ept_request() - note that somebody waits for the 4 KiB page at gfn; splits down to it.
  * Return: 0: the caller is the first, and asks the source;
- * -EALREADY: asked for before; -EBUSY: it is being filled, or frozen; -EEXIST: it is here, retry
- * the access; -EHWPOISON: it is lost; -ENODATA: it was discarded, fill it with zeros; -ENOENT:
- * nothing is mapped; -ENOMEM: no page means anything else, but an entry on the way may be split
- * already.
+ * EPT_ASKED: asked for before; EPT_BUSY: it is being filled, or frozen; EPT_HERE: it is here, retry
+ * the access; EPT_LOST: it is lost; EPT_DISCARDED: it was discarded, fill it with zeros;
+ * EPT_UNMAPPED: nothing is mapped; EPT_NO_TABLE: no page means anything else, but an entry on the
+ * way may be split already.
  */
-int must_check ept_request(struct ept_cpu *me, gfn_t gfn);
+static inline int must_check ept_request(struct ept_cpu *me, gfn_t gfn);
+
+/* As ept_request(), for the whole piece of `level` that gfn lies in: only what is larger is split, and
+ * where smaller pieces are, the one at gfn is asked for. */
+int must_check ept_request_piece(struct ept_cpu *me, gfn_t gfn, enum pg_level level);
+
+static inline int ept_request(struct ept_cpu *me, gfn_t gfn)
+{
+	return ept_request_piece(me, gfn, PG_LEVEL_4K);
+}
 
 /**
  * ept_fill() - claim the page at gfn to write its contents; splits absent entries down to `level`.
  * The caller writes to claim->frame, then calls ept_publish() or ept_give_up(), on the same CPU,
  * and calls nothing else of this address space in between.
  * @gfn: aligned to the level
- * Return: 0 and *claim; -EEXIST: here already (a duplicate); -EBUSY: somebody else fills it, or it
- * is frozen; -E2BIG: part of it is here or smaller pieces are under way: use a lower level;
- * -ENODATA: it was discarded, what arrives is void: see ept_fill_zero(); -EXDEV: its frame is not
- * its own: see ept_fill_into(); -EHWPOISON, -ENOENT, -EINVAL (level, alignment); -ENOMEM: as
- * ept_request().
+ * Return: 0 and *claim; EPT_HERE: here already (a duplicate); EPT_BUSY: somebody else fills it, or
+ * it is frozen; EPT_SMALLER: part of it is here or smaller pieces are under way: use a lower level;
+ * EPT_DISCARDED: it was discarded, what arrives is void: see ept_fill_zero(); EPT_FOREIGN: its
+ * frame is not its own: see ept_fill_into(); EPT_LOST, EPT_UNMAPPED, EPT_INVALID (level,
+ * alignment); EPT_NO_TABLE: as ept_request().
  */
 int must_check ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
 			struct ept_claim *claim);
@@ -331,7 +351,7 @@ int must_check ept_fill_zero(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
  * After ept_give_up() it is still the caller's.
  * @frame: 4 KiB aligned; the caller's
  * Return: as ept_fill(), with claim->frame = frame (also for what was discarded: then zeros are to
- * be written, see claim->entry & ENTRY_ZERO); -EINVAL: its frame is its own.
+ * be written, see claim->entry & ENTRY_ZERO); EPT_OWN; EPT_INVALID: no entry can hold the address.
  */
 int must_check ept_fill_into(struct ept_cpu *me, gfn_t gfn, hpa_t frame, struct ept_claim *claim);
 
@@ -343,29 +363,31 @@ int must_check ept_fill_into(struct ept_cpu *me, gfn_t gfn, hpa_t frame, struct 
  */
 bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim);
 
+/* The claimed page is lost at its source: it is lost here, too, instead of being published.
+ * Flush: none. */
+void ept_lose(struct ept_cpu *me, const struct ept_claim *claim);
+
 /* Not filled after all: the page is absent again (and still requested, if it was). */
 void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim);
 
-/* --- split.c ------------------------------------------------------------------------------- */
+/* --- ept/path/split.c --------------------------------------------------------------------- */
 
 /**
  * ept_split() - make what maps gfn as small as `level`; the translation stays the same, accessed
  * and dirty bits are copied to every piece.
  * @why: remembered in the new tables
- * Return: 0 (also if it is that small already); -ENOENT; -EHWPOISON; -EBUSY: a larger piece is
- * being filled, or it is frozen; -ENOMEM: what could be split is, the translation is unchanged.
- * Flush: owed before the caller relies on the smaller pieces, through @g. None for absent entries.
+ * Return: 0 (also if it is that small already); EPT_UNMAPPED; EPT_LOST; EPT_BUSY: a larger piece is
+ * being filled, or it is frozen; EPT_NO_TABLE: what could be split is, the translation is
+ * unchanged. Flush: owed before the caller relies on the smaller pieces, through @g. None for
+ * absent entries.
  */
 int must_check ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 			 struct ept_gather *g);
 
-/* What became of a range, by reason. In entries of the size that was found or made. */
+/* What became of a range. In entries of the size that was found or made. */
 struct ept_split_result {
-	uint64_t split;  /* entries that became tables */
-	uint64_t hole;   /* left alone: nothing is mapped */
-	uint64_t poison; /* lost */
-	uint64_t busy;   /* being filled, or frozen: try again */
-	uint64_t nomem;  /* no table page was to be had: try again */
+	uint64_t split;                   /* entries that became tables */
+	uint64_t refused[EPT_REFUSALS_N]; /* that stayed, by ept_nr() of what ept_split() says */
 };
 
 /* Makes what maps [gfn, gfn + frames) as small as `level`, as far as it can be: what cannot is
@@ -373,16 +395,15 @@ struct ept_split_result {
 void ept_split_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, enum pg_level level,
 		     enum ept_why why, struct ept_gather *g, struct ept_split_result *result);
 
-/* --- collapse.c ---------------------------------------------------------------------------- */
+/* --- ept/path/collapse.c ------------------------------------------------------------------ */
 
 /**
  * ept_collapse() - collapse the tables below the slot of `level` that covers gfn into one leaf,
  * without unmapping it for a moment, and go on upwards while tables become complete by it.
  * @level: PG_LEVEL_2M or above
- * Return: the number of tables that went away; 0: there is no table; or, counted each under its
- * name: -ENOENT (a hole), -EBUSY (being filled, frozen or changed), -EHWPOISON, -EFAULT (mixed
- * permissions or dirty tracking), -EINVAL (frames not contiguous or aligned, or above leaf_max),
- * -EPERM (it is small because it is executed: see ept_recover_nx()).
+ * Return: the number of tables that went away; 0: there is no table. Or the refusal, which is also
+ * counted: EPT_HOLE, EPT_BUSY, EPT_LOST, EPT_MIXED, EPT_SCATTERED, EPT_EXECUTED (see
+ * ept_recover_nx()); EPT_INVALID (level, address, or above leaf_max).
  * Flush: owed, through @g. Full gathers sync themselves, and so does a collapse by which the guest
  * loses the right to execute.
  */
@@ -390,13 +411,8 @@ int must_check ept_collapse(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
 			    struct ept_gather *g);
 
 struct ept_collapse_result {
-	uint64_t collapsed; /* tables that went away */
-	uint64_t hole;      /* refused: something has not arrived */
-	uint64_t poison;    /* refused: something is lost */
-	uint64_t mixed;     /* refused: permissions or types differ, or dirty tracking */
-	uint64_t scattered; /* refused: frames not contiguous or not aligned */
-	uint64_t busy;      /* refused: somebody is at work there; try again */
-	uint64_t executed;  /* refused: small because it is executed */
+	uint64_t collapsed;               /* tables that went away */
+	uint64_t refused[EPT_REFUSALS_N]; /* that stayed, by ept_nr() of what ept_collapse() says */
 };
 
 /* Collapses whatever can be in [gfn, gfn + frames), to the largest leaves. Idempotent. Tables that
@@ -408,31 +424,32 @@ void ept_collapse_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct e
  * ept_recover_nx() - undo the splits that fetches from large leaves have made, in bounded steps.
  * What is executed again is split again.
  * @next: where to go on; advanced
- * @budget: tables of 4 KiB entries to collapse in this step at the most; larger ones, which become
- * complete by it, come on top
- * Return: how many collapsed. *next == end: done. Flush: made, at most 16 tables frozen for one.
+ * @budget: at most so many slots of 2 MiB or more are looked at in this step, whatever becomes of
+ * them; larger ones, which may be complete by then, come on top: one for each GiB that is passed
+ * Return: how many tables collapsed. *next == end: done. Flush: made, at most 16 tables frozen for
+ * one.
  */
 unsigned int ept_recover_nx(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
 			    struct ept_gather *g);
 
-/* --- poison.c ------------------------------------------------------------------------------ */
+/* --- ept/ops/poison.c --------------------------------------------------------------------- */
 
 /**
  * ept_poison() - the 4 KiB page at gfn is lost: splits down to it.
- * Return: 0; -EALREADY; -ENOENT; -EBUSY (a larger piece is being filled, or it is frozen); -ENOMEM
- * (nothing lost, nothing changed in what is mapped).
- * Flush: owed, through @g.
+ * Return: 0; EPT_LOST: it was before; EPT_UNMAPPED; EPT_BUSY (a larger piece is being filled, or it
+ * is frozen); EPT_NO_TABLE (nothing lost, nothing changed in what is mapped). Flush: owed, through
+ * @g.
  */
 int must_check ept_poison(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g);
 
-/* --- gather.c ------------------------------------------------------------------------------ */
+/* --- ept/tree/gather.c -------------------------------------------------------------------- */
 
 void ept_gather_init(struct ept_gather *g, struct ept_cpu *me);
 
 /* Flushes if that is owed, once, and frees what waits for it. A gather must not die unsynced. */
 void ept_sync(struct ept_gather *g);
 
-/* --- walk.c -------------------------------------------------------------------------------- */
+/* --- ept/tree/walk.c ---------------------------------------------------------------------- */
 
 /* What maps gfn: the leaf, or the hidden entry, and its level. A snapshot. */
 struct ept_state ept_lookup(const struct ept *ept, gfn_t gfn);
@@ -456,7 +473,7 @@ gfn_t ept_census_some(const struct ept *ept, gfn_t gfn, gfn_t end, unsigned int 
 /* Sums the CPUs' counters. */
 void ept_stats_sum(const struct ept *ept, struct ept_stats *sum);
 
-/* --- check.c ------------------------------------------------------------------------------- */
+/* --- ept/tree/check.c --------------------------------------------------------------------- */
 
 /**
  * ept_check() - walk everything and verify what must hold while nobody changes anything: entries

@@ -41,7 +41,8 @@ struct ept_format {
 	uint64_t addr;            /* the frame's address */
 	uint64_t accessed;        /* set by hardware */
 	uint64_t dirty;
-	uint64_t table; /* what a table entry has besides the address */
+	uint64_t table;        /* what a table entry has besides the address */
+	unsigned int memtypes; /* bit n: a leaf can have memory type n */
 
 	/* A leaf that maps the frame at address 0, accessed and dirty clear. Pure. */
 	uint64_t (*leaf)(enum pg_level level, unsigned int perms, enum ept_memtype memtype);
@@ -63,6 +64,18 @@ static inline unsigned int fmt_entries(const struct ept_format *fmt)
 static inline unsigned int fmt_index(const struct ept_format *fmt, gfn_t gfn, enum pg_level level)
 {
 	return (gfn >> (fmt->index_bits * (level - 1))) & (fmt_entries(fmt) - 1);
+}
+
+/* First frame of the page of `level` that holds gfn. */
+static inline gfn_t fmt_base(const struct ept_format *fmt, gfn_t gfn, enum pg_level level)
+{
+	return ALIGN_DOWN(gfn, fmt_frames(fmt, level));
+}
+
+/* Bytes that a leaf of this level maps. */
+static inline uint64_t fmt_bytes(const struct ept_format *fmt, enum pg_level level)
+{
+	return fmt_frames(fmt, level) << PAGE_SHIFT;
 }
 
 /* Frames in the whole address space. */

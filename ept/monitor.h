@@ -38,13 +38,14 @@ struct ept_monitor {
 };
 
 /**
- * ept_monitor_begin() - watch [gfn, gfn + frames).
+ * ept_monitor_begin() - watch [gfn, gfn + frames) of this address space.
  * @min, @max: regions at least and at most; max <= EPT_REGIONS_MAX, min <= max / 2, min <= frames
  * @seed: of the samples' choice
- * Return: 0 or -EINVAL.
+ * Return: 0 or EPT_INVALID.
  */
-int must_check ept_monitor_begin(struct ept_monitor *m, gfn_t gfn, uint64_t frames,
-				 unsigned int min, unsigned int max, uint64_t seed);
+int must_check ept_monitor_begin(struct ept_monitor *m, const struct ept *ept, gfn_t gfn,
+				 uint64_t frames, unsigned int min, unsigned int max,
+				 uint64_t seed);
 
 /* Begins an interval. Flush: owed, through @g; without it what is hot looks cold. */
 void ept_monitor_sample(struct ept_monitor *m, struct ept_cpu *me, struct ept_gather *g);

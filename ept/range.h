@@ -5,9 +5,9 @@
  *
  * All of these wait for pages that are being filled. All return
  *
- *	-EINVAL	the range is empty or not in the address space, or other arguments make no sense
- *	-ENOMEM	no table page for a split at an edge
- *	-EBUSY	something there is frozen: let the CPUs pass, then call again
+ *	EPT_INVALID	the range is empty or not in the address space, or other arguments make no
+ *sense EPT_NO_TABLE	no table page for a split at an edge EPT_BUSY	something there is frozen:
+ *let the CPUs pass, then call again
  *
  * and have changed nothing then but the sizes of entries; unless another CPU split, collapsed or
  * froze in the range meanwhile: then part may be changed, and the same call again does the rest.
@@ -28,9 +28,9 @@ int must_check ept_protect(struct ept_cpu *me, gfn_t gfn, uint64_t frames, unsig
 
 /**
  * ept_discard() - give up the contents: the range reads as zeros, and nobody is to be asked for it
- * any more. It is absent until ept_fill_zero(); what arrives for it late is refused with -ENODATA.
- * The frames stay with the range, and after ept_sync() nobody uses them. Poison stays.
- * Flush: owed if anything was present.
+ * any more. It is absent until ept_fill_zero(); what arrives for it late is refused with
+ * EPT_DISCARDED. The frames stay with the range, and after ept_sync() nobody uses them. Poison
+ * stays. Flush: owed if anything was present.
  */
 int must_check ept_discard(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g);
 
@@ -48,8 +48,10 @@ int must_check ept_poison_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames,
  * @to: nothing is mapped there, nothing else is mapped or unmapped there meanwhile, and the ranges
  * do not overlap. Who has collapsed something of `from` has synced it: bits that come late to a
  * table which waits in another CPU's gather would look for the pages where they no longer are.
- * Return: also -EEXIST, with nothing changed. After any error all is at `from`, but what was asked
- * for may have to be asked for again there.
+ * While it is under way, all of both ranges that is not there yet, or no more, is frozen to others.
+ * Return: also EPT_HERE, with nothing changed. After EPT_NO_TABLE nothing has moved.
+ * Where another CPU got in the way (see above), all is at `from` again but for what it froze at
+ * `to`, and what was asked for must be asked for again.
  * Flush: owed; until ept_sync() the old addresses may still be reachable.
  */
 int must_check ept_move(struct ept_cpu *me, gfn_t from, gfn_t to, uint64_t frames,
@@ -63,14 +65,14 @@ enum ept_share {
 /**
  * ept_clone() - map in a second address space what is mapped in this one, in entries of the same
  * sizes: it costs table pages, not memory. What has not arrived is absent in the clone, too; as its
- * frame belongs to the first address space, ept_fill() answers -EXDEV there: see ept_fill_into().
- * Not copied: requests, accessed and dirty bits, dirty tracking.
+ * frame belongs to the first address space, ept_fill() answers EPT_FOREIGN there: see
+ * ept_fill_into(). Not copied: requests, accessed and dirty bits, dirty tracking.
  * @clone: of the same format, on the same CPU, with nothing mapped in the range
  * @g: of the original
- * Return: also -EEXIST; -EXDEV: EPT_SHARED, and something is private already. After any error
+ * Return: also EPT_HERE; EPT_FOREIGN: EPT_SHARED, and something is private already; EPT_INVALID
+ * also where the clone cannot give the rights: see ept_map() and ept_set_nx(). After any error
  * nothing is mapped in the clone; pages of the original may be left write-protected as private
- * ones, which a write resolves.
- * Flush: owed if EPT_PRIVATE, before anybody runs the clone.
+ * ones, which a write resolves. Flush: owed if EPT_PRIVATE, before anybody runs the clone.
  */
 int must_check ept_clone(struct ept_cpu *me, struct ept_cpu *clone, gfn_t gfn, uint64_t frames,
 			 enum ept_share share, struct ept_gather *g);

@@ -41,8 +41,8 @@ void ept_rmap_init(struct ept_rmap *rmap, struct frame_pool *pool);
 
 /**
  * ept_rmap_add() - an extent was mapped: one more reference on each block that it uses.
- * Return: 0; -ENOSPC: too many address spaces; -EINVAL: the range or the blocks are not aligned to
- * each other.
+ * Return: 0; EPT_FULL: too many address spaces; EPT_INVALID: outside of the address space or of the
+ * pool, or the range and the blocks are not aligned to each other.
  */
 int must_check ept_rmap_add(struct ept_rmap *rmap, struct ept_extent *extent);
 
@@ -51,6 +51,8 @@ int must_check ept_rmap_add(struct ept_rmap *rmap, struct ept_extent *extent);
  */
 void ept_rmap_remove(struct ept_rmap *rmap, struct ept_extent *extent,
 		     void (*unused)(void *ctx, hpa_t block, unsigned int order), void *ctx);
+
+/* Frames outside of the pool are mapped by nobody, as far as these know. */
 
 /* The frame, 4 KiB and not part of an extent, is mapped at gfn, if at all: in whatever address
  * spaces have an extent. */

@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include "ept/refusal.h"
 #include "mm/types.h"
 
 /* X(name, what it counts) */
@@ -24,14 +25,9 @@
 	X(splits_present, "present leaves split")                                                  \
 	X(split_races, "table pages built in vain: another CPU was first")                         \
 	X(collapses, "tables collapsed into a leaf")                                               \
-	X(refused_hole, "collapses refused: something has not arrived")                            \
-	X(refused_poison, "collapses refused: something is lost")                                  \
-	X(refused_mixed, "collapses refused: permissions, types or tracking differ")               \
-	X(refused_scattered, "collapses refused: frames not contiguous or aligned")                \
-	X(refused_busy, "collapses refused: somebody was at work there")                           \
-	X(refused_executed, "collapses refused: small because it is executed")                     \
 	X(late_bits, "tables in which hardware set accessed or dirty after the collapse")          \
 	X(poisoned, "pages poisoned")                                                              \
+	X(lost_early, "of these, before they had arrived")                                         \
 	X(discarded, "pages discarded")                                                            \
 	X(given_up, "of these, before they had arrived")                                           \
 	X(write_faults, "first writes noted by dirty tracking")                                    \
@@ -47,6 +43,7 @@ struct ept_counters {
 #define X(name, what) _Atomic int64_t name;
 	EPT_STATS(X)
 #undef X
+	_Atomic int64_t refused[EPT_REFUSALS_N]; /* collapses, by ept_nr() of the refusal */
 };
 
 /* Sums over all CPUs, at one moment. */
@@ -54,6 +51,7 @@ struct ept_stats {
 #define X(name, what) int64_t name;
 	EPT_STATS(X)
 #undef X
+	int64_t refused[EPT_REFUSALS_N];
 };
 
 static inline void ept_stat_add(_Atomic int64_t *counter, int64_t n)

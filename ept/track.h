@@ -18,23 +18,24 @@
  * comes later is in the next collection.
  *
  * What is marked never collapses, so the marks are all the state there is. What arrives keeps its
- * mark, clean: an arrival is no write. What is discarded is reported. What is mapped anew while
- * tracking goes on is not tracked.
+ * mark, clean: an arrival is no write. What is discarded is reported. What moves takes its mark
+ *along. What is lost, cloned or mapped anew while tracking goes on is not tracked.
  */
 #ifndef EPT_TRACK_H
 #define EPT_TRACK_H
 
 #include "ept/ept.h"
 
-/* Return: 0; -EBUSY: tracking is on; -EINVAL: `by` says none. */
+/* Return: 0; EPT_BUSY: tracking is on; EPT_INVALID: `by` says none. */
 int must_check ept_track_begin(struct ept *ept, enum ept_track_by by);
 
 /**
  * ept_track_some() - mark and split a bounded part of [*next, end).
  * @next: where to go on; advanced
  * @budget: entries to look at or to write in this step; at least one table's worth is done
- * Return: 0 (through if *next == end); -ENOMEM: a leaf could not be split, call again when there
- * are tables; -EBUSY: something is frozen, call again. Flush: owed before tracking is relied on.
+ * Return: 0 (through if *next == end); EPT_NO_TABLE: a leaf could not be split, call again when
+ * there are tables; EPT_BUSY: something is frozen, call again. Flush: owed before tracking is
+ * relied on.
  */
 int must_check ept_track_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
 			      struct ept_gather *g);
@@ -55,7 +56,8 @@ uint64_t ept_track_collect(struct ept_cpu *me, gfn_t gfn, uint64_t frames, uint6
 int must_check ept_untrack_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
 				struct ept_gather *g);
 
-/* To be called when no mark is left. */
+/* Call this when no mark is left: ept_untrack_some() has been through all that was marked, at the
+ * addresses where it is now, and nothing was moved meanwhile. ept_check() finds what is left. */
 void ept_track_end(struct ept *ept);
 
 #endif

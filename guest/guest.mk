@@ -45,8 +45,8 @@ $(GUEST_OUT)/%.o: guest/%.c guest/guest.mk
 # The plain numbers of the two headers, in the assembler's words.
 $(GUEST_OUT)/layout.inc: hv/abi.h guest/lib/layout.h guest/guest.mk | $(GUEST_OUT)
 	$(CC) -E -dM -D__NASM__ -I. -include hv/abi.h guest/lib/layout.h | \
-		sed -nE 's/^#define ((ABI|GUEST)_[A-Z_]+) (.+)/%define \1 \3/p' > $@.tmp
-	mv $@.tmp $@
+		sed -nE 's/^#define ((ABI|GUEST)_[A-Z_]+) (.+)/%define \1 \3/p' > $@.$$$$ && \
+		mv $@.$$$$ $@
 
 $(GUEST_OUT)/%.o: guest/%.asm $(GUEST_OUT)/layout.inc
 	@mkdir -p $(@D)

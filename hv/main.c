@@ -2,14 +2,14 @@
 /* The hypervisor's own life: find the vendor, switch every CPU on, do the configured runs. */
 #include "hv/hv.h"
 
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/ending.h"
-#include "hv/jobs.h"
-#include "hv/panic.h"
-#include "hv/smp.h"
-#include "hv/trace.h"
-#include "hv/vendor.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/base/ending.h"
+#include "hv/job/jobs.h"
+#include "hv/base/panic.h"
+#include "hv/base/smp.h"
+#include "hv/base/trace.h"
+#include "hv/cpu/vendor.h"
 #include "mm/apic.h"
 #include "mm/lock.h"
 #include "mm/machine.h"
@@ -17,8 +17,6 @@
 
 #define VECTOR_NMI 2
 #define SKIP       "skip: "
-
-uint64_t clock_khz;
 
 void hv_trap(struct trap_frame *frame)
 {
@@ -34,6 +32,11 @@ void hv_trap(struct trap_frame *frame)
 			x86_stop();
 		break;
 	default:
+		/* The firmware or a device had it in store: nobody waits for it. */
+		if (frame->vector >= VECTOR_FIRST) {
+			apic_eoi();
+			return;
+		}
 		break;
 	}
 	panic_trap(frame);

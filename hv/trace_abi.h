@@ -7,8 +7,9 @@
 #define TRACE_EVENTS(X)                                                                            \
 	X(ENTER, "vm, vcpu: a vCPU starts on this CPU")                                            \
 	X(LEAVE, "vm, vcpu: it is saved")                                                          \
-	X(EXIT, "reason, rip")                                                                     \
-	X(FAULT, "gpa, access: a second-stage fault")                                              \
+	X(EXIT, "the hardware's number of the reason, rip")                                        \
+	X(FAULT, "gpa, access: a second-stage fault whose page was not at hand")                   \
+	X(SERVED, "gfn, level: a second-stage fault whose page was at hand, and is in place")      \
 	X(REQUEST, "gfn, frames: pages asked for")                                                 \
 	X(ARRIVE, "gfn, level: a page is in place")                                                \
 	X(ZERO, "gfn, level: a zero page is in place")                                             \
@@ -18,8 +19,7 @@
 	X(SYNC, "tables that waited, 0")                                                           \
 	X(KICK, "cpu, 0: another CPU is called out of its guest")                                  \
 	X(CALL, "number, first argument: a hypercall")                                             \
-	X(SWITCH, "vm from, vm to")                                                                \
-	X(NOTE, "two values of the author's choice")
+	X(SWITCH, "vm from, vm to")
 
 enum trace_event {
 #define X(name, what) TRACE_##name,

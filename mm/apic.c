@@ -15,6 +15,9 @@
 #define REG_TPR          0x080
 #define REG_EOI          0x0b0
 #define REG_SVR          0x0f0
+#define REG_ISR          0x100 /* 8 registers, 16 bytes apart */
+#define REG_IRR          0x200 /* as many */
+#define REG_LVT_CMCI     0x2f0
 #define REG_ICR          0x300
 #define REG_ICR_HIGH     0x310
 #define REG_LVT_TIMER    0x320
@@ -26,19 +29,22 @@
 #define REG_TIMER_COUNT  0x380
 #define REG_TIMER_NOW    0x390
 #define REG_TIMER_DIVIDE 0x3e0
+#define REG_EXTENDED     0x400 /* AMD: 23:16 how many further sources */
+#define REG_LVT_EXTENDED 0x500
 
 #define SVR_ENABLE  0x100
 #define LVT_MASKED  0x10000
 #define DIVIDE_BY_1 0xb
+
+#define VERSION_EXTENDED     0x80000000 /* AMD */
+#define EXTENDED_MAX         4u
+#define TPR_ABOVE_EXCEPTIONS 0x10 /* priority class 1 and below are held back */
 
 #define ICR_NMI     0x400
 #define ICR_INIT    0x500
 #define ICR_STARTUP 0x600
 #define ICR_BUSY    0x1000
 #define ICR_ASSERT  0x4000
-
-#define PIC1_DATA 0x21
-#define PIC2_DATA 0xa1
 
 /* Chosen by the boot CPU, the same for all. */
 static bool x2apic;
@@ -92,15 +98,63 @@ static void delay(uint64_t us, uint64_t tsc_khz)
 
 hpa_t apic_base(void)
 {
-	return hpa(x86_rdmsr(MSR_APIC_BASE) & UINT64_C(0xffffff000));
+	return hpa(x86_rdmsr(MSR_APIC_BASE) & UINT64_C(0xffffffffff000));
+}
+
+bool apic_is_x2apic(void)
+{
+	return x86_rdmsr(MSR_APIC_BASE) & APIC_BASE_EXTD;
+}
+
+/* AMD's further local sources (APM vol. 2, 16.3.4 "Extended APIC Registers"). */
+static void mask_extended(void)
+{
+	unsigned int n = reg_read(REG_EXTENDED) >> 16 & 0xff;
+
+	for (unsigned int i = 0; i < MIN(n, EXTENDED_MAX); i++)
+		reg_write(REG_LVT_EXTENDED + 16 * i, LVT_MASKED);
+}
+
+static void mask_local_sources(void)
+{
+	/* Each is there if the version register's number of the last source reaches it. */
+	static const struct {
+		uint16_t reg;
+		uint16_t number;
+	} lvt[] = { { REG_LVT_TIMER, 0 }, { REG_LVT_LINT0, 1 }, { REG_LVT_LINT1, 2 },
+		    { REG_LVT_ERROR, 3 }, { REG_LVT_PERF, 4 },  { REG_LVT_THERMAL, 5 },
+		    { REG_LVT_CMCI, 6 } };
+	uint32_t version = reg_read(REG_VERSION);
+
+	for (unsigned int i = 0; i < ARRAY_LEN(lvt); i++)
+		if (lvt[i].number <= (version >> 16 & 0xff))
+			reg_write(lvt[i].reg, LVT_MASKED);
+	if (version & VERSION_EXTENDED)
+		mask_extended();
+}
+
+/* Is any vector from 32 on set in a register of 256 bits? */
+static bool any_interrupt(uint32_t first)
+{
+	for (uint32_t i = 1; i < 8; i++)
+		if (reg_read(first + 16 * i))
+			return true;
+	return false;
+}
+
+/* What the firmware left in service is ended, what it left pending is let in and ended. Bounded, as
+ * whatever keeps asking would be asking for ever. */
+static void drain(void)
+{
+	for (unsigned int i = 0; i < 256 && (any_interrupt(REG_ISR) || reg_read(REG_ISR)); i++)
+		apic_eoi();
+	for (unsigned int i = 0; i < 256 && any_interrupt(REG_IRR); i++)
+		x86_take_interrupts();
 }
 
 void apic_init(void)
 {
-	static const uint16_t lvt[] = { REG_LVT_TIMER, REG_LVT_LINT0, REG_LVT_LINT1,
-					REG_LVT_ERROR };
 	uint64_t base = x86_rdmsr(MSR_APIC_BASE);
-	unsigned int last;
 
 	if (base & APIC_BASE_EXTD)
 		x2apic = true;
@@ -108,18 +162,11 @@ void apic_init(void)
 	x86_wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE);
 	if (x2apic)
 		x86_wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_EXTD);
-	/* Whatever the firmware's interrupt controllers still have in store stays outside. */
-	x86_outb(PIC1_DATA, 0xff);
-	x86_outb(PIC2_DATA, 0xff);
 	reg_write(REG_SVR, SVR_ENABLE | VECTOR_SPURIOUS);
-	for (unsigned int i = 0; i < ARRAY_LEN(lvt); i++)
-		reg_write(lvt[i], LVT_MASKED);
-	last = reg_read(REG_VERSION) >> 16 & 0xff;
-	if (last >= 4)
-		reg_write(REG_LVT_PERF, LVT_MASKED);
-	if (last >= 5)
-		reg_write(REG_LVT_THERMAL, LVT_MASKED);
-	reg_write(REG_TPR, 0);
+	mask_local_sources();
+	/* Vectors 16 to 31 stay outside for good: they would pass for exceptions. */
+	reg_write(REG_TPR, TPR_ABOVE_EXCEPTIONS);
+	drain();
 }
 
 uint32_t apic_id(void)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The local APIC: kicking other CPUs (SDM vol. 3A, "Advanced Programmable Interrupt Controller").
- * Works through MSRs where the firmware left x2APIC mode on, through the mapped page elsewhere. */
+/* The local APIC: starting and kicking CPUs, and a timer (SDM vol. 3A, "Advanced Programmable
+ * Interrupt Controller"). Works through MSRs where the firmware left x2APIC mode on, elsewhere
+ * through the mapped page. */
 #ifndef MM_APIC_H
 #define MM_APIC_H
 
 #include "mm/machine.h"
 #include "mm/types.h"
 
+#define VECTOR_FIRST    32   /* what comes below is an exception */
 #define VECTOR_KICK     0xf0 /* "leave the guest and look" */
 #define VECTOR_TIMER    0xf1
 #define VECTOR_SPURIOUS 0xff
@@ -17,7 +19,14 @@
 /* Where the APIC's page lies. */
 hpa_t apic_base(void);
 
-/* On each CPU, once: enables it. The boot CPU's call comes after its page is mapped. */
+/* Did the firmware leave it in x2APIC mode? */
+bool apic_is_x2apic(void);
+
+/**
+ * apic_init() - enable it: on each CPU, once, with its descriptor tables loaded and interrupts off.
+ * Masks its local sources and lets in what was pending, which hv_trap() then ends. The boot CPU's
+ * call comes after the APIC's page is mapped.
+ */
 void apic_init(void);
 
 uint32_t apic_id(void);

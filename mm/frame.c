@@ -30,6 +30,14 @@ static uint64_t order_frames(unsigned int order)
 	return UINT64_C(1) << order;
 }
 
+/* Has the frame a descriptor? */
+static bool is_there(const struct frame_pool *pool, uint64_t index)
+{
+	uint64_t section = index / FRAME_SECTION;
+
+	return index < pool->nframes && pool->there[section / 64] >> section % 64 & 1;
+}
+
 static hpa_t index_hpa(const struct frame_pool *pool, uint64_t index)
 {
 	return hpa((pool->base_pfn + index) << PAGE_SHIFT);
@@ -66,7 +74,7 @@ static void list_remove(struct frame_pool *pool, uint32_t index)
 
 static bool is_free_block(const struct frame_pool *pool, uint64_t index, unsigned int order)
 {
-	return index < pool->nframes && pool->frames[index].state == FRAME_FREE &&
+	return is_there(pool, index) && pool->frames[index].state == FRAME_FREE &&
 	       pool->frames[index].order == order;
 }
 
@@ -90,10 +98,8 @@ static void insert(struct frame_pool *pool, uint64_t index, unsigned int order)
 void frame_pool_init(struct frame_pool *pool, struct frame *frames, uint64_t base_pfn,
 		     uint64_t nframes, uintptr_t virt_offset, bool junk)
 {
-	/* An index has 32 bits: whatever lies beyond 16 TiB can't be added. */
-	nframes = MIN(nframes, NO_FRAME);
+	nframes = MIN(nframes, FRAME_PFN_END);
 	__builtin_memset(pool, 0, sizeof(*pool));
-	__builtin_memset(frames, 0, nframes * sizeof(*frames));
 	pool->frames = frames;
 	pool->base_pfn = base_pfn;
 	pool->nframes = nframes;
@@ -103,13 +109,31 @@ void frame_pool_init(struct frame_pool *pool, struct frame *frames, uint64_t bas
 		pool->free_head[order] = NO_FRAME;
 }
 
-static bool is_reserved(const struct frame_pool *pool, uint64_t pfn, uint64_t n)
+/* Can the pool describe these frames? */
+static bool is_inside(const struct frame_pool *pool, uint64_t pfn, uint64_t n)
 {
-	if (pfn < pool->base_pfn || pfn - pool->base_pfn > pool->nframes ||
-	    n > pool->nframes - (pfn - pool->base_pfn))
-		return false;
+	return pfn >= pool->base_pfn && pfn - pool->base_pfn <= pool->nframes &&
+	       n <= pool->nframes - (pfn - pool->base_pfn);
+}
+
+/* From here on the descriptors of these frames' sections can be read. */
+static void open_sections(struct frame_pool *pool, uint64_t index, uint64_t n)
+{
+	for (uint64_t at = ALIGN_DOWN(index, FRAME_SECTION); at < index + n; at += FRAME_SECTION) {
+		uint64_t section = at / FRAME_SECTION;
+
+		if (is_there(pool, at))
+			continue;
+		__builtin_memset(&pool->frames[at], 0,
+				 MIN(FRAME_SECTION, pool->nframes - at) * sizeof(struct frame));
+		pool->there[section / 64] |= UINT64_C(1) << section % 64;
+	}
+}
+
+static bool is_reserved(const struct frame_pool *pool, uint64_t index, uint64_t n)
+{
 	for (uint64_t i = 0; i < n; i++) {
-		if (pool->frames[pfn - pool->base_pfn + i].state != FRAME_RESERVED)
+		if (pool->frames[index + i].state != FRAME_RESERVED)
 			return false;
 	}
 	return true;
@@ -144,12 +168,16 @@ static void add_blocks(struct frame_pool *pool, uint64_t index, uint64_t n)
 
 int frame_add(struct frame_pool *pool, uint64_t pfn, uint64_t n)
 {
+	uint64_t index = pfn - pool->base_pfn;
 	int err = -EINVAL;
 
 	spin_lock(&pool->lock);
-	if (is_reserved(pool, pfn, n)) {
-		add_blocks(pool, pfn - pool->base_pfn, n);
-		err = 0;
+	if (is_inside(pool, pfn, n)) {
+		open_sections(pool, index, n);
+		if (is_reserved(pool, index, n)) {
+			add_blocks(pool, index, n);
+			err = 0;
+		}
 	}
 	spin_unlock(&pool->lock);
 	return err;
@@ -202,7 +230,7 @@ static bool take_back(struct frame_pool *pool, hpa_t block, unsigned int order)
 	uint64_t index = (block.v >> PAGE_SHIFT) - pool->base_pfn;
 	struct frame *f;
 
-	if (!IS_ALIGNED(block.v, PAGE_SIZE) || index >= pool->nframes)
+	if (!IS_ALIGNED(block.v, PAGE_SIZE) || !is_there(pool, index))
 		return false;
 	f = &pool->frames[index];
 	if (f->state != FRAME_USED || f->order != order)
@@ -321,6 +349,10 @@ static const char *check_blocks(const struct frame_pool *pool)
 		const struct frame *f = &pool->frames[index];
 		const char *wrong;
 
+		if (!is_there(pool, index)) {
+			index = ALIGN_DOWN(index, FRAME_SECTION) + FRAME_SECTION;
+			continue;
+		}
 		if (f->state == FRAME_RESERVED) {
 			index++;
 			continue;

@@ -30,6 +30,13 @@ enum frame_state {
 	FRAME_USED,         /* head of an allocated block */
 };
 
+/* Frames are counted in 32 bits: memory from 16 TiB on cannot be added. */
+#define FRAME_PFN_END UINT64_C(0xffffffff)
+
+/* Descriptors are there by sections of so many frames, 1 GiB: one block never needs two of them. */
+#define FRAME_SECTION  (UINT64_C(1) << FRAME_ORDER_1G)
+#define FRAME_SECTIONS ((FRAME_PFN_END + FRAME_SECTION) / FRAME_SECTION)
+
 /* One for each 4 KiB frame: 16 bytes, 0.4 % of memory. */
 struct frame {
 	union {
@@ -46,11 +53,13 @@ struct frame {
 };
 
 struct frame_pool {
-	struct frame *frames;  /* frames[i] describes host frame base_pfn + i */
-	uint64_t base_pfn;     /* multiple of 2^18, so that alignment of indexes is alignment */
-	uint64_t nframes;      /* length of frames[] */
+	struct frame
+		*frames;   /* frames[i] describes host frame base_pfn + i, where there[] says so */
+	uint64_t base_pfn; /* multiple of 2^18, so that alignment of indexes is alignment */
+	uint64_t nframes;  /* length of frames[] */
 	uintptr_t virt_offset; /* virtual address of host frame f: (f << 12) + virt_offset */
-	bool junk;             /* spoil what is freed with FRAME_JUNK (debug builds, host tests) */
+	uint64_t there[FRAME_SECTIONS / 64]; /* a bit for each section that has descriptors */
+	bool junk; /* spoil what is freed with FRAME_JUNK (debug builds, host tests) */
 
 	struct spinlock lock; /* protects everything below, and the free frames' list words */
 	uint32_t free_head[FRAME_ORDERS];
@@ -62,7 +71,8 @@ struct frame_pool {
 
 /**
  * frame_pool_init() - make an empty pool; add memory with frame_add().
- * @frames: nframes entries, the caller's for good; cleared here
+ * @frames: nframes entries, the caller's for good. A section of them is touched only when memory in
+ * it was added, so where there is a hole in memory there need be nothing behind them.
  * @base_pfn: host frame of frames[0]; a multiple of 2^18
  * @virt_offset: what turns a host-physical address into a pointer
  * @junk: fill freed memory with FRAME_JUNK; of blocks of 2 MiB and more, the end of each cache
@@ -72,7 +82,8 @@ void frame_pool_init(struct frame_pool *pool, struct frame *frames, uint64_t bas
 		     uint64_t nframes, uintptr_t virt_offset, bool junk);
 
 /**
- * frame_add() - give the frames [pfn, pfn + n) to the pool. Their contents are not touched.
+ * frame_add() - give the frames [pfn, pfn + n) to the pool. Their contents are not touched. All
+ * descriptors of the sections in which they lie must be there; those of new sections are cleared.
  * Return: 0, or -EINVAL where they lie outside frames[] or overlap what was added before
  * (nothing is added then).
  */

@@ -7,13 +7,20 @@
 #include "mm/frame.h"
 #include "mm/table_cache.h"
 
-/* Virtual layout of root mode, canonical upper half. The image itself runs where the firmware
- * loaded it, mapped 1:1, each section with just the rights it needs. Page 0 is never mapped. */
-#define DIRECT_MAP                                                                                 \
-	UINT64_C(0xffff800000000000)          /* all RAM but the image, read-write, no-execute     \
-					       */
-#define STACKS   UINT64_C(0xffffa00000000000) /* stacks, each between two unmapped pages */
-#define MMIO_MAP UINT64_C(0xffffb00000000000) /* devices, uncached */
+/*
+ * Virtual layout of root mode, canonical upper half. The image itself runs where the firmware
+ * loaded it, mapped 1:1, each section with just the rights it needs. Page 0 is never mapped.
+ *
+ *	DIRECT_MAP	all RAM but the image, read-write, no-execute
+ *	STACKS		stacks, each between two unmapped pages
+ *	MMIO_MAP	devices, uncached
+ *	FRAMES_MAP	frame descriptors by the frame's number; those of GiBs without memory are
+ *not mapped
+ */
+#define DIRECT_MAP UINT64_C(0xffff800000000000)
+#define STACKS     UINT64_C(0xffffa00000000000)
+#define MMIO_MAP   UINT64_C(0xffffb00000000000)
+#define FRAMES_MAP UINT64_C(0xffffc00000000000)
 
 #define STACK_BYTES UINT64_C(16384)
 

@@ -196,6 +196,16 @@ class Fakes(Sandbox):
         self.assertIn("target remote gdb.sock", arguments)
         self.assertEqual(self.leftovers(), [])
 
+    def test_options_of_the_launcher_are_passed_on(self):
+        done = subprocess.run(self.argv("--memory", "2000", "--set", "seed=7 work=4M"),
+                              env=self.fakes(self.MACHINE + launch_test.HANG, "exit 0"), text=True,
+                              timeout=60, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("-m 2000M", self.read_latest("command"))
+        self.assertEqual(self.read_latest("cleave.opt"),
+                         "exit=qemu debugger=1 seed=7 work=4M\n\n")
+
     def test_the_machines_verdict_is_the_status(self):
         for end, status in (("say 'cleave: verdict PASS'; exit 33", 0),
                             ("say 'cleave: verdict FAIL'; exit 35", 1), ("exit 0", 3)):

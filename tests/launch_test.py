@@ -5,6 +5,7 @@
 A fake runs the shell text in FAKE inside the run's folder, where it can `say` lines to the serial
 log. Nothing here depends on not being root.
 """
+import json
 import os
 import pty
 import shlex
@@ -20,8 +21,10 @@ import tap
 
 launch = tap.load("tools/launch")
 machines = launch.machines
+listen = sys.modules["listen"]
 LAUNCH = os.path.join(tap.ROOT, "tools", "launch")
 FAKE = """#!/bin/sh
+[ "$1" = --version ] && echo "a fake, version 1" && exit
 echo $$ > pid
 echo "arguments: $*"
 say() { printf '%s\\r\\n' "$@" >> serial.log; }
@@ -125,21 +128,8 @@ class Sandbox(unittest.TestCase):
 
 
 class Pieces(unittest.TestCase):
-    def test_exit_is_set_without_moving_the_lines(self):
-        for text, expected in (
-                ("# hello\nseed=1\n[a]\n", "exit=bochs\nseed=1\n[a]\n"),
-                ("seed=1\n\n[a]\n", "seed=1\nexit=bochs\n[a]\n"),
-                ("seed=1\n exit = halt\n", "seed=1\nexit=bochs\n"),
-                ("# x\nexit=qemu\n[a]\n", "# x\nexit=bochs\n[a]\n")):
-            self.assertEqual(launch.with_key(text, "exit", "bochs"), expected)
-
-    def test_exit_comes_first_where_no_line_is_free(self):
-        self.assertEqual(launch.with_key("seed=1\n[a]\n# no\nexit=halt\n", "exit", "qemu"),
-                         "exit=qemu\nseed=1\n[a]\n# no\nexit=halt\n")
-        self.assertEqual(launch.with_key("", "exit", "qemu"), "exit=qemu\n")
-
     def test_escape_sequences_and_controls_are_dropped(self):
-        self.assertEqual(launch.clean(b"\x1b[2J\x1b[01;01H\x1b[=3hcleave: \x1b[1;31mx\x07\r"),
+        self.assertEqual(listen.clean(b"\x1b[2J\x1b[01;01H\x1b[=3hcleave: \x1b[1;31mx\x07\r"),
                          "cleave: x")
 
     def test_qemu_status_must_agree_with_the_log(self):
@@ -169,10 +159,10 @@ class Pieces(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             run = machines.Run(folder, 2, 1024, None)
             plain, counted = (machines.MACHINES["qemu"].command(run._replace(icount=icount))
-                              for icount in (False, True))
-            bare = machines.MACHINES["qemu"].command(run._replace(icount=True, cpu_model="EPYC"))
+                              for icount in (None, 5))
+            bare = machines.MACHINES["qemu"].command(run._replace(icount=0, cpu_model="EPYC"))
         self.assertEqual([part for part in counted if part not in plain],
-                         ["tcg,thread=single", "-icount", "shift=7,sleep=off", "-rtc",
+                         ["tcg,thread=single", "-icount", "shift=5,sleep=off", "-rtc",
                           "base=2024-01-01,clock=vm", "EPYC,+svm,+npt,+pdpe1gb,-rdrand"])
         self.assertIn("EPYC,-rdrand", bare)
 
@@ -241,7 +231,7 @@ class Verdicts(Sandbox):
         for fake, status in ((PASS + "; exit 33", 0), ("say 'cleave: verdict FAIL'; exit 35", 1),
                              (PASS + "; exit 35", 3), ("exit 0", 3)):
             self.assertEqual(self.launch(fake, machine="qemu").returncode, status, fake)
-        self.assertIn("exit=qemu", self.read_latest("cleave.cfg"))
+        self.assertEqual(self.read_latest("cleave.opt"), "exit=qemu\n\n")
 
     def test_auto_says_what_was_chosen_and_why(self):
         name, why = machines.choose("auto", machines.gather())
@@ -261,22 +251,24 @@ class Verdicts(Sandbox):
             self.assertEqual(done.returncode, 0)
             self.assertEqual(done.stdout.splitlines()[0], f"machine: Bochs, {offers} (asked for)")
             self.assertIn(f"cpu: model={model},", self.read_latest("bochsrc"))
-            self.assertIn("exit=bochs\n", self.read_latest("cleave.cfg"))
+            self.assertEqual(self.read_latest("cleave.opt"), "exit=bochs\nnx=off\n")
         done = self.launch(PASS, machine=None, MACHINE="bochs-svm")
         self.assertIn("cpu: model=ryzen,", self.read_latest("bochsrc"))
 
     def test_icount_reaches_the_command(self):
         self.assertEqual(self.launch(PASS + "; exit 33", "--icount", machine=None).returncode, 0)
         self.assertIn("-icount shift=7,sleep=off", self.read_latest("command"))
-        self.assertEqual(self.launch(PASS, "--icount").returncode, 2)
+        self.launch(PASS + "; exit 33", "--icount-shift", "5", machine=None)
+        self.assertIn("-icount shift=5,sleep=off", self.read_latest("command"))
+        for options in (["--icount"], ["--icount-shift", "5"], ["--icount-shift", "11"]):
+            self.assertEqual(self.launch(PASS, *options).returncode, 2)
 
     def test_gdb_makes_the_hypervisor_wait_and_names_the_socket(self):
         done = self.launch(PASS + "; exit 33", "--gdb", machine=None)
         self.assertIn(f"gdb: {os.path.realpath(self.latest('gdb.sock'))}\n", done.stdout)
         self.assertIn("path=gdb.sock,server=on,wait=off -gdb chardev:gdb",
                       self.read_latest("command"))
-        self.assertEqual(self.read_latest("cleave.cfg"),
-                         "debugger=1\nexit=qemu\nseed=1\n[one]\n")
+        self.assertEqual(self.read_latest("cleave.opt"), "exit=qemu debugger=1\n\n")
 
     def test_MACHINE_overrides_auto_and_only_auto(self):
         done = self.launch(PASS + "; exit 33", machine=None, MACHINE="qemu")
@@ -298,15 +290,6 @@ class Output(Sandbox):
         child, _ = self.start(HANG)
         lines = [child.stdout.readline(), child.stdout.readline()]
         self.assertEqual(lines[1], "cleave: here\n")
-
-    def test_json_lines_go_to_the_reports_only(self):
-        copy = self.path("copy.json")
-        done = self.launch("say 'cleave-json: {\"a\": 1}' 'cleave-json: {\"b\": 2}';" + PASS,
-                           "--json", copy)
-        self.assertNotIn('"a"', done.stdout)
-        self.assertEqual(self.read_latest("report.json"), '{"a": 1}\n{"b": 2}\n')
-        with open(copy, encoding="utf-8") as file:
-            self.assertEqual(file.read(), '{"a": 1}\n{"b": 2}\n')
 
     def test_progress_is_plain_lines_where_there_is_no_terminal(self):
         done = self.launch("say 'cleave-progress: 10 %' 'cleave-progress: 20 %';" + PASS)
@@ -349,10 +332,31 @@ class Ends(Sandbox):
     def test_signals_end_launcher_and_emulator(self):
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             child, emulator = self.start(HANG)
+            folder = os.path.realpath(self.latest(""))
             child.send_signal(signum)
-            self.assertEqual(child.wait(10), 128 + signum)
+            said = child.communicate(timeout=10)[1]
+            self.assertEqual(child.returncode, 128 + signum)
             self.assertFalse(alive(emulator), signum)
+            why = "interrupted" if signum == signal.SIGINT else f"stopped by {signum.name}"
+            self.assertEqual(said.splitlines()[-1], f"launch: {why}, log kept in {folder}")
+            with open(os.path.join(folder, "report.json"), encoding="utf-8") as file:
+                report = json.load(file)
+            self.assertEqual((report["outcome"], report["status"]), (why, 128 + signum))
             shutil.rmtree(self.build)
+
+    def test_an_interrupt_ends_a_progress_line_first(self):
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        child = subprocess.Popen(self.argv("--machine", "bochs"), stdin=subprocess.DEVNULL,
+                                 env=self.environment("say 'cleave-progress: 10 %'; sleep 1000"),
+                                 stdout=slave, stderr=slave)
+        self.addCleanup(child.kill)
+        text = b""
+        while b"10 %" not in text:
+            text += os.read(master, 65536)
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(child.wait(10), 130)
+        self.assertRegex(os.read(master, 65536), b"\\A(?:\x1b.K)?\r\nlaunch: interrupted, log kept in .*\r\n\\Z")
 
     def test_the_emulators_own_children_end_too(self):
         child, emulator = self.start("sleep 1000 & echo $! > other; " + HANG)
@@ -476,11 +480,25 @@ class Folders(Sandbox):
                                  cwd=self.latest(""), stdout=subprocess.PIPE, text=True,
                                  check=True).stdout.splitlines()
         self.assertEqual({line for line in listing if not line.endswith("/")},
-                         {"::/EFI/BOOT/BOOTX64.EFI", "::/cleave.cfg", "::/guests/seq.bin"})
-        config = subprocess.run(["mtype", "-i", "disk.img", "::/cleave.cfg"],
-                                cwd=self.latest(""), stdout=subprocess.PIPE, text=True,
-                                check=True).stdout
-        self.assertEqual(config, "nx=off\nexit=bochs\nseed=1\n[one]\n")
+                         {"::/EFI/BOOT/BOOTX64.EFI", "::/cleave.cfg", "::/cleave.opt",
+                          "::/guests/seq.bin"})
+
+    def in_image(self, name):
+        return subprocess.run(["mcopy", "-i", "disk.img", f"::/{name}", "-"],
+                              cwd=self.latest(""), stdout=subprocess.PIPE, check=True).stdout
+
+    def test_the_configuration_is_taken_byte_for_byte(self):
+        text = b"\xef\xbb\xbfseed=1\r\nexit=halt\n[one]\n# \xe4\0 no end of line"
+        with open(self.config, "wb") as file:
+            file.write(text)
+        self.assertEqual(self.launch(PASS).returncode, 0)
+        self.assertEqual(self.in_image("cleave.cfg"), text)
+        self.assertEqual(self.in_image("cleave.opt"), b"exit=bochs\nnx=off\n")
+
+    def test_what_is_set_wins_as_load_options_do(self):
+        self.launch(PASS, "--set", "seed=3  work=4M", "--set", "vcpus=2")
+        self.assertEqual(self.in_image("cleave.opt"),
+                         b"exit=bochs seed=3 work=4M vcpus=2\nnx=off\n")
 
 
 if __name__ == "__main__":

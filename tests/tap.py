@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""unittest with TAP output, and scripts without .py as modules."""
+"""unittest with TAP output, scripts without .py as modules, and a folder to play in."""
 import importlib.machinery
 import importlib.util
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
@@ -20,6 +23,34 @@ def load(path):
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
+
+
+class Sandbox(unittest.TestCase):
+    """A folder of its own for each test, and our tools."""
+
+    def setUp(self):
+        self.top = tempfile.mkdtemp(prefix="test-")
+        self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.top, name)
+
+    def write(self, name, text, mode=0o644):
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def run_tool(self, tool, *args, **env):
+        return subprocess.run([os.path.join(ROOT, tool), *args], text=True, timeout=60,
+                              env={**os.environ, **env}, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 class TapResult(unittest.TestResult):

@@ -1,50 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Tests of the tools around the launcher: the choice of a machine, setup,
-mkimage, the checks and the test runners."""
+"""Tests of the tools around the launcher: the choice of a machine, setup, mkimage and the test
+runners."""
 import os
+import shlex
 import shutil
 import subprocess
-import sys
-import tempfile
 import time
-import unittest
 
 import tap
 
-layers = tap.load("tools/check-layers")
-check = tap.load("tools/check")
 machines = tap.load("tools/launch").machines
 wrong_machine = tap.load("tests/machine/wrong_machine")
 
 
-class Sandbox(unittest.TestCase):
-    def setUp(self):
-        self.top = tempfile.mkdtemp(prefix="tools-test-")
-        self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
-
-    def path(self, name):
-        return os.path.join(self.top, name)
-
-    def write(self, name, text, mode=0o644):
-        path = self.path(name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(path, mode)
-        return path
-
-    def read(self, name):
-        with open(self.path(name), encoding="utf-8") as file:
-            return file.read()
-
-    def run_tool(self, tool, *args, **env):
-        return subprocess.run([os.path.join(tap.ROOT, tool), *args], text=True, timeout=60,
-                              env={**os.environ, **env}, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-class Choice(Sandbox):
+class Choice(tap.Sandbox):
     USABLE = machines.Facts(True, "", "vmx", True)
 
     def facts(self, flags, nested="Y", device=True, qemu=True):
@@ -128,7 +98,7 @@ class Choice(Sandbox):
                              ("qemu", f"for {option}"))
 
 
-class Setup(Sandbox):
+class Setup(tap.Sandbox):
     """With a PATH that has next to nothing: gdb, the only witness of "debug", is missing."""
     APT = """#!/bin/sh
 echo "$DEBIAN_FRONTEND $*" >> {top}/calls
@@ -144,8 +114,10 @@ esac
         for program in ("sh", "sort", "tr", "env"):
             os.symlink(shutil.which(program), self.path(f"bin/{program}"))
 
-    def setup(self, *args, uid=0, apt=True, sudo=None):
+    def setup(self, *args, uid=0, apt=True, sudo=None, manager=None):
         self.write("bin/id", f"#!/bin/sh\necho {uid}\n", 0o755)
+        if manager:
+            self.write(f"bin/{manager}", f"#!/bin/sh\necho {manager} >> {self.top}/calls\n", 0o755)
         if apt:
             self.write("bin/apt-get", self.APT.format(top=self.top, ln=shutil.which("ln")), 0o755)
         if sudo is not None:
@@ -200,13 +172,94 @@ esac
         for name in ("gdb", "nasm", "mtools"):
             self.assertIn(name, done.stderr)
 
+    def test_setup_prints_other_systems_line_in_their_words_and_runs_nothing(self):
+        for manager, line in (("dnf", "dnf install -y gdb gnuplot-minimal python3"),
+                              ("pacman", "pacman -S --needed gdb gnuplot python"),
+                              ("zypper", "zypper install gdb gnuplot python3")):
+            done = self.setup("debug", "plot", apt=False, manager=manager)
+            self.assertEqual((done.returncode, done.stdout), (1, line + "\n"))
+            self.assertFalse(os.path.exists(self.path("calls")))
+            os.unlink(self.path(f"bin/{manager}"))
+
+    def places(self, text):
+        """A setup beside other places."""
+        self.write("tools/places", text)
+        shutil.copy(os.path.join(tap.ROOT, "tools", "setup"), self.path("tools/setup"))
+        for program in ("bochs", "qemu-system-x86_64", "mcopy", "python3"):
+            self.write(f"bin/{program}", "#!/bin/sh\n", 0o755)
+        return self.run_tool(self.path("tools/setup"), "--check", "run",
+                             PATH=self.path("bin")).stdout
+
+    def test_setup_looks_where_the_places_say(self):
+        self.setup("debug")  # makes apt-get
+        for name in ("vga", "code", "vars"):
+            self.write(name, "")
+        vga, flash = f"vga-bios {self.top}/v*a\n", f"flash {self.top}/code:{self.top}/vars\n"
+        self.assertEqual(self.places(vga + flash), "")
+        self.assertTrue(self.places(flash).endswith(" vgabios\n"))
+        self.assertTrue(self.places(vga).endswith(" ovmf\n"))
+        os.unlink(self.path("vars"))
+        self.assertTrue(self.places(vga + flash).endswith(" ovmf\n"))
+
     def test_setup_refuses_an_unknown_group(self):
         done = self.setup("debug", "kitchen")
         self.assertEqual(done.returncode, 2)
         self.assertIn("kitchen", done.stderr)
 
 
-class Image(Sandbox):
+class Build(tap.Sandbox):
+    """With compilers that make nothing of anything, and complain if they meet at one output."""
+    FAKE = """#!/bin/sh
+while [ "$1" != -o ] && [ $# -gt 1 ]; do shift; done
+[ "$1" = -o ] && out=$2 || out=$1
+case $out in {build}/*) ;; *) exit 0 ;; esac # a source
+mkdir "$out.busy" || { echo "two at once make $out" >&2; exit 1; }
+sleep 0.02
+echo 1 > "$out"
+rmdir "$out.busy"
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.env = {key: value for key, value in os.environ.items()
+                    if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")}
+
+    def run_line(self, target, *variables):
+        """What make would do at last, without doing it."""
+        done = subprocess.run(["make", "-n", target, f"BUILD={self.path('build')}", *variables],
+                              cwd=tap.ROOT, env=self.env, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
+        return shlex.split(done.stdout.replace("\\\n", " ").splitlines()[-1])
+
+    def test_make_run_and_make_gdb_pass_their_variables_on(self):
+        given = {"CPUS": ("--cpus", "3"), "CONFIG": ("--config", "my dir/some.cfg"),
+                 "SET": ("--set", "seed=7 work=4M"), "MEMORY": ("--memory", "2000"),
+                 "ICOUNT": ("--icount-shift", "5"), "OUT": ("--out", "/a b/c"),
+                 "JSON": ("--json", "d e.json")}
+        for target, tool in (("run", "tools/launch"), ("gdb", "tools/gdb")):
+            words = self.run_line(target, *(f"{key}={value}" for key, (_, value)
+                                            in given.items()))
+            self.assertEqual(words[0], tool)
+            for option, value in given.values():
+                self.assertEqual(words[words.index(option) + 1], value)
+            words = self.run_line(target)
+            self.assertEqual([option for option, _ in given.values() if option in words],
+                             ["--cpus", "--config"])
+
+    def test_two_first_builds_at_once_do_not_meet(self):
+        build = self.path("build")
+        fake = self.write("fake", self.FAKE.replace("{build}", build), 0o755)
+        argv = ["make", "-s", "-j2", f"BUILD={build}", "all",
+                *(f"{name}={fake}" for name in ("CC", "LD", "NASM", "OBJCOPY"))]
+        children = [subprocess.Popen(argv, cwd=tap.ROOT, env=self.env, text=True,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                    for _ in range(2)]
+        said = [child.communicate(timeout=120)[0] for child in children]
+        self.assertEqual([child.returncode for child in children], [0, 0], said)
+        self.assertTrue(os.path.exists(os.path.join(build, "cleave.efi")))
+
+
+class Image(tap.Sandbox):
     def setUp(self):
         super().setUp()
         self.efi, self.config = self.write("a.efi", "MZ"), self.write("a.cfg", "seed=1\n")
@@ -250,101 +303,7 @@ class Image(Sandbox):
         self.refused("no luck")
 
 
-class Layers(Sandbox):
-    def complaints(self):
-        return [c for _, found in layers.check_layers(self.top) for c in found]
-
-    def test_a_tree_that_keeps_to_the_layers_passes(self):
-        for path, text in (("mm/types.h", "#include <stdint.h>\n"),
-                           ("mm/x86.h", '#include "mm/types.h"\n'),
-                           ("mm/kmap.c", '#include "x86.h"\n__asm__ ("nop");\n'),
-                           ("ept/ept.h", '#include "mm/types.h"\n'),
-                           ("hv/abi.h", "#include <stdint.h>\n"),
-                           ("hv/vmx.c", '#include "ept/ept.h"\n#include "mm/x86.h"\n'),
-                           ("boot/main.c", '#include <efi.h>\n#include "hv/vmx.c"\n'),
-                           ("guest/demo/seq.c", '#include "hv/abi.h"\n'),
-                           ("guest/start/entry.asm", '%include "abi.inc"\n')):
-            self.write(path, text)
-        self.assertEqual(self.complaints(), [])
-
-    def test_each_violation_of_the_layers_is_found(self):
-        for path in ("mm/types.h", "mm/x86.h", "ept/ept.h", "hv/hv.h", "hv/abi.h", "boot/b.h",
-                     "guest/lib/line.h", "tools/t.h"):
-            self.write(path, "")
-        for path, text in (("mm/frame.c", '#include "mm/x86.h"'),
-                           ("mm/lock.h", '__asm__ volatile ("pause");'),
-                           ("mm/kmap.h", '#include "hv/hv.h"'),
-                           ("ept/map.c", '#include "mm/x86.h"'),
-                           ("ept/walk.c", '  #  include "hv/hv.h"'),
-                           ("ept/iter.h", "#include <stdio.h>"),
-                           ("hv/vmx.c", '#include "boot/b.h"'),
-                           ("hv/efi.c", "#include <efi.h>"),
-                           ("hv/wire.h", '#include "mm/types.h"'),
-                           ("guest/demo/seq.c", '#include "hv/hv.h"'),
-                           ("guest/demo/pair.c", '#include "mm/types.h"'),
-                           ("guest/start/entry.asm", '%include "boot/b.h"'),
-                           ("boot/main.c", '#include "guest/lib/line.h"'),
-                           ("boot/exit.c", '#include "tools/t.h"'),
-                           ("boot/acpi.c", '#include "nowhere.h"')):
-            target = self.write(path, text + "\n")
-            found = self.complaints()
-            self.assertEqual([c.partition(":")[0] for c in found], [path], found)
-            os.unlink(target)
-
-    def test_a_header_that_needs_another_does_not_compile_alone(self):
-        self.write("mm/types.h", "typedef int gpa_t;\n")
-        self.write("mm/good.h", '#include "mm/types.h"\nextern gpa_t a;\n')
-        self.write("mm/bad.h", "extern gpa_t b;\n")
-        bad = [name for name, found in layers.check_headers(self.top, "gcc") if found]
-        self.assertEqual(bad, ["mm/bad.h compiles alone with gcc"])
-
-    def test_a_tree_with_violations_is_not_ok(self):
-        self.write("ept/map.c", '#include "hv/hv.h"\n')
-        done = self.run_tool("tools/check-layers", "--root", self.top)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("not ok layer ept", done.stdout)
-
-
-class Rules(Sandbox):
-    LICENCE = "/* SPDX-License-Identifier: MIT */\n"
-
-    def setUp(self):
-        super().setUp()
-        for name in (".clang-format", check.SUPPRESSIONS):
-            self.write(name, "")
-            shutil.copy(os.path.join(tap.ROOT, name), self.path(name))
-        self.write("mm/a.c", self.LICENCE + "int a(void);\n\nint a(void)\n{\n\treturn 1;\n}\n")
-
-    def failing(self):
-        lines = self.run_tool("tools/check", "--root", self.top).stdout.splitlines()
-        self.assertEqual(len([line for line in lines if not line.startswith("#")]),
-                         len(check.CHECKS))
-        return [line.removeprefix("not ok ") for line in lines if line.startswith("not ok")]
-
-    def test_a_clean_tree_passes_every_check(self):
-        self.assertEqual(self.failing(), [])
-
-    def test_each_breach_of_the_rules_is_found(self):
-        code = "int a(int *p)\n{\n\tint *q = 0;\n\n\treturn *p + *q;\n}\n"
-        for path, text, claim in (
-                ("mm/b.c", self.LICENCE + "int  b;\n", "C files are formatted"),
-                ("mm/b.c", self.LICENCE + code, "cppcheck"),
-                ("mm/b.c", self.LICENCE + "int b;\n" * 451, "no file has more"),
-                ("mm/b.c", self.LICENCE + "#ifdef X\nint b;\n#endif\n", "no conditional"),
-                ("mm/b.c", self.LICENCE + "/* TO" "DO: more */\n", "nothing is left"),
-                ("mm/b.c", "int b;\n", "each file names its licence"),
-                ("tools/b", "#!/usr/bin/env python3\n# SPDX-License-Identifier: MIT\nx = (\n",
-                 "Python scripts parse"),
-                ("tools/b", "#!/bin/sh\n# SPDX-License-Identifier: MIT\nif\n",
-                 "shell scripts parse")):
-            target = self.write(path, text)
-            failing = self.failing()
-            self.assertEqual(len(failing), 1, failing)
-            self.assertTrue(failing[0].startswith(claim) and path in failing[0], failing)
-            os.unlink(target)
-
-
-class Aggregator(Sandbox):
+class Aggregator(tap.Sandbox):
     def groups(self, *options, **commands):
         done = self.run_tool("tests/run", "--logs", self.path("logs"), *options,
                              *(f"{name}={command}" for name, command in commands.items()))
@@ -416,8 +375,12 @@ class Aggregator(Sandbox):
             self.assertEqual(self.run_tool("tests/run", group).returncode, 2, group)
 
 
-class InMachine(Sandbox):
-    FAKE = "#!/bin/sh\nsay() { printf '%s\\r\\n' \"$@\" >> serial.log; }\neval \"$FAKE\"\n"
+class InMachine(tap.Sandbox):
+    FAKE = """#!/bin/sh
+[ "$1" = --version ] && exit
+say() { printf '%s\\r\\n' "$@" >> serial.log; }
+eval "$FAKE"
+"""
 
     def setUp(self):
         super().setUp()

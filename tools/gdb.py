@@ -9,11 +9,11 @@ import struct
 
 import gdb
 
-# ept/entry.h: entries that the hardware does not see.
+# entry.h in ept/: entries that the hardware does not see.
 KIND_SHIFT, PERMS_SHIFT = 3, 6
 FRAME_MASK = 0x000ffffffffff000
 REQUESTED, TRACKED = 1 << 52, 1 << 53
-# enum in ept/format.h; ept/format_amd.c
+# enum in ept/format.h; ept/entry/format_amd.c
 R, W, X = 1, 2, 4
 AMD_WRITE, AMD_NX = 1 << 1, 1 << 63
 PAGE_SHIFT = 12
@@ -91,7 +91,7 @@ def the_vm(expression):
 
 def all_vms():
     """Those that CPUs hold vCPUs of, and the migration's two."""
-    holders = value("'hv/vcpu_switch.c'::current")
+    holders = value("'hv/cpu/vcpu_switch.c'::current")
     pointers = [holders[i]["vm"] for i in range(int(value("ncpus"))) if holders[i]]
     with contextlib.suppress(gdb.error):  # the image has no such job
         pointers += [value("migrate_job::m.from"), value("migrate_job::m.to")]
@@ -170,8 +170,8 @@ selected frame or one of its callers is about."""
         gpa = int(asked(words[0]))
         vm = the_vm(words[1] if len(words) == 2 else None)
         with root_cpu():
-            print(f"vm {vm['name'].string()}, gpa 0x{gpa:x}, {vm['ept']['fmt']['name'].string()}:")
-            for line in walk(vm["ept"], gpa):
+            print(f"vm {vm['name'].string()}, gpa 0x{gpa:x}, {vm['mem']['ept']['fmt']['name'].string()}:")
+            for line in walk(vm["mem"]["ept"], gpa):
                 print(f"  {line}")
 
 
@@ -190,7 +190,7 @@ runs what is shown of the last one's is stale."""
         rip = "loaded" if vcpu["loaded"] else f"rip 0x{int(vcpu['state']['rip']):x}"
         stats = vcpu["stats"]
         return (f"vcpu {int(vcpu['index'])} on cpu{int(vcpu['cpu'])}: {state}{waits}, {rip}, "
-                f"{int(stats['exits'])} exits, {int(stats['faults'])} faults")
+                f"{int(stats['exits'])} exits, {int(stats['wait']['faults'])} faults")
 
     def invoke(self, argument, from_tty):
         with root_cpu():
@@ -202,7 +202,7 @@ runs what is shown of the last one's is stale."""
 
 class Trace(gdb.Command):
     """cleave-trace [N]: the last N events (20) of all CPUs' traces, oldest first.
-Columns: CPU, TSC, event, its two values; hv/trace_abi.h says what these are."""
+Columns: CPU, TSC, event, its two values; trace_abi.h says what these are."""
 
     def __init__(self):
         super().__init__("cleave-trace", gdb.COMMAND_DATA)
@@ -210,12 +210,12 @@ Columns: CPU, TSC, event, its two values; hv/trace_abi.h says what these are."""
     @staticmethod
     def records(cpu):
         """Read in one piece: a value at a time takes the stub seconds."""
-        ring = value("trace_records")[cpu]
+        ring = value("trace_rings")[cpu]
         one = gdb.lookup_type("struct trace_record").sizeof
         size = ring.type.sizeof // one
         data = gdb.selected_inferior().read_memory(int(ring.address), size * one)
-        have = min(int(value("trace_next")[cpu]), size)
-        return [struct.unpack_from("<QIIQQ", data, i * one) for i in range(have)]
+        records = [struct.unpack_from("<QIIQQ", data, i * one) for i in range(size)]
+        return [record for record in records if record[0]]
 
     def invoke(self, argument, from_tty):
         last = int(asked(argument)) if argument else 20

@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: MIT
 """The machines that Cleave can be booted on, and how one of them is chosen.
 
-Each is a row of MACHINES: what it needs to be installed, how cleave.cfg must say that it ends, and
-a function that prepares a run's folder and returns the command line. Emulators run inside that
+Each is a row of MACHINES: what it needs to be installed, how Cleave is told to end it, and a
+function that prepares a run's folder and returns the command line. Emulators run inside that
 folder and are given relative names only, so a path with spaces or commas cannot hurt.
 """
 import os
+import re
 import shutil
 import subprocess
 from typing import Callable, NamedTuple, Optional
 
+import firmware
+
 HEADS, SECTORS = 16, 63
 CYLINDER_BYTES = HEADS * SECTORS * 512
 
-BOCHS_ROM = "/usr/share/ovmf/OVMF.fd"
-BOCHS_VGA_ROM = "/usr/share/bochs/VGABIOS-lgpl-latest"
 BOCHS_HOST_MEMORY_MAX = 2048
 QEMU = "qemu-system-x86_64"
-QEMU_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
-QEMU_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 GDB_SOCKET = "gdb.sock"  # in the run's folder: nobody else's, and no port to be found for it
 
 
@@ -37,20 +36,21 @@ class Run(NamedTuple):
     cpus: int
     memory: int  # MiB
     cpu_model: Optional[str]  # instead of the machine's own choice
-    icount: bool = False  # time is counted in instructions
+    icount: Optional[int] = None  # an instruction takes 2^icount ns; None: time is the host's
     gdb: bool = False  # QEMU's stub listens at GDB_SOCKET
 
 
 class Machine(NamedTuple):
     title: str
     offers: str  # what of virtualization, if that does not depend on the host
-    exit_way: str  # the value of exit= in cleave.cfg
-    programs: tuple
-    files: tuple
+    exit_way: str  # the value of exit=
+    missing: Callable  # -> what it needs and is not there, in words
     command: Callable  # Run -> argv
     statuses: Optional[dict]  # exit status -> verdict; None: the status says nothing
     debugging: str
-    defaults: dict = {}  # keys of cleave.cfg, where the user's says nothing of them
+    version: Callable  # the run's folder -> the emulator with its version
+    clock: Callable  # Run -> what the machine's time follows
+    defaults: str = ""  # load options, where the user's configuration says nothing of them
 
 
 class Facts(NamedTuple):
@@ -128,12 +128,6 @@ def choose(wanted, facts, option=""):
     return "kvm", f"this host passes {facts.extension} on to guests"
 
 
-def missing(machine):
-    """What of the machine's programs and files is not there."""
-    return ([p for p in machine.programs if not shutil.which(p)] +
-            [f for f in machine.files if not os.path.exists(f)])
-
-
 def private_network():
     """A prefix that runs a command in a network of its own, or [] if that is not allowed here.
     Bochs' rfb display listens on every interface, without a password, and cannot be told not to."""
@@ -154,8 +148,8 @@ BOCHSRC = """\
 plugin_ctrl: speaker=0
 config_interface: textconfig
 display_library: rfb, options="timeout=0"
-romimage: file={rom}
-vgaromimage: file={vga_rom}
+romimage: file=rom.bin
+vgaromimage: file=vga.bin
 memory: guest={memory}, host={host_memory}
 cpu: model={model}, count={cpus}, ips=10000000, reset_on_triple_fault=0
 clock: sync=none
@@ -175,10 +169,33 @@ log: bochs.log
 """
 
 
+def bochs_missing():
+    if not shutil.which("bochs"):
+        yield "bochs"
+    if not firmware.for_bochs():
+        yield f"a UEFI firmware (looked for {firmware.looked_for('rom', 'flash')})"
+    if not firmware.vga_bios():
+        yield f"a VGA BIOS (looked for {firmware.looked_for('vga-bios')})"
+
+
+def bochs_version(folder):
+    """It says so itself, on its standard output."""
+    match = re.search(r"Bochs x86 Emulator \d[\w.]*\w", _read(os.path.join(folder, "emulator.log")))
+    return match.group(0) if match else "Bochs, of a version that it does not tell"
+
+
+def join(parts, path):
+    with open(path, "wb") as to:
+        for part in parts:
+            with open(part, "rb") as file:
+                shutil.copyfileobj(file, to)
+
+
 def bochs_command(run, model):
+    join(firmware.for_bochs(), os.path.join(run.folder, "rom.bin"))
+    join([firmware.vga_bios()], os.path.join(run.folder, "vga.bin"))
     cylinders = os.path.getsize(os.path.join(run.folder, "disk.img")) // CYLINDER_BYTES
-    text = BOCHSRC.format(rom=BOCHS_ROM, vga_rom=BOCHS_VGA_ROM, memory=run.memory,
-                          host_memory=min(run.memory, BOCHS_HOST_MEMORY_MAX),
+    text = BOCHSRC.format(memory=run.memory, host_memory=min(run.memory, BOCHS_HOST_MEMORY_MAX),
                           model=run.cpu_model or model, cpus=run.cpus,
                           cylinders=cylinders, heads=HEADS, spt=SECTORS)
     with open(os.path.join(run.folder, "bochsrc"), "w", encoding="ascii") as file:
@@ -197,13 +214,44 @@ def bochs_svm_command(run):
     return bochs_command(run, "ryzen")
 
 
+def qemu_missing():
+    if not shutil.which(QEMU):
+        yield QEMU
+    if not firmware.for_qemu():
+        yield (f"a UEFI firmware (looked for descriptors in "
+               f"{', '.join(firmware.descriptor_folders())}, and for "
+               f"{firmware.looked_for('flash')})")
+
+
+def qemu_version(_folder):
+    try:
+        done = subprocess.run([QEMU, "--version"], text=True, stdin=subprocess.DEVNULL, timeout=10,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return "QEMU, of a version that it does not tell"
+    return done.stdout.partition("\n")[0].strip()
+
+
+def drive(what, file_format, path):
+    """A comma in a value is written twice."""
+    return ["-drive", f"if=pflash,format={file_format},{what}file={path.replace(',', ',,')}"]
+
+
+def firmware_options(run, found):
+    if not found.flash:
+        return ["-bios", found.code]
+    options = drive("readonly=on,", found.code_format, found.code) if found.code else []
+    if found.variables:
+        shutil.copyfile(found.variables, os.path.join(run.folder, "vars.fd"))
+        options += drive("", found.variables_format, "vars.fd")
+    return options
+
+
 def qemu_command(run, accel, model):
-    shutil.copyfile(QEMU_VARS, os.path.join(run.folder, "vars.fd"))
     return [QEMU, "-machine", "q35", *accel, "-cpu", model,
             "-smp", str(run.cpus), "-m", f"{run.memory}M",
             "-nodefaults", "-no-reboot", "-display", "none",
-            "-drive", f"if=pflash,format=raw,readonly=on,file={QEMU_CODE}",
-            "-drive", "if=pflash,format=raw,file=vars.fd",
+            *firmware_options(run, firmware.for_qemu()),
             "-drive", "file=disk.img,format=raw",
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
             "-serial", "file:serial.log"]
@@ -215,10 +263,10 @@ def kvm_command(run):
 
 def tcg_command(run):
     accel, model = ["-accel", "tcg,thread=multi"], run.cpu_model or "EPYC,+svm,+npt,+pdpe1gb"
-    if run.icount:
-        # An instruction takes 2^7 ns, and nothing that differs from run to run can be read. (With
-        # several CPUs the order of their turns still does differ.)
-        accel = ["-accel", "tcg,thread=single", "-icount", "shift=7,sleep=off",
+    if run.icount is not None:
+        # Nothing that differs from run to run can be read. (With several CPUs the order of their
+        # turns still does differ.)
+        accel = ["-accel", "tcg,thread=single", "-icount", f"shift={run.icount},sleep=off",
                  "-rtc", "base=2024-01-01,clock=vm"]
         model += ",-rdrand"
     stub = ["-chardev", f"socket,id=gdb,path={GDB_SOCKET},server=on,wait=off",
@@ -226,22 +274,30 @@ def tcg_command(run):
     return qemu_command(run, accel, model) + stub
 
 
-QEMU_STATUSES = {33: "PASS", 35: "FAIL"}
-QEMU_DEBUGGING = "make gdb does it all; see docs/debugging.md"
+def qemu_clock(run):
+    return "the host's time" if run.icount is None else \
+        f"instructions, {1 << run.icount} ns each: as many cycles of the TSC"
+
+
+def bochs_clock(_run):
+    return "instructions: one cycle of the TSC each"
+
+
+def qemu(title, offers, command):
+    return Machine(title, offers, "qemu", qemu_missing, command, {33: "PASS", 35: "FAIL"},
+                   "make gdb does it all; see docs/debugging.md", qemu_version, qemu_clock)
 
 
 def bochs(offers, command):
-    # It ends with status 1 whatever happened.
-    return Machine("Bochs", offers, "bochs", ("bochs",), (BOCHS_ROM, BOCHS_VGA_ROM), command, None,
+    # It ends with status 1 whatever happened. The CPUs that it emulates have no erratum.
+    return Machine("Bochs", offers, "bochs", bochs_missing, command, None,
                    "leave out -rc debugger.rc to get Bochs' own debugger at the first byte",
-                   {"nx": "off"})  # the CPUs that it emulates have no erratum
+                   bochs_version, bochs_clock, "nx=off")
 
 
 MACHINES = {
-    "kvm": Machine("QEMU with KVM", "", "qemu", (QEMU,), (QEMU_CODE, QEMU_VARS), kvm_command,
-                   QEMU_STATUSES, QEMU_DEBUGGING),
-    "qemu": Machine("QEMU without KVM", "SVM in software", "qemu", (QEMU,),
-                    (QEMU_CODE, QEMU_VARS), tcg_command, QEMU_STATUSES, QEMU_DEBUGGING),
+    "kvm": qemu("QEMU with KVM", "", kvm_command),
+    "qemu": qemu("QEMU without KVM", "SVM in software", tcg_command),
     "bochs": bochs("VMX in software", bochs_vmx_command),
     "bochs-svm": bochs("SVM in software, AMD's Ryzen", bochs_svm_command),
 }

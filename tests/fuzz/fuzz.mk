@@ -17,15 +17,15 @@ FUZZ_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -I. $(HOST_WARN) -DCLEA
 	-fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_LEAD := -fsanitize=fuzzer
 
-fuzz_ops_SRCS := $(sort $(wildcard ept/*.c))
+fuzz_ops_SRCS := $(sort $(wildcard ept/*.c ept/*/*.c))
 fuzz_ops_MODEL := $(EPT_MODEL)
-fuzz_entry_SRCS := ept/entry.c ept/format_intel.c ept/format_amd.c
+fuzz_entry_SRCS := ept/entry/entry.c ept/entry/format_intel.c ept/entry/format_amd.c
 fuzz_entry_MODEL := tests/host/model/toy.c $(EPT_BITS)
-fuzz_config_SRCS := $(sort $(wildcard boot/config*.c))
-fuzz_acpi_SRCS := boot/acpi.c boot/find_cpus.c
-fuzz_memmap_SRCS := boot/memmap.c boot/ranges.c
-fuzz_payload_SRCS := hv/payload.c
-fuzz_hypercall_SRCS := hv/hypercall.c
+fuzz_config_SRCS := $(sort $(wildcard hv/config/*.c))
+fuzz_acpi_SRCS := boot/firmware/acpi.c boot/base/cpu_list.c boot/base/efi.c
+fuzz_memmap_SRCS := boot/firmware/memmap.c boot/base/efi.c boot/base/ranges.c
+fuzz_payload_SRCS := hv/vm/payload.c
+fuzz_hypercall_SRCS := hv/cpu/hypercall.c
 
 # The firmware's types, for what lies in boot/ beyond the configuration.
 FUZZ_FIRMWARE := tests/fuzz/fuzz_acpi.c tests/fuzz/fuzz_memmap.c $(fuzz_acpi_SRCS) $(fuzz_memmap_SRCS)

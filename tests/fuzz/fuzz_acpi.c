@@ -5,7 +5,7 @@
  * short, or beyond all that is believed.
  *
  *	byte 0	 1:0 which root pointer (none, ACPI 1.0, 2.0), 2 broken signature, 3 broken sum,
- *		 4 a 32-bit root table, 5 the root table's sum is broken
+ *		 4 a 32-bit root table, 5 the root table's sum is broken, 6 x2APIC mode
  *	byte 1	 bytes that the root table ends early
  *	then	 tables: flags (0 not a MADT, 1 broken sum, 2 length as follows, 3 no address),
  *bytes of contents, the contents
@@ -14,16 +14,16 @@
 #include <setjmp.h>
 #include <sys/mman.h>
 
-#include "boot/firmware.h"
+#include "boot/base/refuse.h"
+#include "boot/firmware/machine.h"
 #include "tests/fuzz/fuzz.h"
 
-#define ARENA      (256 * KIB)
-#define TABLES_MAX 8
-#define HEADER     36 /* of every table */
-#define MADT       44
-#define LENGTH_MAX (16 * MIB)
-
-struct firmware firmware;
+#define ARENA       (256 * KIB)
+#define TABLES_MAX  8
+#define HEADER      36 /* of every table */
+#define TABLE_BYTES 256
+#define MADT        44
+#define LENGTH_MAX  (16 * MIB)
 
 static uint8_t *arena;
 static size_t arena_used;
@@ -138,46 +138,83 @@ static void take_pointer(struct fuzz_input *in, unsigned int how, EFI_CONFIGURAT
 
 /* --- what must hold -------------------------------------------------------------------------- */
 
-/* Notes a CPU as find_cpus.c must: each once, the first eight. */
-static void note(struct boot_plan *plan, uint32_t id)
-{
-	for (unsigned int i = 0; i < plan->ncpus; i++)
-		if (plan->apic_id[i] == id)
-			return;
-	if (plan->ncpus < 8)
-		plan->apic_id[plan->ncpus++] = id;
-	else
-		plan->cpus_left_out++;
-}
+/* What the MADT lists, as ACPI 6.5 says (5.2.12.2, 5.2.12.3, 5.2.12.12). */
+struct listed {
+	unsigned int napic, nx2apic, nioapic;
+	uint32_t apic[TABLE_BYTES / 8], x2apic[TABLE_BYTES / 16], ioapic[TABLE_BYTES / 12];
+};
 
-/* The MADT read once more: ACPI 6.5, 5.2.12.2 and 5.2.12.12. */
-static void check_cpus(const struct boot_plan *is)
+static void read_madt(struct listed *l)
 {
-	struct boot_plan must = { .ncpus = 1 };
-	uint32_t bytes, id;
+	uint32_t bytes;
 
+	memset(l, 0, sizeof(*l));
 	memcpy(&bytes, madt + 4, 4);
 	for (uint32_t at = MADT; at + 2 <= bytes; at += madt[at + 1]) {
 		const uint8_t *e = madt + at;
 
 		fuzz_check(e[1] >= 2 && at + e[1] <= bytes);
 		if (e[0] == 0 && e[1] >= 8 && e[4] & 1)
-			note(&must, e[3]);
-		if (e[0] == 9 && e[1] >= 16 && e[8] & 1) {
-			memcpy(&id, e + 4, 4);
-			note(&must, id);
-		}
+			l->apic[l->napic++] = e[3];
+		if (e[0] == 1 && e[1] >= 12)
+			memcpy(&l->ioapic[l->nioapic++], e + 4, 4);
+		if (e[0] == 9 && e[1] >= 16 && e[8] & 1)
+			memcpy(&l->x2apic[l->nx2apic++], e + 4, 4);
 	}
-	fuzz_check(is->ncpus == must.ncpus && is->cpus_left_out == must.cpus_left_out);
-	fuzz_check(memcmp(is->apic_id, must.apic_id, sizeof(must.apic_id)) == 0);
+}
+
+static bool has(const uint32_t *ids, unsigned int n, uint32_t id)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+/* Each CPU is one that was listed, in a way in which the APIC can reach it. */
+static void check_cpus(const struct cpu_list *list, const struct listed *l)
+{
+	fuzz_check(list->n >= 1 && list->n <= 8 && list->apic_id[0] == 0);
+	for (unsigned int i = 1; i < list->n; i++) {
+		uint32_t id = list->apic_id[i];
+
+		fuzz_check(!has(list->apic_id, i, id));
+		fuzz_check(id < 255 || (list->x2apic && id < UINT32_MAX));
+		fuzz_check(has(l->apic, l->napic, id) || has(l->x2apic, l->nx2apic, id));
+	}
+}
+
+/* None that could be reached is missing without a word. */
+static void check_listed(const struct cpu_list *list, const struct listed *l)
+{
+	for (unsigned int i = 0; i < l->napic; i++)
+		fuzz_check(has(list->apic_id, list->n, l->apic[i]) ||
+			   (l->apic[i] == 255 ? list->misfit.n : list->no_room.n));
+	for (unsigned int i = 0; i < l->nx2apic; i++)
+		fuzz_check(has(list->apic_id, list->n, l->x2apic[i]) || list->misfit.n ||
+			   list->no_room.n);
+	fuzz_check(!list->no_room.n || list->n == 8);
+}
+
+static void check_plan(const struct boot_plan *plan)
+{
+	static struct listed l;
+
+	read_madt(&l);
+	check_cpus(&plan->cpus, &l);
+	check_listed(&plan->cpus, &l);
+	fuzz_check(plan->nioapics == l.nioapic);
+	fuzz_check(memcmp(plan->ioapic, l.ioapic, l.nioapic * sizeof(l.ioapic[0])) == 0);
 }
 
 static void load(unsigned int how)
 {
 	static struct boot_info info;
-	struct boot_plan plan = { .ncpus = 1 };
+	static struct boot_plan plan;
 	bool found;
 
+	memset(&plan, 0, sizeof(plan));
+	cpu_list_begin(&plan.cpus, 0, how & 64);
 	if (setjmp(refused))
 		return;
 	found = acpi_load(&info, &plan);
@@ -188,9 +225,9 @@ static void load(unsigned int how)
 		fuzz_check(!found && info.rsdp.v == HPA_NONE.v);
 	}
 	if (found)
-		check_cpus(&plan);
+		check_plan(&plan);
 	else
-		fuzz_check(plan.ncpus == 1);
+		fuzz_check(plan.cpus.n == 1);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -4,7 +4,7 @@
  * what is refused is refused by a whole message that names the line. The text up to the first 0
  * byte is cleave.cfg, what follows are the load options.
  */
-#include "boot/config.h"
+#include "hv/config/parse.h"
 #include "mm/err.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -42,6 +42,14 @@ static void check_run(const struct run_config *run)
 	fuzz_check(run->backing >= PG_LEVEL_4K && run->backing <= PG_LEVEL_1G);
 	fuzz_check(run->backing != PG_LEVEL_1G || run->region % GIB == 0);
 	fuzz_check(run->populate == PG_LEVEL_4K || run->populate == PG_LEVEL_2M);
+	fuzz_check(!run->backing_asked || run->backing == run->backing_asked);
+	fuzz_check(run->arrive == PAGE_SIZE || run->arrive == 64 * KIB || run->arrive == 2 * MIB ||
+		   run->arrive == GIB);
+	fuzz_check(run->region % run->arrive == 0);
+	fuzz_check(run->precopy <= 30 && run->log <= LOG_HARDWARE);
+	fuzz_check(run->lose <= 1000000 && run->lose_late <= 1000000);
+	fuzz_check(run->lose + run->lose_late <= run->region / PAGE_SIZE);
+	fuzz_check(run->rounds >= 1 && run->rounds <= 1000000);
 	fuzz_check(run->vcpus >= 1 && run->vcpus <= 4);
 	fuzz_check(run->policy <= POLICY_NEVER && run->trigger <= TRIGGER_TIME);
 	fuzz_check(run->order <= ORDER_BUBBLE);
@@ -70,10 +78,10 @@ static void check_accepted(void)
 /* One line of printable text that was not cut off; it begins with where the mistake is. */
 static void check_message(const struct config_error *error, unsigned int lines)
 {
-	size_t n = strnlen(error->text, CONFIG_ERROR_MAX);
+	size_t n = strnlen(error->text, CONFIG_TEXT_MAX);
 	char where[32] = "[run]: ";
 
-	fuzz_check(n > 20 && n < CONFIG_ERROR_MAX - 1);
+	fuzz_check(n > 20 && n < CONFIG_TEXT_MAX - 1);
 	for (size_t i = 0; i < n; i++)
 		fuzz_check(error->text[i] >= ' ' && error->text[i] <= '~');
 	fuzz_check(error->line <= lines);

@@ -7,27 +7,21 @@
  *	byte 0	 of all calls: the pages that are there, a pattern
  *	then	 calls of 10 bytes: RAX; RDI, RSI and RDX, each by its kind and 16 bits
  */
-#include "hv/guest_memory.h"
-#include "hv/trace.h"
+#include "hv/mem/guest_memory.h"
+#include "hv/base/trace.h"
 #include "mm/err.h"
 #include "tests/fuzz/guest_memory.h"
 
 #define CALLS_MAX 16
 
-struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
-uint64_t trace_next[MAX_CPUS];
+struct trace_ring trace_rings[MAX_CPUS];
+struct trace_record *trace_next[MAX_CPUS] = { trace_rings[0].record };
 
-static unsigned int done, discarded;
+static unsigned int discarded;
 
-void vcpu_done(struct vcpu *vcpu)
+int guest_discard(struct memory *mem, gfn_t gfn, uint64_t frames)
 {
-	fuzz_check(vcpu == &guest.vcpu[0]);
-	done++;
-}
-
-int guest_discard(struct vm *vm, gfn_t gfn, uint64_t frames)
-{
-	fuzz_check(vm == &guest && frames && gfn < vm->frames && frames <= vm->frames - gfn);
+	fuzz_check(mem == &guest.mem && frames && gfn < mem->frames && frames <= mem->frames - gfn);
 	discarded++;
 	return frames % 3 ? 0 : -ENOMEM;
 }
@@ -43,7 +37,7 @@ static uint64_t take_register(struct fuzz_input *in)
 	case 1:
 		return ((how >> 2) << PAGE_SHIFT) + v - 0x8000;
 	case 2:
-		return (guest.frames << PAGE_SHIFT) + v - 0x8000;
+		return (guest.mem.frames << PAGE_SHIFT) + v - 0x8000;
 	default:
 		return v << (how >> 2) | v;
 	}
@@ -53,7 +47,7 @@ static void check_text(uint64_t from, uint64_t bytes)
 {
 	size_t n = strnlen(guest_said, sizeof(guest_said));
 
-	fuzz_check(bytes <= ABI_PUTS_MAX && from + bytes <= guest.frames << PAGE_SHIFT);
+	fuzz_check(bytes <= ABI_PUTS_MAX && from + bytes <= guest.mem.frames << PAGE_SHIFT);
 	fuzz_check(guest_lines == 1 && n == strlen("cleave: [fuzz/0] \n") + bytes);
 	for (size_t i = 0; i + 1 < n; i++)
 		fuzz_check(guest_said[i] >= ' ' && guest_said[i] <= '~');
@@ -78,7 +72,7 @@ static void check_answer(const uint64_t *before, uint64_t answer)
 		fuzz_check((answer == ABI_BAD) == (before[RDI] > ABI_P_VCPUS));
 		break;
 	case ABI_DONE:
-		fuzz_check(done == 1 && guest.vcpu[0].verdict == before[RDI]);
+		fuzz_check(guest.vcpu[0].verdict == before[RDI]);
 		break;
 	case ABI_DISCARD:
 		fuzz_check(answer == 0 || answer == ABI_BAD);
@@ -96,7 +90,7 @@ static void call(struct fuzz_input *in)
 	struct vcpu *vcpu = &guest.vcpu[0];
 	struct guest_state before;
 	gpa_t missing = gpa(0);
-	bool answered;
+	enum call_answer answer;
 
 	for (unsigned int i = 0; i < GPRS; i++)
 		vcpu->state.gpr[i] = ~(uint64_t)i;
@@ -106,15 +100,15 @@ static void call(struct fuzz_input *in)
 	vcpu->state.gpr[RDX] = take_register(in);
 	before = vcpu->state;
 	guest_lines = 0;
-	done = 0;
 	discarded = 0;
 	guest_said[0] = 0;
-	answered = hypercall(vcpu, &missing);
-	if (answered)
-		check_answer(before.gpr, vcpu->state.gpr[RAX]);
-	else
+	answer = hypercall(vcpu, &missing);
+	fuzz_check((answer == CALL_DONE) == (before.gpr[RAX] == ABI_DONE));
+	if (answer == CALL_MISSING)
 		check_missing(before.gpr, missing);
-	if (answered)
+	else
+		check_answer(before.gpr, vcpu->state.gpr[RAX]);
+	if (answer != CALL_MISSING)
 		before.gpr[RAX] = vcpu->state.gpr[RAX];
 	fuzz_check(memcmp(&before, &vcpu->state, sizeof(before)) == 0);
 }
@@ -132,8 +126,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	guest_begin(&config);
 	guest.vcpu[0].vm = &guest;
+	guest.vcpu[0].mem = &guest.mem;
 	guest.vcpu[0].wrong_count = 0;
-	for (uint64_t i = 0; i < guest.frames; i++)
+	for (uint64_t i = 0; i < guest.mem.frames; i++)
 		guest_there[i] = pattern >> (i & 7) & 1;
 	for (unsigned int i = 0; i < CALLS_MAX && in.n > 0; i++)
 		call(&in);

@@ -10,14 +10,15 @@
  */
 #include <setjmp.h>
 
-#include "boot/firmware.h"
+#include "boot/base/refuse.h"
+#include "boot/firmware/machine.h"
+#include "boot/firmware/memory.h"
 #include "tests/fuzz/fuzz.h"
 
 #define DESCRIPTORS_MAX 40
-#define FEW             1024 /* frames that are compared one by one */
-#define LOW             256  /* frames of the first MiB */
-
-struct firmware firmware;
+#define FEW             1024                 /* frames that are compared one by one */
+#define LOW             256                  /* frames of the first MiB */
+#define FRAMES_COUNTED  UINT64_C(0xffffffff) /* in 32 bits, of which one value means none */
 
 static jmp_buf refused;
 static bool broken; /* a descriptor reaches beyond what 52 bits of address can name */
@@ -37,11 +38,6 @@ void refuse(const char *fmt, ...)
 
 void pci_quiet(void)
 {
-}
-
-void place_exclude(struct ranges *list)
-{
-	(void)list;
 }
 
 /* UEFI 2.10, 7.2.3, "Memory Type Usage after ExitBootServices()". */
@@ -99,7 +95,7 @@ static void check(const struct ranges *list, const bool *must)
 		const struct boot_range *r = &list->r[i];
 
 		fuzz_check(r->frames && r->pfn >= LOW && (!i || r->pfn > end));
-		fuzz_check(r->frames <= (UINT64_C(1) << 40) && r->pfn <= (UINT64_C(1) << 40));
+		fuzz_check(r->pfn < FRAMES_COUNTED && r->frames <= FRAMES_COUNTED - r->pfn);
 		end = r->pfn + r->frames;
 		if (few)
 			memset(is + r->pfn, true, r->frames);

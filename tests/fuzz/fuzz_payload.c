@@ -9,8 +9,9 @@
  *	byte 1	 start of the work area, in pages
  *	then	 the header, in shorthand or as it stands, and the rest of the image
  */
-#include "hv/clone.h"
-#include "hv/guest_memory.h"
+#include "hv/vm/clone.h"
+#include "hv/mem/fill.h"
+#include "hv/mem/guest_memory.h"
 #include "mm/err.h"
 #include "tests/fuzz/guest_memory.h"
 
@@ -25,8 +26,8 @@ int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_clai
 {
 	uint64_t frames = level_frames(level);
 
-	fuzz_check(me == &guest.ept.cpu[0] && IS_ALIGNED(gfn, frames));
-	fuzz_check(gfn + frames <= guest.frames);
+	fuzz_check(me == &guest.mem.ept.cpu[0] && IS_ALIGNED(gfn, frames));
+	fuzz_check(gfn + frames <= guest.mem.frames);
 	if (memchr(guest_there + gfn, 1, frames))
 		return frames > 1 ? -E2BIG : -EEXIST;
 	if (is_clone)
@@ -48,23 +49,46 @@ bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim)
 	return false;
 }
 
-int clone_fill(struct vm *vm, unsigned int cpu, gfn_t gfn, const struct page_reply *reply)
+const struct page_reply fill_zeros;
+
+int fill_claim_foreign(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
+		       struct ept_claim *claim, const struct page_reply **contents)
 {
-	fuzz_check(is_clone && vm == &guest && cpu == 0 && gfn < guest.frames && !guest_there[gfn]);
-	fuzz_check(!reply->data);
+	fuzz_check(is_clone && mem == &guest.mem && cpu == 0);
+	fuzz_check(gfn < mem->frames && !guest_there[gfn] && *contents == &fill_zeros);
+	if (level > PG_LEVEL_4K)
+		return -E2BIG;
 	if (!fills_left)
 		return -ENOMEM;
 	fills_left--;
-	memset(guest_memory + (gfn << PAGE_SHIFT), 0, PAGE_SIZE);
-	guest_there[gfn] = true;
+	*claim = (struct ept_claim){ .gfn = gfn, .level = level };
 	return 0;
 }
 
-int guest_write(struct vm *vm, gpa_t to, const void *from, uint64_t bytes, enum guest_wait wait)
+void fill_write(const struct ept_claim *claim, const struct page_reply *contents)
+{
+	fuzz_check(contents == &fill_zeros);
+	memset(guest_memory + (claim->gfn << PAGE_SHIFT), 0,
+	       level_frames(claim->level) << PAGE_SHIFT);
+}
+
+void fill_count(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
+		const struct page_reply *contents, enum fill_why why, uint64_t begin, uint64_t end)
+{
+	(void)cpu;
+	(void)end;
+	(void)claim;
+	(void)contents;
+	(void)begin;
+	fuzz_check(mem == &guest.mem && why == FILL_LOAD);
+}
+
+int guest_write(struct memory *mem, gpa_t to, const void *from, uint64_t bytes,
+		enum guest_wait wait)
 {
 	(void)wait;
-	fuzz_check(vm == &guest && bytes <= PAGE_SIZE && IS_ALIGNED(to.v, PAGE_SIZE));
-	fuzz_check(vm_page(vm, gpa_to_gfn(to)) != NULL);
+	fuzz_check(mem == &guest.mem && bytes <= PAGE_SIZE && IS_ALIGNED(to.v, PAGE_SIZE));
+	fuzz_check(mem_page(mem, gpa_to_gfn(to)) != NULL);
 	memcpy(guest_memory + to.v, from, bytes);
 	return 0;
 }
@@ -111,7 +135,7 @@ static void check_refused(int err)
 	fuzz_check(err == -EINVAL || (err == -ENOMEM && !fills_left));
 	fuzz_check(resets == 0 && guest_lines == 1);
 	fuzz_check(strncmp(guest_said, "cleave: payload fuzzed.bin: ", 28) == 0);
-	for (uint64_t i = 0; err == -EINVAL && i < guest.frames; i++)
+	for (uint64_t i = 0; err == -EINVAL && i < guest.mem.frames; i++)
 		fuzz_check(!guest_there[i]);
 }
 
@@ -161,7 +185,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	config.vcpus = 1 + (how >> 3 & 3);
 	config.work_start = MIN(fuzz_take(&in, 1) << 14, config.region);
 	guest_begin(&config);
-	guest.pager.piece = how & 4 ? PG_LEVEL_4K : PG_LEVEL_2M;
+	guest.mem.pager.piece = how & 4 ? PG_LEVEL_4K : PG_LEVEL_2M;
 	is_clone = how >> 5 == 6;
 	fills_left = how >> 5 == 7 ? 1 : GUEST_PAGES;
 	resets = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What hv/payload.c and hv/hypercall.c ask of the rest of the hypervisor, on the host: the memory
- * of one guest, page by page there or not, and the console. Included by one file of a program.
+ * What hv/vm/payload.c and hv/cpu/hypercall.c ask of the rest of the hypervisor, on the host: the
+ * memory of one guest, page by page there or not, and the console. Included by one file of a
+ * program.
  */
 #ifndef TESTS_FUZZ_GUEST_MEMORY_H
 #define TESTS_FUZZ_GUEST_MEMORY_H
@@ -11,8 +12,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "hv/console.h"
-#include "hv/vm.h"
+#include "hv/abi.h"
+#include "hv/base/console.h"
+#include "hv/vm/payload.h"
+#include "hv/cpu/vcpu.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 #include "tests/fuzz/fuzz.h"
@@ -20,7 +23,8 @@
 #define GUEST_PAGES 1024 /* 4 MiB */
 
 static struct vm guest;
-static char *guest_memory; /* what lies behind guest.frames pages is poisoned */
+static struct vcpu guest_vcpu[ABI_VCPUS_MAX];
+static char *guest_memory; /* what lies behind guest.mem.frames pages is poisoned */
 static bool guest_there[GUEST_PAGES];
 static char guest_said[512]; /* the last line */
 static unsigned int guest_lines;
@@ -45,8 +49,9 @@ static inline void guest_begin(const struct run_config *config)
 	guest_memory = memory;
 	guest.name = "fuzz";
 	guest.config = config;
-	guest.frames = config->region >> PAGE_SHIFT;
+	guest.mem.frames = guest.mem.end = config->region >> PAGE_SHIFT;
 	guest.nvcpus = config->vcpus;
+	guest.vcpu = guest_vcpu;
 	__asan_unpoison_memory_region(memory, sizeof(memory));
 	__asan_poison_memory_region(memory + config->region, sizeof(memory) - config->region);
 	memset(guest_there, 0, sizeof(guest_there));
@@ -54,9 +59,9 @@ static inline void guest_begin(const struct run_config *config)
 	guest_said[0] = 0;
 }
 
-void *vm_page(const struct vm *vm, gfn_t gfn)
+void *mem_page(const struct memory *mem, gfn_t gfn)
 {
-	fuzz_check(vm == &guest && gfn < guest.frames);
+	fuzz_check(mem == &guest.mem && gfn < mem->frames);
 	return guest_there[gfn] ? guest_memory + (gfn << PAGE_SHIFT) : NULL;
 }
 

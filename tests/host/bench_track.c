@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "ept/slot.h"
+#include "ept/tree/slot.h"
 #include "ept/track.h"
 #include "tests/host/bench.h"
 

@@ -10,13 +10,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "boot/config.h"
+#include "hv/config/parse.h"
 #include "mm/err.h"
 
-#define KNOWN                                                                                         \
-	"known: exit, verbose, cpus, debugger, job, guest, region, backing, populate, vcpus, "        \
-	"collapse, budget, nx, trigger, after, order, latency, window, stream, start, work, stride, " \
-	"seed, timeout"
+#define KNOWN                                                                                          \
+	"known: exit, verbose, cpus, debugger, job, guest, region, backing, populate, arrive, vcpus, " \
+	"collapse, budget, nx, trigger, after, precopy, log, order, latency, window, stream, lose, "   \
+	"lose_late, rounds, start, work, stride, seed, timeout"
 
 static struct hv_config config;
 static struct config_error error;

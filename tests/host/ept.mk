@@ -9,6 +9,7 @@ EPT_TWINS := $(addprefix tests/host/model/,twins.c twins_compare.c) $(EPT_BITS)
 test_ept_explore_SRCS := $(EPT_MODEL) tests/host/model/explore.c
 test_ept_explore_access_SRCS := $(EPT_MODEL) tests/host/model/explore.c
 test_ept_entry_SRCS := $(EPT_MODEL) $(EPT_BITS)
+test_ept_arguments_SRCS := $(EPT_MODEL)
 test_ept_cases_SRCS := $(EPT_MODEL)
 test_ept_leaves_SRCS := $(EPT_MODEL)
 test_ept_range_cases_SRCS := $(EPT_MODEL)
@@ -22,7 +23,7 @@ test_ept_range_race_tsan_SRCS := $(EPT_MODEL) tests/host/model/crowd.c
 
 # Few CPUs in all orders: what is under test, hardware's walk included, is instrumented as for TSan
 # and linked with our own functions behind that.
-INTERLEAVED := $(sort $(wildcard ept/*.c)) tests/host/model/tlb.c
+INTERLEAVED := $(sort $(wildcard ept/*.c ept/*/*.c)) tests/host/model/tlb.c
 INTERLEAVE_SHARED := $(patsubst %.c,$(HOST_BUILD)/interleave/%.o,$(INTERLEAVED) \
 	$(addprefix tests/host/model/,toy.c crowd.c interleave.c interleave_hooks.c))
 
@@ -53,7 +54,7 @@ $(INTERLEAVE_TESTS:%=host-test-interleave_%): host-test-interleave_%: host-run-t
 # vector registers.
 HOST_BENCH_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -I. -pthread $(HOST_WARN)
 HOST_BENCH_OBJS := $(patsubst %.c,$(HOST_BUILD)/bench/%.o,$(sort $(wildcard tests/host/bench_*.c)) \
-	tests/host/arena.c mm/frame.c mm/table_cache.c $(sort $(wildcard ept/*.c)))
+	tests/host/arena.c mm/frame.c mm/table_cache.c $(sort $(wildcard ept/*.c ept/*/*.c)))
 
 $(HOST_BUILD)/bench/ept/%.o: HOST_BENCH_CFLAGS += -mgeneral-regs-only
 $(HOST_BUILD)/bench/mm/%.o: HOST_BENCH_CFLAGS += -mgeneral-regs-only

@@ -6,6 +6,7 @@
 #   make host-test        build and run all, TAP on standard output
 #   make host-test-NAME   build and run tests/host/test_NAME.c
 #   make host-list        name the tests
+#   make docs             write docs/configuration.md's tables of the keys
 
 BUILD ?= build
 CC ?= gcc
@@ -13,7 +14,7 @@ HOST_BUILD := $(BUILD)/host
 HOST_TIMEOUT ?= 900
 
 HOST_TESTS := $(sort $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c)))
-HOST_PURE := mm/frame.c mm/table_cache.c $(sort $(wildcard ept/*.c boot/config*.c))
+HOST_PURE := mm/frame.c mm/table_cache.c $(sort $(wildcard ept/*.c ept/*/*.c hv/config/*.c))
 
 HOST_WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wundef -Wvla
@@ -54,6 +55,11 @@ $(patsubst test_%,host-test-%,$(HOST_TESTS)): host-test-%: host-run-test_%
 host-test: $(addprefix host-run-,$(HOST_TESTS))
 	@cat $(HOST_TESTS:%=$(HOST_BUILD)/%.tap)
 	@! grep -q '^not ok' $(HOST_TESTS:%=$(HOST_BUILD)/%.tap)
+
+# The tables of the keys, from hv/config/keys.c.
+.PHONY: docs
+docs: $(HOST_BUILD)/bin/test_config_keys
+	@$< write docs/configuration.md
 
 host-list:
 	@printf '%s\n' $(HOST_TESTS)

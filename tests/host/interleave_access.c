@@ -107,10 +107,10 @@ static void write_page(struct crowd_cpu *cpu, gfn_t gfn)
 			return;
 		}
 		r = ept_resolve(cpu->me, gfn, EPT_W, &cpu->gather);
-		if (r && r != -EBUSY)
+		if (r && r != EPT_BUSY)
 			crowd_fail(cpu, "the write was answered by %d", r);
 		crowd_pause(cpu);
-		if (r == -EBUSY)
+		if (r == EPT_BUSY)
 			cpu->crowd->relax();
 	}
 }
@@ -136,7 +136,7 @@ static void reach_1(struct crowd_cpu *cpu)
 
 	if (r == 0)
 		seen.wrote[1] = true;
-	else if (r != -EBUSY)
+	else if (r != EPT_BUSY)
 		crowd_fail(cpu, "reach returned %d", r);
 	crowd_pause(cpu);
 }
@@ -167,12 +167,12 @@ static void write_1_copying(struct crowd_cpu *cpu)
 			return;
 		}
 		r = ept_resolve(cpu->me, 1, EPT_W, &cpu->gather);
-		if (r == -EXDEV)
+		if (r == EPT_FOREIGN)
 			relocate(cpu, 1, PG_LEVEL_4K, true);
-		else if (r && r != -EBUSY)
+		else if (r && r != EPT_BUSY)
 			crowd_fail(cpu, "the write was answered by %d", r);
 		crowd_pause(cpu);
-		if (r == -EBUSY)
+		if (r == EPT_BUSY)
 			cpu->crowd->relax();
 	}
 }
@@ -190,10 +190,10 @@ static void execute(struct crowd_cpu *cpu, gfn_t gfn)
 			return;
 		}
 		r = ept_resolve(cpu->me, gfn, EPT_X, &cpu->gather);
-		if (r && r != -EBUSY)
+		if (r && r != EPT_BUSY)
 			crowd_fail(cpu, "the fetch was answered by %d", r);
 		crowd_pause(cpu);
-		if (r == -EBUSY)
+		if (r == EPT_BUSY)
 			cpu->crowd->relax();
 	}
 }

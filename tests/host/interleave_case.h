@@ -38,7 +38,7 @@ static inline void collapse(struct crowd_cpu *cpu, gfn_t gfn, enum pg_level leve
 {
 	int r = ept_collapse(cpu->me, gfn, level, &cpu->gather);
 
-	if (r == -EINVAL || r == -EFAULT)
+	if (r == EPT_INVALID || r == EPT_SCATTERED || r == EPT_MIXED)
 		crowd_fail(cpu, "collapse returned %d", r);
 }
 
@@ -60,7 +60,7 @@ static inline void split(struct crowd_cpu *cpu, gfn_t gfn)
 {
 	int r = ept_split(cpu->me, gfn, PG_LEVEL_4K, EPT_WHY_ASKED, &cpu->gather);
 
-	if (r && r != -ENOENT && r != -EHWPOISON && r != -EBUSY)
+	if (r && r != EPT_UNMAPPED && r != EPT_LOST && r != EPT_BUSY)
 		crowd_fail(cpu, "split returned %d", r);
 }
 

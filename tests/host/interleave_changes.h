@@ -41,7 +41,7 @@ static inline void small_more(struct crowd_cpu *cpu)
 /* Something is frozen: whoever froze it gets on, and the same call again does the rest. */
 static inline bool again(struct crowd_cpu *cpu, int r, unsigned int *tries)
 {
-	if (r != -EBUSY || ++*tries > 100)
+	if (r != EPT_BUSY || ++*tries > 100)
 		return false;
 	crowd_pause(cpu);
 	cpu->crowd->relax();
@@ -82,7 +82,7 @@ static inline void relocate(struct crowd_cpu *cpu, gfn_t gfn, enum pg_level leve
 	uint64_t n = fmt_frames(cpu->crowd->ept.fmt, level);
 
 	seen.result[cpu->id] = r;
-	if (r == -EBUSY || r == -E2BIG || r == -ENOENT || r == -EAGAIN)
+	if (r == EPT_BUSY || r == EPT_SMALLER || r == EPT_UNMAPPED || r == EPT_NOT_HERE)
 		return;
 	if (r) {
 		crowd_fail(cpu, "freeze returned %d", r);

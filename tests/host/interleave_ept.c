@@ -105,7 +105,7 @@ static void poison_1(struct crowd_cpu *cpu)
 {
 	int r = ept_poison(cpu->me, 1, &cpu->gather);
 
-	if (r && r != -EBUSY)
+	if (r && r != EPT_BUSY)
 		crowd_fail(cpu, "poison returned %d", r);
 	seen.result[cpu->id] = r;
 }

@@ -133,8 +133,14 @@ static void move_oddly(struct crowd_cpu *cpu)
 
 static void unmap_0_3(struct crowd_cpu *cpu)
 {
-	if (ept_unmap(cpu->me, 0, 4, &cpu->gather))
-		crowd_fail(cpu, "unmap failed");
+	unsigned int tries = 0;
+	int r;
+
+	do {
+		r = ept_unmap(cpu->me, 0, 4, &cpu->gather);
+	} while (again(cpu, r, &tries));
+	if (r)
+		crowd_fail(cpu, "unmap returned %d", r);
 }
 
 /* What was not moved in time is gone. */
@@ -142,6 +148,56 @@ static void nothing_stays_behind(struct crowd_cpu *cpu)
 {
 	expect(cpu, 0, 4, EPT_NONE);
 	expect(cpu, 4, 8, EPT_PRESENT);
+}
+
+/* Page 11 is alone in its table. */
+static void page_11_alone(struct crowd_cpu *cpu)
+{
+	half_present(cpu);
+	map(cpu, 11, 1, EPT_PRESENT);
+}
+
+static void move_0_to_8(struct crowd_cpu *cpu)
+{
+	int r = ept_move(cpu->me, 0, 8, 1, &cpu->gather);
+
+	if (r)
+		crowd_fail(cpu, "move returned %d", r);
+}
+
+static void map_8(struct crowd_cpu *cpu)
+{
+	map(cpu, 8, 1, EPT_PRESENT);
+}
+
+static void unmap_11(struct crowd_cpu *cpu)
+{
+	if (ept_unmap(cpu->me, 11, 1, &cpu->gather))
+		crowd_fail(cpu, "unmap failed");
+}
+
+static void unmap_10(struct crowd_cpu *cpu)
+{
+	if (ept_unmap(cpu->me, 10, 1, &cpu->gather))
+		crowd_fail(cpu, "unmap failed");
+}
+
+static void page_8_is_there_and_11_is_not(struct crowd_cpu *cpu)
+{
+	expect(cpu, 11, 12, EPT_NONE);
+	if (ept_lookup(&cpu->crowd->ept, 8).kind != EPT_PRESENT)
+		crowd_fail(cpu, "page 8 is lost");
+}
+
+static void pages_10_and_11(struct crowd_cpu *cpu)
+{
+	nothing(cpu);
+	map(cpu, 10, 2, EPT_PRESENT);
+}
+
+static void only_the_root_is_left(struct crowd_cpu *cpu)
+{
+	expect_tables(cpu, 1);
 }
 
 /* --- the scenes --- */
@@ -176,6 +232,12 @@ SCENE(a_move_and_a_frozen_page_agree, 2, 2, half_present, all_has_moved, 0, move
 
 SCENE(what_moves_or_is_unmapped_is_gone, 2, 2, half_large, nothing_stays_behind, 0, move_oddly,
       unmap_0_3)
+SCENE(a_page_moves_beside_one_that_is_unmapped, 2, 2, page_11_alone, page_8_is_there_and_11_is_not,
+      0, move_0_to_8, unmap_11)
+SCENE(a_page_is_mapped_beside_one_that_is_unmapped, 2, 3, page_11_alone,
+      page_8_is_there_and_11_is_not, 0, map_8, unmap_11)
+SCENE(two_that_empty_a_table_leave_none, 2, 2, pages_10_and_11, only_the_root_is_left, 0, unmap_10,
+      unmap_11)
 
 /* interleave_range [PATTERN]: only the scenes whose names match. */
 int main(int argc, char **argv)
@@ -197,6 +259,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(what_moves_collapses_in_one_place),
 		cmocka_unit_test(a_move_and_a_frozen_page_agree),
 		cmocka_unit_test(what_moves_or_is_unmapped_is_gone),
+		cmocka_unit_test(a_page_moves_beside_one_that_is_unmapped),
+		cmocka_unit_test(a_page_is_mapped_beside_one_that_is_unmapped),
+		cmocka_unit_test(two_that_empty_a_table_leave_none),
 	};
 
 	if (argc > 1)

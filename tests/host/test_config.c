@@ -20,13 +20,22 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
 	assert_int_equal(run->region, GIB);
 	assert_int_equal(run->backing, PG_LEVEL_1G);
 	assert_int_equal(run->populate, PG_LEVEL_2M);
+	assert_int_equal(run->arrive, PAGE_SIZE);
 	assert_int_equal(run->vcpus, 1);
 	assert_int_equal(run->policy, POLICY_COMPLETE);
+	assert_int_equal(run->budget, 4);
+	assert_int_equal(run->nx, NX_AUTO);
 	assert_int_equal(run->trigger, TRIGGER_READY);
+	assert_int_equal(run->after_ms, 100);
+	assert_int_equal(run->precopy, 0);
+	assert_int_equal(run->log, LOG_AUTO);
 	assert_int_equal(run->order, ORDER_BUBBLE);
 	assert_int_equal(run->latency_us, 20);
 	assert_int_equal(run->window, 64);
 	assert_int_equal(run->stream, CONFIG_UNLIMITED);
+	assert_int_equal(run->lose, 0);
+	assert_int_equal(run->lose_late, 0);
+	assert_int_equal(run->rounds, 4);
 	assert_int_equal(run->work_start, 8 * MIB);
 	assert_int_equal(run->work, 64 * MIB);
 	assert_int_equal(run->stride, PAGE_SIZE);
@@ -42,7 +51,8 @@ static void every_key_reaches_its_field(void **state)
 	takes("exit=qemu\nverbose=0\ncpus=3\ndebugger=1\njob=collapse-test\nguest=pair\n"
 	      "region=6M\nbacking=2M\npopulate=4K\nvcpus=2\ncollapse=budget\nbudget=7\ntrigger=time\n"
 	      "after=250\norder=random\nlatency=0\nwindow=256\nstream=1\nstart=4M\nwork=2M\n"
-	      "stride=8K\nseed=0xffffffffffffffff\ntimeout=1\n");
+	      "stride=8K\nseed=0xffffffffffffffff\ntimeout=1\narrive=64K\nnx=off\nprecopy=30\n"
+	      "log=hardware\nlose=1000\nlose_late=536\nrounds=1000000\n");
 	assert_int_equal(config.exit, EXIT_QEMU);
 	assert_false(config.verbose);
 	assert_int_equal(config.cpus, 3);
@@ -67,6 +77,13 @@ static void every_key_reaches_its_field(void **state)
 	assert_int_equal(run->stride, 8 * KIB);
 	assert_int_equal(run->seed, UINT64_MAX);
 	assert_int_equal(run->timeout_ms, 1);
+	assert_int_equal(run->arrive, 64 * KIB);
+	assert_int_equal(run->nx, NX_OFF);
+	assert_int_equal(run->precopy, 30);
+	assert_int_equal(run->log, LOG_HARDWARE);
+	assert_int_equal(run->lose, 1000);
+	assert_int_equal(run->lose_late, 536);
+	assert_int_equal(run->rounds, 1000000);
 }
 
 static void every_name_of_an_enumeration_is_taken(void **state)
@@ -76,16 +93,21 @@ static void every_name_of_an_enumeration_is_taken(void **state)
 	static const char *const policies[] = { "complete", "end", "budget", "never" };
 	static const char *const triggers[] = { "ready", "guest", "time" };
 	static const char *const orders[] = { "linear", "reverse", "random", "bubble" };
+	static const char *const logs[] = { "auto", "writes", "bits", "hardware" };
+	static const char *const arrivals[] = { "4K", "64K", "2M", "1G" };
+	static const uint64_t arrival[] = { 4 * KIB, 64 * KIB, 2 * MIB, GIB };
 	char text[100];
 
 	(void)state;
 	for (unsigned int i = 0; i < 4; i++) {
-		snprintf(text, sizeof(text), "exit=%s\ncollapse=%s\norder=%s\n", exits[i],
-			 policies[i], orders[i]);
+		snprintf(text, sizeof(text), "exit=%s\ncollapse=%s\norder=%s\nlog=%s\narrive=%s\n",
+			 exits[i], policies[i], orders[i], logs[i], arrivals[i]);
 		takes(text);
 		assert_int_equal(config.exit, i);
 		assert_int_equal(config.run[0].policy, i);
 		assert_int_equal(config.run[0].order, i);
+		assert_int_equal(config.run[0].log, i);
+		assert_int_equal(config.run[0].arrive, arrival[i]);
 		snprintf(text, sizeof(text), "backing=%s\ntrigger=%s\n", backings[i % 3 + 1],
 			 triggers[i % 3]);
 		takes(text);
@@ -102,6 +124,24 @@ static void comments_blanks_and_line_ends_of_any_kind_are_fine(void **state)
 	assert_int_equal(config.run[0].seed, 5);
 	assert_int_equal(config.run[0].window, 9);
 	assert_int_equal(config.cpus, 2);
+}
+
+static void a_byte_order_mark_is_skipped_wherever_a_line_begins(void **state)
+{
+	(void)state;
+	takes("\xef\xbb\xbfseed=7\n");
+	assert_int_equal(config.run[0].seed, 7);
+	/* Something was put before the user's text. */
+	takes("exit=qemu\n\xef\xbb\xbfseed=8\n");
+	assert_int_equal(config.run[0].seed, 8);
+	takes("exit=qemu\n\xef\xbb\xbf[a]\nseed=9\n");
+	assert_string_equal(config.run[0].name, "a");
+	takes("\xef\xbb\xbf");
+	refuses("seed=1\nseed\xef\xbb\xbf=1\n", 2,
+		"line 2: unknown key 'seed?"
+		"?"
+		"?'; " KNOWN);
+	refuses("\xef\xbb\xbf\xef\xbb\xbfseed=1\n", 1, "line 1: unknown key '???seed'; " KNOWN);
 }
 
 static void sizes_take_suffixes_and_hexadecimal(void **state)
@@ -151,7 +191,7 @@ static void a_line_that_is_nothing_is_refused(void **state)
 static void a_value_of_the_wrong_name_is_answered_with_the_right_ones(void **state)
 {
 	(void)state;
-	refuses("#\n#\n#\nbacking=3M\n", 4, "line 4: backing=3M: must be one of 4K, 2M, 1G");
+	refuses("#\n#\n#\nbacking=3M\n", 4, "line 4: backing=3M: must be one of auto, 4K, 2M, 1G");
 	refuses("populate=1G\n", 1, "line 1: populate=1G: must be one of 4K, 2M");
 	refuses("collapse=2", 1, "line 1: collapse=2: must be one of complete, end, budget, never");
 	refuses("exit=Qemu", 1, "line 1: exit=Qemu: must be one of halt, bochs, qemu, reset");
@@ -165,7 +205,7 @@ static void an_empty_value_is_refused(void **state)
 	(void)state;
 	refuses("job=\n", 1, "line 1: job=: must be 1 to 39 letters, digits or any of _-.+/");
 	refuses("seed= # 1\n", 1, "line 1: seed=: must be 0 to 18446744073709551615");
-	refuses("backing=\n", 1, "line 1: backing=: must be one of 4K, 2M, 1G");
+	refuses("backing=\n", 1, "line 1: backing=: must be one of auto, 4K, 2M, 1G");
 	refuses("work=\n", 1, "line 1: work=: must be 4K to 512G, a multiple of 4K");
 	refuses("work=K\n", 1, "line 1: work=K: must be 4K to 512G, a multiple of 4K");
 }
@@ -175,7 +215,7 @@ static void a_number_out_of_range_is_answered_with_the_range(void **state)
 	(void)state;
 	refuses("vcpus=0", 1, "line 1: vcpus=0: must be 1 to 4");
 	refuses("vcpus=5", 1, "line 1: vcpus=5: must be 1 to 4");
-	refuses("cpus=9", 1, "line 1: cpus=9: must be 1 to 8");
+	refuses("cpus=9", 1, "line 1: cpus=9: must be 1 to 8, or all");
 	refuses("window=257", 1, "line 1: window=257: must be 1 to 256");
 	refuses("verbose=2", 1, "line 1: verbose=2: must be 0 to 1");
 	refuses("stream=4294967295", 1,
@@ -313,17 +353,52 @@ static void bytes_that_are_not_text_are_refused(void **state)
 		"line 1: job=b??r: must be 1 to 39 letters, digits or any of _-.+/");
 }
 
+static void what_backs_a_region_is_as_large_as_fits_unless_it_was_said(void **state)
+{
+	(void)state;
+	takes("region=64M\nwork=32M\n");
+	assert_int_equal(config.run[0].backing, PG_LEVEL_2M);
+	takes("region=1538M\n[a]\n[b]\nregion=3G\n[c]\nbacking=4K\n[d]\nregion=2G\nbacking=auto\n");
+	assert_int_equal(config.run[0].backing, PG_LEVEL_2M);
+	assert_int_equal(config.run[1].backing, PG_LEVEL_1G);
+	assert_int_equal(config.run[2].backing, PG_LEVEL_4K);
+	assert_int_equal(config.run[3].backing, PG_LEVEL_1G);
+}
+
 static void the_region_is_whole_gibs_with_1g_backing(void **state)
 {
 	(void)state;
-	refuses("[a]\n[b]\nregion=1538M\n[c]\n", 2,
-		"line 2: [b]: region=1538M: must be a multiple of 1G with backing=1G; "
+	refuses("backing=1G\n[a]\n[b]\nregion=1538M\n[c]\n", 3,
+		"line 3: [b]: region=1538M: must be a multiple of 1G with backing=1G; "
 		"or use backing=2M");
-	refuses("region=512M\n", 0,
+	refuses("region=512M\nbacking=1G\n", 0,
 		"[run]: region=512M: must be a multiple of 1G with backing=1G; or use backing=2M");
 	takes("region=512M\nbacking=2M\n");
 	takes("region=512M\nbacking=4K\n");
-	takes("region=2G\n");
+	takes("region=2G\nbacking=1G\n");
+}
+
+static void the_region_is_whole_gibs_when_they_arrive_whole(void **state)
+{
+	(void)state;
+	refuses("region=128M\narrive=1G\n", 0,
+		"[run]: region=128M: must be a multiple of 1G with arrive=1G; or use arrive=2M");
+	takes("region=128M\narrive=2M\n");
+	takes("region=2G\narrive=1G\n");
+}
+
+static void no_more_pages_are_lost_than_there_are(void **state)
+{
+	(void)state;
+	refuses("[a]\nregion=128M\nlose=32768\nlose_late=1\n", 1,
+		"line 1: [a]: region=128M has fewer pages than lose=32768 and lose_late=1 together; "
+		"lose fewer or make region larger");
+	takes("region=128M\nlose=32767\nlose_late=1\n");
+	refuses("lose=1000001", 1, "line 1: lose=1000001: must be 0 to 1000000");
+	refuses("precopy=31", 1, "line 1: precopy=31: must be 0 to 30");
+	refuses("rounds=0", 1, "line 1: rounds=0: must be 1 to 1000000");
+	refuses("arrive=8K", 1, "line 1: arrive=8K: must be one of 4K, 64K, 2M, 1G");
+	refuses("log=log", 1, "line 1: log=log: must be one of auto, writes, bits, hardware");
 }
 
 static void the_work_area_lies_inside_the_region(void **state)
@@ -373,6 +448,7 @@ int main(void)
 		cmocka_unit_test(every_key_reaches_its_field),
 		cmocka_unit_test(every_name_of_an_enumeration_is_taken),
 		cmocka_unit_test(comments_blanks_and_line_ends_of_any_kind_are_fine),
+		cmocka_unit_test(a_byte_order_mark_is_skipped_wherever_a_line_begins),
 		cmocka_unit_test(sizes_take_suffixes_and_hexadecimal),
 		cmocka_unit_test(runs_start_from_what_was_said_before_them),
 		cmocka_unit_test(an_unknown_key_is_named_with_the_known_ones),
@@ -389,7 +465,10 @@ int main(void)
 		cmocka_unit_test(a_run_too_many_is_refused),
 		cmocka_unit_test(a_long_line_is_refused_even_a_comment),
 		cmocka_unit_test(bytes_that_are_not_text_are_refused),
+		cmocka_unit_test(what_backs_a_region_is_as_large_as_fits_unless_it_was_said),
 		cmocka_unit_test(the_region_is_whole_gibs_with_1g_backing),
+		cmocka_unit_test(the_region_is_whole_gibs_when_they_arrive_whole),
+		cmocka_unit_test(no_more_pages_are_lost_than_there_are),
 		cmocka_unit_test(the_work_area_lies_inside_the_region),
 		cmocka_unit_test(each_vcpu_has_a_page_to_use),
 		cmocka_unit_test(after_an_error_the_ending_that_was_chosen_before_holds),

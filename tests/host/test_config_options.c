@@ -66,6 +66,26 @@ static void options_that_make_a_run_impossible_are_refused(void **state)
 		       "region=128M; make work smaller or region larger");
 }
 
+static void backing_follows_a_region_that_the_options_change(void **state)
+{
+	(void)state;
+	takes("work=4M\n");
+	assert_int_equal(config.run[0].backing, PG_LEVEL_1G);
+	assert_int_equal(override("region=64M"), 0);
+	assert_int_equal(config.run[0].backing, PG_LEVEL_2M);
+	takes("work=4M\nbacking=1G\n");
+	assert_int_equal(override("region=64M"), -EINVAL);
+	check_error(0, "load options: [run]: region=64M: must be a multiple of 1G with "
+		       "backing=1G; or use backing=2M");
+	/* Without a file. */
+	config_defaults(&config);
+	assert_int_equal(config.run[0].backing, PG_LEVEL_1G);
+	assert_int_equal(override("region=128M exit=qemu debugger=1"), 0);
+	assert_int_equal(config.run[0].backing, PG_LEVEL_2M);
+	assert_int_equal(config.exit, EXIT_QEMU);
+	assert_true(config.debugger);
+}
+
 static bool is_sound(const struct run_config *run)
 {
 	return memchr(run->name, 0, sizeof(run->name)) && memchr(run->job, 0, sizeof(run->job)) &&
@@ -77,20 +97,23 @@ static bool is_sound(const struct run_config *run)
 	       run->order <= ORDER_BUBBLE && run->window >= 1 && run->window <= 256 &&
 	       run->work_start >= 4 * MIB && run->work_start < run->region &&
 	       run->work <= run->region - run->work_start && run->work >= PAGE_SIZE &&
-	       run->stride >= PAGE_SIZE && run->stride % PAGE_SIZE == 0 && run->timeout_ms;
+	       run->stride >= PAGE_SIZE && run->stride % PAGE_SIZE == 0 && run->timeout_ms &&
+	       run->region % run->arrive == 0 && run->precopy <= 30 && run->rounds >= 1 &&
+	       run->lose + run->lose_late <= run->region / PAGE_SIZE;
 }
 
 /* Pieces of right and wrong files, put together at random, with some bytes changed. */
 static size_t random_text(char *text, uint64_t *seed)
 {
 	static const char *const piece[] = {
-		"exit=",     "verbose=",   "cpus=",   "job=",    "guest=",  "region=", "backing=",
-		"populate=", "vcpus=",     "budget=", "after=",  "order=",  "window=", "stream=",
-		"start=",    "work=",      "stride=", "seed=",   "timeout", "=",       "#",
-		"[",         "]",          "[a]\n",   "[b]\r\n", "\n",      "\n",      "\n",
-		"0",         "1",          "2\n",     "4K\n",    "2M\n",    "1G\n",    "8M\n",
-		"16M\n",     "unlimited",  "bubble",  "qemu\n",  "0x",      "ff",      "99999999",
-		" ",         "latency=0\n"
+		"exit=",      "verbose=", "cpus=",   "job=",     "guest=",  "region=",   "backing=",
+		"populate=",  "vcpus=",   "budget=", "after=",   "order=",  "window=",   "stream=",
+		"start=",     "work=",    "stride=", "seed=",    "timeout", "=",         "#",
+		"arrive=",    "lose=",    "rounds=", "precopy=", "64K\n",   "1000000\n", "[",
+		"]",          "[a]\n",    "[b]\r\n", "\n",       "\n",      "\n",        "0",
+		"1",          "2\n",      "4K\n",    "2M\n",     "1G\n",    "8M\n",      "16M\n",
+		"unlimited",  "bubble",   "qemu\n",  "0x",       "ff",      "99999999",  " ",
+		"latency=0\n"
 	};
 	size_t n = 0, pieces = rnd(seed) % 24;
 
@@ -155,6 +178,7 @@ int main(void)
 		cmocka_unit_test(no_options_change_nothing),
 		cmocka_unit_test(options_are_checked_as_the_file_is),
 		cmocka_unit_test(options_that_make_a_run_impossible_are_refused),
+		cmocka_unit_test(backing_follows_a_region_that_the_options_change),
 		cmocka_unit_test(any_text_gives_sound_runs_or_a_message),
 		cmocka_unit_test(a_message_never_outgrows_its_buffer),
 	};

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "hv/control.h"
+#include "hv/cpu/control.h"
 
 #define PE   UINT64_C(0x1)
 #define NW   UINT64_C(0x20000000)

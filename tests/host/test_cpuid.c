@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "hv/control.h"
-#include "hv/cpuid.h"
-#include "hv/mca.h"
+#include "hv/cpu/control.h"
+#include "hv/cpu/cpuid.h"
+#include "hv/cpu/mca.h"
 
 #define ALL UINT32_MAX
 #define RAS 3

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "hv/debug.h"
+#include "hv/cpu/debug.h"
 
 static const unsigned int lengths[] = { 1, 2, 8, 4 }; /* by the code in DR7 */
 

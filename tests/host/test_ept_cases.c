@@ -72,7 +72,7 @@ static void the_hole_asks_for_exactly_its_4k_page_once(void **state)
 	climb();
 	assert_int_equal(tlb_use(&w.tlb, &w.ept, hole, false, 0, &a), TLB_VIOLATION);
 	assert_int_equal(ept_request(ept_cpu(&w.ept, 0), hole), 0);
-	assert_int_equal(ept_request(ept_cpu(&w.ept, 1), hole), -EALREADY);
+	assert_int_equal(ept_request(ept_cpu(&w.ept, 1), hole), EPT_ASKED);
 	assert_int_equal(stats()->requests, 1);
 	s = ept_lookup(&w.ept, hole);
 	assert_int_equal(s.kind, EPT_ABSENT);
@@ -89,12 +89,14 @@ static void collapse_refuses_a_hole_and_counts_it(void **state)
 
 	(void)state;
 	climb();
-	assert_int_equal(ept_collapse(ept_cpu(&w.ept, 0), F_1G, PG_LEVEL_1G, &w.gather), -ENOENT);
-	assert_int_equal(stats()->refused_hole, 1);
+	assert_int_equal(ept_collapse(ept_cpu(&w.ept, 0), F_1G, PG_LEVEL_1G, &w.gather), EPT_HOLE);
+	assert_int_equal(stats()->refused[ept_nr(EPT_HOLE)], 1);
 	ept_collapse_range(ept_cpu(&w.ept, 0), 0, 2 * F_1G, &w.gather, &r);
-	assert_int_equal(r.hole, 1);
-	assert_int_equal(r.collapsed + r.poison + r.mixed + r.scattered + r.busy, 0);
-	assert_int_equal(stats()->refused_hole, 2);
+	assert_int_equal(r.refused[ept_nr(EPT_HOLE)], 1);
+	assert_int_equal(r.collapsed, 0);
+	for (unsigned int nr = 0; nr < EPT_REFUSALS_N; nr++)
+		assert_int_equal(r.refused[nr], nr == ept_nr(EPT_HOLE));
+	assert_int_equal(stats()->refused[ept_nr(EPT_HOLE)], 2);
 	assert_false(w.gather.owed);
 	assert_leaves(1, 511, 511, 4);
 	verify();
@@ -119,7 +121,7 @@ static void filling_the_hole_collapses_all_and_doing_so_again_owes_no_flush(void
 	assert_false(w.gather.owed);
 	ept_sync(&w.gather);
 	assert_int_equal(w.flushes, flushes);
-	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), 5, PG_LEVEL_4K, &claim), -EEXIST);
+	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), 5, PG_LEVEL_4K, &claim), EPT_HERE);
 	touch(2 * F_1G - 1, false, 0);
 	touch(2 * F_1G - 2, false, 0);
 	verify();
@@ -192,19 +194,19 @@ static void a_duplicate_is_dropped_and_counted_and_the_guests_data_stands(void *
 	at(STEP_ARRIVE, 9, PG_LEVEL_4K);
 	touch(9, true, 0);
 	assert_int_equal(w.memory[9], CONTENT_GUEST);
-	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), 9, PG_LEVEL_4K, &claim), -EEXIST);
+	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), 9, PG_LEVEL_4K, &claim), EPT_HERE);
 	assert_int_equal(stats()->duplicates, 1);
 	assert_int_equal(w.memory[9], CONTENT_GUEST);
 	/* Under way: also a duplicate. Larger than what is there: the caller takes smaller pieces.
 	 */
 	at(STEP_FILL, 10, PG_LEVEL_4K);
-	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), 10, PG_LEVEL_4K, &claim), -EBUSY);
-	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), 0, PG_LEVEL_2M, &claim), -E2BIG);
+	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), 10, PG_LEVEL_4K, &claim), EPT_BUSY);
+	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), 0, PG_LEVEL_2M, &claim), EPT_SMALLER);
 	assert_int_equal(stats()->duplicates, 2);
 	at(STEP_PUBLISH, 0, PG_LEVEL_NONE);
 	assert_int_equal(stats()->arrivals, 2);
 	at(STEP_ARRIVE, F_2M, PG_LEVEL_2M);
-	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), F_2M + 3, PG_LEVEL_4K, &claim), -EEXIST);
+	assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), F_2M + 3, PG_LEVEL_4K, &claim), EPT_HERE);
 	assert_int_equal(stats()->duplicates, 3);
 	verify();
 }
@@ -229,14 +231,14 @@ static void fill_refuses_levels_and_addresses_that_make_no_sense(void **state)
 
 	(void)state;
 	map(0, F_1G, EPT_ABSENT);
-	assert_int_equal(ept_fill(me, 1, PG_LEVEL_2M, &claim), -EINVAL);
-	assert_int_equal(ept_fill(me, F_2M, PG_LEVEL_1G, &claim), -EINVAL);
-	assert_int_equal(ept_fill(me, 0, PG_LEVEL_512G, &claim), -EINVAL);
-	assert_int_equal(ept_fill(me, 0, PG_LEVEL_NONE, &claim), -EINVAL);
-	assert_int_equal(ept_fill(me, F_1G, PG_LEVEL_4K, &claim), -ENOENT);
-	assert_int_equal(ept_fill(me, UINT64_C(1) << 36, PG_LEVEL_4K, &claim), -ENOENT);
-	assert_int_equal(ept_request(me, UINT64_C(1) << 36), -ENOENT);
-	assert_int_equal(ept_request(me, UINT64_MAX), -ENOENT);
+	assert_int_equal(ept_fill(me, 1, PG_LEVEL_2M, &claim), EPT_INVALID);
+	assert_int_equal(ept_fill(me, F_2M, PG_LEVEL_1G, &claim), EPT_INVALID);
+	assert_int_equal(ept_fill(me, 0, PG_LEVEL_512G, &claim), EPT_INVALID);
+	assert_int_equal(ept_fill(me, 0, PG_LEVEL_NONE, &claim), EPT_INVALID);
+	assert_int_equal(ept_fill(me, F_1G, PG_LEVEL_4K, &claim), EPT_UNMAPPED);
+	assert_int_equal(ept_fill(me, UINT64_C(1) << 36, PG_LEVEL_4K, &claim), EPT_UNMAPPED);
+	assert_int_equal(ept_request(me, UINT64_C(1) << 36), EPT_UNMAPPED);
+	assert_int_equal(ept_request(me, UINT64_MAX), EPT_UNMAPPED);
 	verify();
 }
 
@@ -257,13 +259,15 @@ static void map_refuses_what_is_taken_or_outside_and_changes_nothing(void **stat
 
 	(void)state;
 	map(F_2M, F_2M, EPT_ABSENT);
-	assert_int_equal(ept_map(me, 0, F_2M + 1, hpa(0), EPT_RWX, EPT_WB, EPT_PRESENT), -EEXIST);
-	assert_int_equal(ept_map(me, F_2M + 5, 1, hpa(0), EPT_RWX, EPT_WB, EPT_ABSENT), -EEXIST);
-	assert_int_equal(ept_map(me, space - 1, 2, hpa(0), EPT_RWX, EPT_WB, EPT_ABSENT), -EINVAL);
-	assert_int_equal(ept_map(me, UINT64_MAX, 2, hpa(0), EPT_RWX, EPT_WB, EPT_ABSENT), -EINVAL);
-	assert_int_equal(ept_map(me, 0, 0, hpa(0), EPT_RWX, EPT_WB, EPT_ABSENT), -EINVAL);
-	assert_int_equal(ept_map(me, 0, 1, hpa(1), EPT_RWX, EPT_WB, EPT_ABSENT), -EINVAL);
-	assert_int_equal(ept_map(me, 0, 1, hpa(0), EPT_RWX, EPT_WB, EPT_POISON), -EINVAL);
+	assert_int_equal(ept_map(me, 0, F_2M + 1, hpa(0), EPT_RWX, EPT_WB, EPT_PRESENT), EPT_HERE);
+	assert_int_equal(ept_map(me, F_2M + 5, 1, hpa(0), EPT_RWX, EPT_WB, EPT_ABSENT), EPT_HERE);
+	assert_int_equal(ept_map(me, space - 1, 2, hpa(0), EPT_RWX, EPT_WB, EPT_ABSENT),
+			 EPT_INVALID);
+	assert_int_equal(ept_map(me, UINT64_MAX, 2, hpa(0), EPT_RWX, EPT_WB, EPT_ABSENT),
+			 EPT_INVALID);
+	assert_int_equal(ept_map(me, 0, 0, hpa(0), EPT_RWX, EPT_WB, EPT_ABSENT), EPT_INVALID);
+	assert_int_equal(ept_map(me, 0, 1, hpa(1), EPT_RWX, EPT_WB, EPT_ABSENT), EPT_INVALID);
+	assert_int_equal(ept_map(me, 0, 1, hpa(0), EPT_RWX, EPT_WB, EPT_POISON), EPT_INVALID);
 	verify();
 	assert_int_equal(ept_map(me, space - 1, 1, hpa(0), EPT_RWX, EPT_WB, EPT_ABSENT), 0);
 	assert_int_equal(ept_unmap(me, space - 1, 1, &w.gather), 0);
@@ -347,6 +351,52 @@ static void a_map_or_unmap_without_a_table_changes_no_page_and_succeeds_later(vo
 	starve((struct step){ .code = STEP_UNMAP, .gfn = F_1G - 5, .frames = 10 }, 3);
 }
 
+/* With a table less each time than the map needs. */
+static void a_map_that_finds_no_table_leaves_none_behind(void **state)
+{
+	struct ept_cpu *me = ept_cpu(&w.ept, 0);
+
+	(void)state;
+	for (unsigned int i = 0; i < 5; i++) {
+		w.allocs = 0;
+		w.fail_at = 3;
+		assert_int_equal(ept_map(me, 5, 1, hpa(WORLD_BACKING), EPT_RWX, EPT_WB, EPT_ABSENT),
+				 EPT_NO_TABLE);
+		assert_leaves(0, 0, 0, 1);
+	}
+	/* Some of it is mapped, and some tables are made for the rest. */
+	w.allocs = 0;
+	w.fail_at = 4;
+	assert_int_equal(ept_map(me, F_1G - F_2M, F_2M + 1, hpa(WORLD_BACKING + 2 * MIB), EPT_RWX,
+				 EPT_WB, EPT_PRESENT),
+			 EPT_NO_TABLE);
+	w.fail_at = 0;
+	assert_leaves(0, 0, 0, 1);
+	map(0, 2 * F_1G, EPT_PRESENT);
+	assert_leaves(2, 0, 0, 2);
+	verify();
+}
+
+static void a_map_where_all_was_unmapped_page_by_page_gets_the_largest_leaf(void **state)
+{
+	(void)state;
+	map(77, 1, EPT_PRESENT);
+	range(STEP_UNMAP, 77, 1);
+	at(STEP_SYNC, 0, PG_LEVEL_NONE);
+	assert_leaves(0, 0, 0, 1);
+	map(0, F_1G, EPT_PRESENT);
+	assert_leaves(1, 0, 0, 2);
+	at(STEP_SPLIT, 5 * F_2M, PG_LEVEL_4K);
+	for (unsigned int gfn = 0; gfn < F_1G; gfn += 64) {
+		range(STEP_UNMAP, gfn, 64);
+		at(STEP_SYNC, 0, PG_LEVEL_NONE);
+	}
+	assert_leaves(0, 0, 0, 1);
+	map(0, F_1G, EPT_PRESENT);
+	assert_leaves(1, 0, 0, 2);
+	verify();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +416,8 @@ int main(void)
 		CASE(unmap_of_a_page_keeps_all_others_of_its_leaf),
 		CASE(an_arrival_without_a_table_changes_no_page_and_succeeds_later),
 		CASE(a_split_without_a_table_changes_no_page_and_succeeds_later),
+		CASE(a_map_that_finds_no_table_leaves_none_behind),
+		CASE(a_map_where_all_was_unmapped_page_by_page_gets_the_largest_leaf),
 		CASE(a_map_or_unmap_without_a_table_changes_no_page_and_succeeds_later),
 	};
 

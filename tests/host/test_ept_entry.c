@@ -276,7 +276,7 @@ static void check_refused(const struct ept_format *fmt, unsigned int perms)
 	for (size_t i = 0; i < ARRAY_LEN(either); i++)
 		assert_int_equal(ept_map(ept_cpu(&w.ept, 0), 0, 512, hpa(WORLD_BACKING), perms,
 					 EPT_WB, either[i]),
-				 -EINVAL);
+				 EPT_INVALID);
 	assert_int_equal(w.in_use, 1);
 	world_fini(&w);
 	assert_string_equal(w.fault, "");

@@ -112,7 +112,7 @@ static void leaf_counters_are_right_after_collapse_unmap_and_filling_again(void 
 		assert_leaves(0, 1, 0, 3);
 		range(STEP_UNMAP, 0, F_2M);
 		at(STEP_SYNC, 0, PG_LEVEL_NONE);
-		assert_leaves(0, 0, 0, 3);
+		assert_leaves(0, 0, 0, 1);
 		verify();
 	}
 }
@@ -144,11 +144,11 @@ static void what_is_executed_stays_small_until_it_is_recovered(void **state)
 	(void)state;
 	map(0, F_1G, EPT_PRESENT);
 	assert_int_equal(ept_split(me, 5, PG_LEVEL_4K, EPT_WHY_NX, &w.gather), 0);
-	assert_int_equal(ept_collapse(me, 5, PG_LEVEL_2M, &w.gather), -EPERM);
-	assert_int_equal(ept_collapse(me, 5, PG_LEVEL_1G, &w.gather), -EPERM);
+	assert_int_equal(ept_collapse(me, 5, PG_LEVEL_2M, &w.gather), EPT_EXECUTED);
+	assert_int_equal(ept_collapse(me, 5, PG_LEVEL_1G, &w.gather), EPT_EXECUTED);
 	assert_leaves(0, 511, 512, 4);
-	assert_int_equal(stats()->refused_executed, 2);
-	assert_int_equal(ept_recover_nx(me, &next, F_1G, 100, &w.gather), 2);
+	assert_int_equal(stats()->refused[ept_nr(EPT_EXECUTED)], 2);
+	assert_int_equal(ept_recover_nx(me, &next, F_1G, 512, &w.gather), 2);
 	assert_int_equal(next, F_1G);
 	assert_leaves(1, 0, 0, 2);
 	ept_sync(&w.gather);
@@ -189,22 +189,22 @@ static void scattered_mixed_poisoned_and_busy_tables_are_refused_each_by_its_nam
 			assert_false(ept_publish(me, &claim));
 		}
 	assert_int_equal(ept_fill(me, 5 * F_2M, PG_LEVEL_4K, &claim), 0);
-	assert_int_equal(ept_collapse(me, 0, PG_LEVEL_2M, &w.gather), -EINVAL);
-	assert_int_equal(ept_collapse(me, F_2M, PG_LEVEL_2M, &w.gather), -EINVAL);
-	assert_int_equal(ept_collapse(me, 2 * F_2M, PG_LEVEL_2M, &w.gather), -EFAULT);
-	assert_int_equal(ept_collapse(me, 3 * F_2M, PG_LEVEL_2M, &w.gather), -EFAULT);
-	assert_int_equal(ept_collapse(me, 4 * F_2M, PG_LEVEL_2M, &w.gather), -EHWPOISON);
-	assert_int_equal(ept_collapse(me, 5 * F_2M, PG_LEVEL_2M, &w.gather), -EBUSY);
+	assert_int_equal(ept_collapse(me, 0, PG_LEVEL_2M, &w.gather), EPT_SCATTERED);
+	assert_int_equal(ept_collapse(me, F_2M, PG_LEVEL_2M, &w.gather), EPT_SCATTERED);
+	assert_int_equal(ept_collapse(me, 2 * F_2M, PG_LEVEL_2M, &w.gather), EPT_MIXED);
+	assert_int_equal(ept_collapse(me, 3 * F_2M, PG_LEVEL_2M, &w.gather), EPT_MIXED);
+	assert_int_equal(ept_collapse(me, 4 * F_2M, PG_LEVEL_2M, &w.gather), EPT_LOST);
+	assert_int_equal(ept_collapse(me, 5 * F_2M, PG_LEVEL_2M, &w.gather), EPT_BUSY);
 	ept_collapse_range(me, 0, 6 * F_2M, &w.gather, &r);
-	assert_int_equal(r.scattered, 2);
-	assert_int_equal(r.mixed, 2);
-	assert_int_equal(r.poison, 1);
-	assert_int_equal(r.busy, 1);
-	assert_int_equal(r.collapsed + r.hole, 0);
-	assert_int_equal(stats()->refused_scattered, 4);
-	assert_int_equal(stats()->refused_mixed, 4);
-	assert_int_equal(stats()->refused_poison, 2);
-	assert_int_equal(stats()->refused_busy, 2);
+	assert_int_equal(r.refused[ept_nr(EPT_SCATTERED)], 2);
+	assert_int_equal(r.refused[ept_nr(EPT_MIXED)], 2);
+	assert_int_equal(r.refused[ept_nr(EPT_LOST)], 1);
+	assert_int_equal(r.refused[ept_nr(EPT_BUSY)], 1);
+	assert_int_equal(r.collapsed + r.refused[ept_nr(EPT_HOLE)], 0);
+	assert_int_equal(stats()->refused[ept_nr(EPT_SCATTERED)], 4);
+	assert_int_equal(stats()->refused[ept_nr(EPT_MIXED)], 4);
+	assert_int_equal(stats()->refused[ept_nr(EPT_LOST)], 2);
+	assert_int_equal(stats()->refused[ept_nr(EPT_BUSY)], 2);
 	assert_int_equal(stats()->collapses, 0);
 	ept_give_up(me, &claim);
 	ept_sync(&w.gather);
@@ -223,7 +223,7 @@ static void nothing_grows_beyond_the_largest_leaf_that_is_allowed(void **state)
 		assert_int_equal(ept_fill(ept_cpu(&w.ept, 0), gfn, PG_LEVEL_2M, &claim), 0);
 		assert_false(ept_publish(ept_cpu(&w.ept, 0), &claim));
 	}
-	assert_int_equal(ept_collapse(ept_cpu(&w.ept, 0), 0, PG_LEVEL_1G, &w.gather), -EINVAL);
+	assert_int_equal(ept_collapse(ept_cpu(&w.ept, 0), 0, PG_LEVEL_1G, &w.gather), EPT_INVALID);
 	assert_leaves(0, 512, 0, 3);
 }
 
@@ -237,7 +237,7 @@ static void poison_takes_single_pages_and_leaves_their_neighbours(void **state)
 	map(0, F_1G, EPT_PRESENT);
 	for (size_t i = 0; i < ARRAY_LEN(lost); i++) {
 		at(STEP_POISON, lost[i], PG_LEVEL_NONE);
-		assert_int_equal(ept_poison(ept_cpu(&w.ept, 0), lost[i], &w.gather), -EALREADY);
+		assert_int_equal(ept_poison(ept_cpu(&w.ept, 0), lost[i], &w.gather), EPT_LOST);
 	}
 	at(STEP_SYNC, 0, PG_LEVEL_NONE);
 	assert_int_equal(stats()->poisoned, 3);
@@ -246,7 +246,7 @@ static void poison_takes_single_pages_and_leaves_their_neighbours(void **state)
 	for (unsigned int gfn = 0; gfn < F_2M; gfn++)
 		assert_int_equal(ept_lookup(&w.ept, gfn).kind,
 				 gfn % 128 || gfn > 256 ? EPT_PRESENT : EPT_POISON);
-	assert_int_equal(ept_request(ept_cpu(&w.ept, 0), 128), -EHWPOISON);
+	assert_int_equal(ept_request(ept_cpu(&w.ept, 0), 128), EPT_LOST);
 	verify();
 }
 

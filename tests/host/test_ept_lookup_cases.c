@@ -201,19 +201,20 @@ static void extents_that_make_no_sense_are_refused(void **state)
 	struct ept_extent e = extent(1, F_2M), many[EPT_SPACES_MAX + 1];
 
 	(void)state;
-	assert_int_equal(ept_rmap_add(&rmap, &e), -EINVAL);
+	assert_int_equal(ept_rmap_add(&rmap, &e), EPT_INVALID);
 	e = extent(0, 0);
-	assert_int_equal(ept_rmap_add(&rmap, &e), -EINVAL);
+	assert_int_equal(ept_rmap_add(&rmap, &e), EPT_INVALID);
 	e = extent(0, F_2M + 1);
-	assert_int_equal(ept_rmap_add(&rmap, &e), -EINVAL);
+	assert_int_equal(ept_rmap_add(&rmap, &e), EPT_INVALID);
 	for (unsigned int i = 0; i < EPT_SPACES_MAX; i++) {
 		spaces[i].walk.space = F_1G;
+		spaces[i].backing_end = UINT64_C(1) << 52;
 		many[i] = extent(0, F_2M);
 		many[i].ept = &spaces[i];
 		assert_int_equal(ept_rmap_add(&rmap, &many[i]), 0);
 	}
 	many[EPT_SPACES_MAX] = extent(0, F_2M);
-	assert_int_equal(ept_rmap_add(&rmap, &many[EPT_SPACES_MAX]), -ENOSPC);
+	assert_int_equal(ept_rmap_add(&rmap, &many[EPT_SPACES_MAX]), EPT_FULL);
 	assert_int_equal(ept_rmap_refs(&rmap, frame_at(0)), EPT_SPACES_MAX);
 	/* Room again. */
 	ept_rmap_remove(&rmap, &many[3], unused, NULL);
@@ -294,7 +295,7 @@ static void hot_and_cold_are_told_apart_at_mixed_granularity(void **state)
 	/* The cold parts in single pages here and in 2 MiB there, the hot one in both. */
 	for (unsigned int i = 0; i < 512; i += 3)
 		at(STEP_SPLIT, i * F_2M, PG_LEVEL_4K);
-	assert_int_equal(ept_monitor_begin(&monitor, 0, F_1G, 10, 40, 1), 0);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 10, 40, 1), 0);
 	watch(from, to, 20);
 	weigh(from, to, &in, &out);
 	assert_true(in > (to - from) * 8 / 10);
@@ -310,7 +311,7 @@ static void heat_follows_the_guest(void **state)
 	map(0, F_1G, EPT_PRESENT);
 	for (unsigned int i = 0; i < 512; i++)
 		at(STEP_SPLIT, i * F_2M, PG_LEVEL_2M);
-	assert_int_equal(ept_monitor_begin(&monitor, 0, F_1G, 10, 60, 2), 0);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 10, 60, 2), 0);
 	watch(0, F_1G / 8, 15);
 	watch(F_1G / 2, F_1G * 5 / 8, 20);
 	weigh(F_1G / 2, F_1G * 5 / 8, &in, &out);
@@ -322,7 +323,7 @@ static void the_cost_is_bounded_by_regions_not_by_memory(void **state)
 {
 	(void)state;
 	map(0, 2 * F_1G, EPT_PRESENT);
-	assert_int_equal(ept_monitor_begin(&monitor, 0, F_1G, 10, 20, 3), 0);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 10, 20, 3), 0);
 	w.flushes = 0;
 	watch(0, F_1G, 10);
 	/* One flush for each interval, nothing split, at most `max` samples. */
@@ -338,7 +339,7 @@ static void what_is_not_present_is_cold(void **state)
 
 	(void)state;
 	map(0, F_2M, EPT_ABSENT);
-	assert_int_equal(ept_monitor_begin(&monitor, 0, F_1G, 4, 8, 3), 0);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 4, 8, 3), 0);
 	for (unsigned int i = 0; i < 10; i++) {
 		ept_monitor_sample(&monitor, me(), &w.gather);
 		assert_false(w.gather.owed);
@@ -352,7 +353,7 @@ static void what_is_cold_all_over_is_still_looked_at_in_many_places(void **state
 {
 	(void)state;
 	map(0, F_1G, EPT_PRESENT);
-	assert_int_equal(ept_monitor_begin(&monitor, 0, F_1G, 16, 64, 7), 0);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 16, 64, 7), 0);
 	watch(0, 0, 12);
 	for (unsigned int i = 0; i < monitor.n; i++)
 		assert_in_range(monitor.region[i].frames, 1, F_1G / 16);
@@ -363,7 +364,7 @@ static void regions_that_all_differ_are_divided_up_to_the_most(void **state)
 	const unsigned int n[] = { 20, 25, 25 };
 
 	(void)state;
-	assert_int_equal(ept_monitor_begin(&monitor, 0, F_1G, 10, 25, 1), 0);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 10, 25, 1), 0);
 	for (unsigned int round = 0; round < ARRAY_LEN(n); round++) {
 		for (unsigned int i = 0; i < monitor.n; i++)
 			monitor.region[i].hits = i % 2 ? 100 : 0;
@@ -377,11 +378,12 @@ static void regions_that_all_differ_are_divided_up_to_the_most(void **state)
 static void monitors_that_make_no_sense_are_refused(void **state)
 {
 	(void)state;
-	assert_int_equal(ept_monitor_begin(&monitor, 0, F_1G, 0, 8, 1), -EINVAL);
-	assert_int_equal(ept_monitor_begin(&monitor, 0, F_1G, 5, 8, 1), -EINVAL);
-	assert_int_equal(ept_monitor_begin(&monitor, 0, F_1G, 4, EPT_REGIONS_MAX + 1, 1), -EINVAL);
-	assert_int_equal(ept_monitor_begin(&monitor, 0, 3, 4, 8, 1), -EINVAL);
-	assert_int_equal(ept_monitor_begin(&monitor, 0, 4, 4, 8, 1), 0);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 0, 8, 1), EPT_INVALID);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 5, 8, 1), EPT_INVALID);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, F_1G, 4, EPT_REGIONS_MAX + 1, 1),
+			 EPT_INVALID);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, 3, 4, 8, 1), EPT_INVALID);
+	assert_int_equal(ept_monitor_begin(&monitor, &w.ept, 0, 4, 4, 8, 1), 0);
 }
 
 #define RMAP_CASE(name)                                                                            \

@@ -93,7 +93,7 @@ static void collapse(struct crowd_cpu *cpu, gfn_t gfn, enum pg_level level)
 {
 	int r = ept_collapse(cpu->me, gfn, level, &cpu->gather);
 
-	if (r == -EHWPOISON || r == -EFAULT || r == -EINVAL)
+	if (r == EPT_LOST || r == EPT_MIXED || r == EPT_SCATTERED || r == EPT_INVALID)
 		crowd_fail(cpu, "collapse at %lu returned %d", (long)gfn, r);
 }
 
@@ -102,9 +102,9 @@ static void arrive(struct crowd_cpu *cpu, gfn_t gfn, enum pg_level level)
 	struct ept_claim claim;
 	int r = ept_fill(cpu->me, gfn, level, &claim);
 
-	if (r == -EEXIST)
+	if (r == EPT_HERE)
 		see(cpu, gfn);
-	if (r == -EEXIST || r == -EBUSY || r == -E2BIG)
+	if (r == EPT_HERE || r == EPT_BUSY || r == EPT_SMALLER)
 		return;
 	if (r) {
 		crowd_fail(cpu, "fill of %lu returned %d", (long)gfn, r);
@@ -154,7 +154,7 @@ static void ask(struct crowd_cpu *cpu, gfn_t gfn)
 {
 	int r = ept_request(cpu->me, gfn);
 
-	if (r && r != -EALREADY && r != -EBUSY && r != -EEXIST)
+	if (r && r != EPT_ASKED && r != EPT_BUSY && r != EPT_HERE)
 		crowd_fail(cpu, "request of %lu returned %d", (long)gfn, r);
 }
 
@@ -162,7 +162,7 @@ static void split(struct crowd_cpu *cpu, gfn_t gfn)
 {
 	int r = ept_split(cpu->me, gfn, PG_LEVEL_4K, EPT_WHY_ASKED, &cpu->gather);
 
-	if (r && r != -EBUSY && r != -ENOMEM && r != -ENOENT)
+	if (r && r != EPT_BUSY && r != EPT_NO_TABLE && r != EPT_UNMAPPED)
 		crowd_fail(cpu, "split of %lu returned %d", (long)gfn, r);
 }
 

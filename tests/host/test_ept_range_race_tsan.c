@@ -74,7 +74,7 @@ static void run(void (*work)(struct crowd_cpu *))
 /* Anything but these answers is wrong. */
 static void answered(struct crowd_cpu *cpu, const char *what, int r, int fine)
 {
-	if (r < 0 && r != -EBUSY && r != fine)
+	if (r < 0 && r != EPT_BUSY && r != fine)
 		crowd_fail(cpu, "%s returned %d", what, r);
 }
 
@@ -83,9 +83,9 @@ static void relocate(struct crowd_cpu *cpu, gfn_t gfn, enum pg_level level)
 	struct ept_frozen f;
 	int r = ept_freeze(cpu->me, gfn, level, EPT_WHY_COW, &f, &cpu->gather);
 
-	if (r == -EAGAIN || r == -E2BIG)
+	if (r == EPT_NOT_HERE || r == EPT_SMALLER)
 		return;
-	answered(cpu, "freeze", r, -EBUSY);
+	answered(cpu, "freeze", r, EPT_BUSY);
 	if (r)
 		return;
 	ept_sync(&cpu->gather);
@@ -99,11 +99,11 @@ static void discard(struct crowd_cpu *cpu, gfn_t gfn)
 	struct ept_claim claim;
 	int r = ept_discard(cpu->me, gfn, 1, &cpu->gather);
 
-	answered(cpu, "discard", r, -EBUSY);
+	answered(cpu, "discard", r, EPT_BUSY);
 	ept_sync(&cpu->gather);
 	crowd_pause(cpu);
 	r = ept_fill_zero(cpu->me, gfn, PG_LEVEL_4K, &claim);
-	answered(cpu, "fill_zero", r, -EEXIST);
+	answered(cpu, "fill_zero", r, EPT_HERE);
 	if (r)
 		return;
 	contents[gfn] = 0;
@@ -129,8 +129,8 @@ static void access(struct crowd_cpu *cpu, gfn_t gfn, unsigned int perms)
 		return;
 	crowd_pause(cpu);
 	o = (enum tlb_outcome)ept_resolve(cpu->me, gfn, perms, &cpu->gather);
-	if ((int)o != -EAGAIN && (int)o != -EFAULT)
-		answered(cpu, "resolve", (int)o, -EBUSY);
+	if ((int)o != EPT_NOT_HERE && (int)o != EPT_FORBIDDEN)
+		answered(cpu, "resolve", (int)o, EPT_BUSY);
 }
 
 static void reach(struct crowd_cpu *cpu, gfn_t gfn)
@@ -138,8 +138,8 @@ static void reach(struct crowd_cpu *cpu, gfn_t gfn)
 	hpa_t at;
 	int r = ept_reach(cpu->me, gfn, crowd_random(cpu, 2) ? EPT_W : EPT_R, &at, &cpu->gather);
 
-	if (r != -EFAULT && r != -ENODATA)
-		answered(cpu, "reach", r, -EAGAIN);
+	if (r != EPT_FORBIDDEN && r != EPT_DISCARDED)
+		answered(cpu, "reach", r, EPT_NOT_HERE);
 }
 
 /* Only some of it, so that others find work. */
@@ -159,11 +159,12 @@ static void bustle(struct crowd_cpu *cpu)
 		switch (crowd_random(cpu, 32)) {
 		case 0:
 			answered(cpu, "protect", ept_protect(cpu->me, gfn, 1, EPT_R, &cpu->gather),
-				 -EBUSY);
+				 EPT_BUSY);
 			break;
 		case 1 ... 2:
 			answered(cpu, "protect",
-				 ept_protect(cpu->me, piece, F_2M, EPT_RWX, &cpu->gather), -EBUSY);
+				 ept_protect(cpu->me, piece, F_2M, EPT_RWX, &cpu->gather),
+				 EPT_BUSY);
 			break;
 		case 3 ... 4:
 			discard(cpu, gfn);
@@ -234,7 +235,8 @@ static void write_and_collect(struct crowd_cpu *cpu)
 			crowd_fail(cpu, "tracking did not begin");
 		while (next < PAGES) {
 			answered(cpu, "track_some",
-				 ept_track_some(cpu->me, &next, PAGES, 700, &cpu->gather), -EBUSY);
+				 ept_track_some(cpu->me, &next, PAGES, 700, &cpu->gather),
+				 EPT_BUSY);
 			crowd_pause(cpu);
 		}
 		ept_sync(&cpu->gather);

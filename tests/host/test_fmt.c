@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "hv/console.h"
+#include "hv/base/console.h"
 
 #define ROOM 128
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "hv/mca.h"
+#include "hv/cpu/mca.h"
 #include "mm/err.h"
 
 static const struct mca_kind *const kinds[] = { &mca_kind_intel, &mca_kind_amd };

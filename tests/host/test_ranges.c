@@ -5,7 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "boot/ranges.h"
+#include "boot/base/ranges.h"
 
 #define SPACE 96 /* frames: at most 48 pieces, so nothing is ever dropped */
 #define STEPS 20000
@@ -106,6 +106,43 @@ static void best_fit_is_the_smallest_room_below_the_limit(void **state)
 	assert_true(ranges_best_fit(&list, 8, 107) == UINT64_MAX);
 }
 
+static void what_lies_beyond_the_limit_is_taken_out_and_counted(void **state)
+{
+	static struct ranges list;
+
+	(void)state;
+	ranges_add(&list, 100, 50);
+	ranges_add(&list, 200, 8);
+	ranges_add(&list, UINT64_C(1) << 39, 20);
+	ranges_limit(&list, 1000);
+	assert_int_equal(list.beyond, 20);
+	assert_int_equal(list.n, 2);
+	ranges_limit(&list, 140);
+	assert_int_equal(list.beyond, 38);
+	assert_int_equal(list.n, 1);
+	assert_int_equal(ranges_frames(&list), 40);
+}
+
+static void rounding_moves_both_ends_outwards_and_merges(void **state)
+{
+	static struct ranges list, out;
+
+	(void)state;
+	ranges_add(&list, 10, 5);
+	ranges_add(&list, 60, 4);
+	ranges_add(&list, 65, 1);
+	ranges_add(&list, 1024, 64);
+	out.n = 7;
+	out.beyond = 3;
+	ranges_round(&out, &list, 64);
+	assert_int_equal(out.n, 2);
+	assert_int_equal(out.beyond, 0);
+	assert_int_equal(out.r[0].pfn, 0);
+	assert_int_equal(out.r[0].frames, 128);
+	assert_int_equal(out.r[1].pfn, 1024);
+	assert_int_equal(out.r[1].frames, 64);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -113,6 +150,8 @@ int main(void)
 		cmocka_unit_test(neighbours_become_one_range),
 		cmocka_unit_test(a_full_list_drops_its_smallest_piece_and_counts_it),
 		cmocka_unit_test(best_fit_is_the_smallest_room_below_the_limit),
+		cmocka_unit_test(what_lies_beyond_the_limit_is_taken_out_and_counted),
+		cmocka_unit_test(rounding_moves_both_ends_outwards_and_merges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 #define memcmp  our_memcmp
 #define strlen  our_strlen
 #define strcmp  our_strcmp
-#include "hv/string.c"
+#include "hv/base/string.c"
 #undef memcpy
 #undef memmove
 #undef memset

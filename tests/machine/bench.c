@@ -2,9 +2,13 @@
 /* Benchmarks in the machine: see tests/machine/bench.h. */
 #include "tests/machine/bench.h"
 
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/vm.h"
+#include "hv/policy/policy.h"
+#include "hv/source/source.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/vm/make.h"
+#include "hv/vm/payload.h"
+#include "hv/vm/run.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
@@ -60,7 +64,7 @@ static const char *measure_arrival(const struct source_ops *ops, const char *nam
 
 	if (!vm)
 		return why;
-	pager_init(&vm->pager, vm, &source, PG_LEVEL_4K, POLICY_NEVER, vm->frames);
+	pager_init(&vm->mem, &source, PG_LEVEL_4K, 1, policy_of(POLICY_NEVER));
 	why = vm_load_payload_named(vm, info, "touch");
 	if (!why)
 		why = run_to_the_end(vm);
@@ -70,7 +74,7 @@ static const char *measure_arrival(const struct source_ops *ops, const char *nam
 			   "\"faults\":%llu,\"cycles\":%llu}\n",
 			   name, vendor->format->name,
 			   (unsigned long long)(config->work / config->stride),
-			   (unsigned long long)vm->vcpu[0].stats.faults,
+			   (unsigned long long)vm->vcpu[0].stats.wait.faults,
 			   (unsigned long long)(end - vm->first_entry));
 	vm_destroy(vm);
 	return why;
@@ -91,10 +95,10 @@ const char *bench_copy_job(const struct run_config *config, const struct boot_in
 /* Every page of 4 KiB, one by one, as if it had arrived. */
 static const char *fill_all(struct vm *vm)
 {
-	struct ept_cpu *me = ept_cpu(&vm->ept, cpu_id());
+	struct ept_cpu *me = ept_cpu(&vm->mem.ept, cpu_id());
 	struct ept_claim claim;
 
-	for (gfn_t gfn = 0; gfn < vm->frames; gfn++) {
+	for (gfn_t gfn = 0; gfn < vm->mem.frames; gfn++) {
 		if (ept_fill(me, gfn, PG_LEVEL_4K, &claim))
 			return "a page could not be filled";
 		(void)ept_publish(me, &claim);
@@ -115,13 +119,14 @@ const char *bench_collapse_job(const struct run_config *config, const struct boo
 	if (!vm)
 		return "no memory for the VM";
 	why = fill_all(vm);
-	ept_stats_sum(&vm->ept, &stats);
+	ept_stats_sum(&vm->mem.ept, &stats);
 	tables = stats.tables;
 	begin = clock_now();
-	ept_collapse_range(ept_cpu(&vm->ept, 0), 0, vm->frames, &vm->gather[0], &result);
-	ept_sync(&vm->gather[0]);
+	ept_collapse_range(ept_cpu(&vm->mem.ept, 0), 0, vm->mem.frames, &vm->mem.gather[0],
+			   &result);
+	ept_sync(&vm->mem.gather[0]);
 	cycles = clock_now() - begin;
-	ept_stats_sum(&vm->ept, &stats);
+	ept_stats_sum(&vm->mem.ept, &stats);
 	if (!why && (stats.pages_4k || stats.pages_2m))
 		why = "it did not collapse";
 	if (!why)

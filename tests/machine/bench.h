@@ -4,7 +4,7 @@
 #ifndef TESTS_MACHINE_BENCH_H
 #define TESTS_MACHINE_BENCH_H
 
-#include "hv/jobs.h"
+#include "hv/job/jobs.h"
 
 /* The payload `touch` reads work= bytes, page by page, for the first time; the contents are in
  * the frames already, or are copied out of another page. */

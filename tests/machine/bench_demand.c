@@ -4,9 +4,14 @@
  * VM, after the latency of the source. vcpus=, work= and latency= say how many, how much, how late;
  * seed=77 lets all vCPUs read the same pages, else each has its own.
  */
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/vm.h"
+#include "hv/abi.h"
+#include "hv/policy/policy.h"
+#include "hv/source/source.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/vm/make.h"
+#include "hv/vm/payload.h"
+#include "hv/vm/run.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 #include "tests/machine/bench.h"
@@ -23,7 +28,7 @@ struct demand {
 /* Pages that are not zero, one by one. */
 static const char *populate(const struct demand *d)
 {
-	struct ept_cpu *me = ept_cpu(&d->from->ept, cpu_id());
+	struct ept_cpu *me = ept_cpu(&d->from->mem.ept, cpu_id());
 	gfn_t gfn = d->config->work_start >> PAGE_SHIFT;
 	gfn_t end = gfn + (d->config->work >> PAGE_SHIFT);
 
@@ -52,8 +57,8 @@ static const char *run(struct demand *d)
 
 	vm_start(d->to);
 	while (in_time && !vm_over(d->to)) {
-		tlb_quiesce(&d->to->tlb, cpu_id());
-		pager_poll(&d->to->pager);
+		tlb_quiesce(&d->to->mem.tlb, cpu_id());
+		pager_poll(&d->to->mem);
 		if (ncpus == 1)
 			(void)vm_turn(d->to);
 		else
@@ -75,13 +80,13 @@ static void print(const struct demand *d)
 	uint64_t last = 0, faults = 0, own[ABI_VCPUS_MAX] = { 0 };
 	struct pager_stats s;
 
-	pager_sum(&vm->pager, &s);
+	pager_sum(&vm->mem, &s);
 	for (unsigned int i = 0; i < vm->nvcpus; i++) {
 		uint64_t cycles = d->done[i] - vm->first_entry;
 
 		own[i] = cycles;
 		last = MAX(last, d->done[i]);
-		faults += vm->vcpu[i].stats.faults;
+		faults += vm->vcpu[i].stats.wait.faults;
 		con_printf("cleave: demand: vCPU %u: %llu pages, %llu per second\n", i,
 			   (unsigned long long)vm->vcpu[i].steps,
 			   (unsigned long long)(vm->vcpu[i].steps * 1000000 /
@@ -105,14 +110,14 @@ static void print(const struct demand *d)
 
 static const char *measure(struct demand *d, const struct boot_info *info)
 {
+	const struct source_pace pace = { .latency = us_to_cycles(d->config->latency_us),
+					  .arrive = 1 };
 	const char *why = populate(d);
 
 	if (why)
 		return why;
-	source_vm_init(&d->source, &d->from->ept, d->from->frames,
-		       us_to_cycles(d->config->latency_us));
-	pager_init(&d->to->pager, d->to, &d->source.source, PG_LEVEL_4K, POLICY_COMPLETE,
-		   d->to->frames);
+	source_vm_init(&d->source, &d->from->mem.ept, d->from->mem.frames, &pace);
+	pager_init(&d->to->mem, &d->source.source, PG_LEVEL_4K, 1, policy_of(POLICY_COMPLETE));
 	why = vm_load_payload_named(d->to, info, "touch");
 	if (!why)
 		why = run(d);

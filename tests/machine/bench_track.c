@@ -3,9 +3,11 @@
  * write, the bench writes, outside of what is measured. */
 #include "ept/access.h"
 #include "ept/track.h"
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/vm.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/vm/make.h"
+#include "hv/vm/payload.h"
+#include "hv/vm/run.h"
 #include "tests/machine/bench.h"
 
 #define STEP       4096 /* entries in one bounded step */
@@ -21,14 +23,14 @@ typedef int (*step_fn)(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int 
 /* Cycles until the steps are through; 0: one of them failed. */
 static uint64_t through(struct vm *vm, step_fn step)
 {
-	struct ept_cpu *me = ept_cpu(&vm->ept, 0);
+	struct ept_cpu *me = ept_cpu(&vm->mem.ept, 0);
 	uint64_t begin = clock_now();
 	gfn_t next = 0;
 
-	while (next < vm->frames)
-		if (step(me, &next, vm->frames, STEP, &vm->gather[0]))
+	while (next < vm->mem.frames)
+		if (step(me, &next, vm->mem.frames, STEP, &vm->mem.gather[0]))
 			return 0;
-	ept_sync(&vm->gather[0]);
+	ept_sync(&vm->mem.gather[0]);
 	return clock_now() - begin;
 }
 
@@ -36,8 +38,9 @@ static uint64_t collect(struct vm *vm, uint64_t *reported)
 {
 	uint64_t begin = clock_now();
 
-	*reported = ept_track_collect(ept_cpu(&vm->ept, 0), 0, vm->frames, bitmap, &vm->gather[0]);
-	ept_sync(&vm->gather[0]);
+	*reported = ept_track_collect(ept_cpu(&vm->mem.ept, 0), 0, vm->mem.frames, bitmap,
+				      &vm->mem.gather[0]);
+	ept_sync(&vm->mem.gather[0]);
 	return clock_now() - begin;
 }
 
@@ -45,8 +48,8 @@ static const char *write_some(struct vm *vm)
 {
 	hpa_t at;
 
-	for (gfn_t gfn = 0; gfn < vm->frames; gfn += EACH_NTH)
-		if (ept_reach(ept_cpu(&vm->ept, 0), gfn, EPT_W, &at, &vm->gather[0]))
+	for (gfn_t gfn = 0; gfn < vm->mem.frames; gfn += EACH_NTH)
+		if (ept_reach(ept_cpu(&vm->mem.ept, 0), gfn, EPT_W, &at, &vm->mem.gather[0]))
 			return "a page could not be written";
 	return NULL;
 }
@@ -69,18 +72,19 @@ static const char *measure(struct vm *vm, struct track_cycles *c)
 	c->clean = collect(vm, &none);
 	why = write_some(vm);
 	c->some = collect(vm, &c->reported);
-	ept_stats_sum(&vm->ept, &before);
+	ept_stats_sum(&vm->mem.ept, &before);
 	c->untrack = through(vm, ept_untrack_some);
 	begin = clock_now();
-	ept_track_end(&vm->ept);
-	ept_collapse_range(ept_cpu(&vm->ept, 0), 0, vm->frames, &vm->gather[0], &result);
-	ept_sync(&vm->gather[0]);
+	ept_track_end(&vm->mem.ept);
+	ept_collapse_range(ept_cpu(&vm->mem.ept, 0), 0, vm->mem.frames, &vm->mem.gather[0],
+			   &result);
+	ept_sync(&vm->mem.gather[0]);
 	c->collapse = clock_now() - begin;
-	ept_stats_sum(&vm->ept, &after);
+	ept_stats_sum(&vm->mem.ept, &after);
 	c->syncs = after.syncs - before.syncs;
 	if (!why && (!c->split || !c->untrack))
 		why = NOT_TO_END;
-	if (!why && (none || c->reported != (vm->frames + EACH_NTH - 1) / EACH_NTH))
+	if (!why && (none || c->reported != (vm->mem.frames + EACH_NTH - 1) / EACH_NTH))
 		why = "what was collected is not what was written";
 	return why ? why : after.pages_4k || after.pages_2m ? "it did not collapse" : NULL;
 }
@@ -90,10 +94,10 @@ static const char *fill_large(struct vm *vm)
 {
 	struct ept_claim claim;
 
-	for (gfn_t gfn = 0; gfn < vm->frames; gfn += level_frames(PG_LEVEL_1G)) {
-		if (ept_fill(ept_cpu(&vm->ept, 0), gfn, PG_LEVEL_1G, &claim))
+	for (gfn_t gfn = 0; gfn < vm->mem.frames; gfn += level_frames(PG_LEVEL_1G)) {
+		if (ept_fill(ept_cpu(&vm->mem.ept, 0), gfn, PG_LEVEL_1G, &claim))
 			return "1 GiB could not be filled";
-		(void)ept_publish(ept_cpu(&vm->ept, 0), &claim);
+		(void)ept_publish(ept_cpu(&vm->mem.ept, 0), &claim);
 	}
 	return NULL;
 }
@@ -107,8 +111,8 @@ const char *bench_track_job(const struct run_config *config, const struct boot_i
 	(void)info;
 	if (!vm)
 		return "no memory for the VM";
-	why = vm->frames > 64 * WORDS ? "region= is more than 1 GiB" : fill_large(vm);
-	if (!why && ept_track_begin(&vm->ept, EPT_TRACK_DIRTY))
+	why = vm->mem.frames > 64 * WORDS ? "region= is more than 1 GiB" : fill_large(vm);
+	if (!why && ept_track_begin(&vm->mem.ept, EPT_TRACK_DIRTY))
 		why = "tracking could not begin";
 	if (!why)
 		why = measure(vm, &c);

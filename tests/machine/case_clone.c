@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* In-machine cases of clones: two VMs with one memory, which run at once and write. */
-#include "hv/clone.h"
+#include "hv/vm/clone.h"
 
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/frames.h"
-#include "hv/guest_memory.h"
-#include "hv/string.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/mem/private.h"
+#include "hv/mem/reverse.h"
+#include "hv/mem/guest_memory.h"
+#include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
@@ -30,7 +31,7 @@ static const char *furnish(struct lab *lab)
 			 PG_LEVEL_4K));
 	TRY(lab_fill_all(lab, RANGE + 2 * RANGE_FRAMES + 101, RANGE + 3 * RANGE_FRAMES,
 			 PG_LEVEL_4K));
-	MUST(!guest_poison(lab->vm, LOST, 1), "a page could not be lost");
+	MUST(!guest_poison(&lab->vm->mem, LOST, 1), "a page could not be lost");
 	return NULL;
 }
 
@@ -73,7 +74,7 @@ static const void *contents(const struct ept_state *s, gfn_t gfn)
 
 static const char *compare_page(const struct vm *a, const struct vm *b, gfn_t gfn)
 {
-	struct ept_state s = ept_lookup(&a->ept, gfn), t = ept_lookup(&b->ept, gfn);
+	struct ept_state s = ept_lookup(&a->mem.ept, gfn), t = ept_lookup(&b->mem.ept, gfn);
 
 	MUST(s.kind == t.kind && s.level == t.level, "a page is of another kind in the clone");
 	MUST(s.perms == t.perms && s.memtype == t.memtype, "its rights differ in the clone");
@@ -85,7 +86,7 @@ static const char *compare_page(const struct vm *a, const struct vm *b, gfn_t gf
 
 static const char *compare_all(const struct vm *a, const struct vm *b)
 {
-	for (gfn_t gfn = 0; gfn < a->frames; gfn++)
+	for (gfn_t gfn = 0; gfn < a->mem.frames; gfn++)
 		TRY(compare_page(a, b, gfn));
 	return NULL;
 }
@@ -102,7 +103,7 @@ static void note_found(void *ctx, const struct ept_mapping *m)
 
 	if (m->gfn != f->gfn)
 		f->elsewhere++;
-	else if (vm_of(m->ept) == other.vm)
+	else if (mem_of(m->ept) == &other.vm->mem)
 		f->clone++;
 	else
 		f->original++;
@@ -111,10 +112,10 @@ static void note_found(void *ctx, const struct ept_mapping *m)
 static const char *found_by(const struct lab *lab, gfn_t gfn, unsigned int original,
 			    unsigned int clone)
 {
-	struct ept_state s = ept_lookup(&lab->vm->ept, gfn);
+	struct ept_state s = ept_lookup(&lab->vm->mem.ept, gfn);
 	struct found f = { .gfn = gfn };
 	hpa_t frame = direct_hpa(contents(&s, gfn));
-	unsigned int n = frames_find(frame, note_found, &f);
+	unsigned int n = reverse_find(frame, note_found, &f);
 
 	MUST(n == original + clone && f.original == original && f.clone == clone && !f.elsewhere,
 	     "a frame is not found where it is mapped");
@@ -125,20 +126,22 @@ static const char *found_by(const struct lab *lab, gfn_t gfn, unsigned int origi
 static const char *look_up(struct lab *lab)
 {
 	gfn_t gfn = RANGE + 2 * RANGE_FRAMES + 7;
-	hpa_t block = backing_frame(&lab->vm->backing, RANGE + 2 * RANGE_FRAMES);
+	hpa_t block = backing_frame(&lab->vm->mem.backing, RANGE + 2 * RANGE_FRAMES);
 	uint64_t word = 1;
 
 	TRY(found_by(lab, gfn, 1, 1));
 	TRY(found_by(lab, RANGE + 100, 1, 1));
 	MUST(ept_rmap_refs(&machine_rmap, block) == 2, "the block does not count both");
-	MUST(frames_count(block, FRAME_ORDER_2M) == 2 * 512, "entries of the block differ");
-	MUST(!guest_write(other.vm, gpa(gfn << PAGE_SHIFT), &word, sizeof(word), GUEST_WAIT),
+	MUST(reverse_count(block, FRAME_ORDER_2M) == 2 * 512, "entries of the block differ");
+	MUST(!guest_write(&other.vm->mem, gpa(gfn << PAGE_SHIFT), &word, sizeof(word), GUEST_WAIT),
 	     "the clone could not be written");
 	TRY(found_by(lab, gfn, 1, 0));
 	TRY(found_by(&other, gfn, 0, 1));
-	MUST(frames_count(block, FRAME_ORDER_2M) == 2 * 512 - 1, "a copied page still counts");
-	MUST(*(const uint64_t *)vm_page(lab->vm, gfn) != word, "the write is in the original");
-	MUST(*(const uint64_t *)vm_page(other.vm, gfn) == word, "the write is not in the clone");
+	MUST(reverse_count(block, FRAME_ORDER_2M) == 2 * 512 - 1, "a copied page still counts");
+	MUST(*(const uint64_t *)mem_page(&lab->vm->mem, gfn) != word,
+	     "the write is in the original");
+	MUST(*(const uint64_t *)mem_page(&other.vm->mem, gfn) == word,
+	     "the write is not in the clone");
 	return NULL;
 }
 
@@ -172,8 +175,10 @@ static const char *clone_of_a_gib_costs_tables(struct lab *lab)
 	MUST(s.tables == lab_stats(lab).tables, "the clone has more tables than the original");
 	MUST(used <= reserve + 128, "the clone took memory");
 	TRY(lab_leaves(&other, 0, 0, 1));
-	MUST(!guest_write(other.vm, gpa(GIB / 2), &word, sizeof(word), GUEST_WAIT), "no write");
-	MUST(other.vm->singles == 1 && !lab->vm->singles, "one write did not copy one page");
+	MUST(!guest_write(&other.vm->mem, gpa(GIB / 2), &word, sizeof(word), GUEST_WAIT),
+	     "no write");
+	MUST(other.vm->mem.singles == 1 && !lab->vm->mem.singles,
+	     "one write did not copy one page");
 	TRY(lab_leaves(&other, 512, 511, 0));
 	return lab_leaves(lab, 0, 0, 1);
 }
@@ -184,7 +189,7 @@ static bool turn_both(struct lab *lab)
 {
 	if (other.vm->vcpu[0].cpu == 0)
 		(void)vm_turn(other.vm);
-	tlb_quiesce(&other.vm->tlb, cpu_id());
+	tlb_quiesce(&other.vm->mem.tlb, cpu_id());
 	return lab_turn(lab);
 }
 
@@ -212,7 +217,7 @@ static const char *start_both(struct lab *lab)
 static const char *apart(struct vm *a, struct vm *b)
 {
 	for (gfn_t gfn = RANGE; gfn < RANGE + 2 * RANGE_FRAMES; gfn++) {
-		struct ept_state s = ept_lookup(&a->ept, gfn), t = ept_lookup(&b->ept, gfn);
+		struct ept_state s = ept_lookup(&a->mem.ept, gfn), t = ept_lookup(&b->mem.ept, gfn);
 		bool same = contents(&s, gfn) == contents(&t, gfn);
 
 		MUST(same == (gfn >= RANGE + PAGES), "frames are shared, or are not");
@@ -231,12 +236,12 @@ static const char *clones_write_apart(struct lab *lab)
 	TRY(start_both(lab));
 	TRY(run_both(lab, 20000));
 	TRY(apart(lab->vm, other.vm));
-	pager_sum(&lab->vm->pager, &s);
-	pager_sum(&other.vm->pager, &t);
+	pager_sum(&lab->vm->mem, &s);
+	pager_sum(&other.vm->mem, &t);
 	con_printf("cleave: copied %llu and %llu pages, reused %llu and %llu\n",
 		   (unsigned long long)s.copied, (unsigned long long)t.copied,
 		   (unsigned long long)s.reused, (unsigned long long)t.reused);
-	MUST(s.copied == lab->vm->singles && t.copied <= other.vm->singles,
+	MUST(s.copied == lab->vm->mem.singles && t.copied <= other.vm->mem.singles,
 	     "copies differ from the frames");
 	MUST(s.copied + t.copied >= PAGES, "pages were written without a copy");
 	MUST(s.reused + t.reused, "nobody kept a frame that was its own again");
@@ -255,9 +260,9 @@ static const char *clone_outlives_the_original(struct lab *lab)
 	TRY(run_both(lab, 2000));
 	TRY(outlive(lab));
 	clone = lab->vm;
-	pager_sum(&clone->pager, &s);
+	pager_sum(&clone->mem, &s);
 	TRY(lab_poke(lab, POKE_WRITE, WORK + MIB, MIB, PAGE_SIZE));
-	pager_sum(&clone->pager, &t);
+	pager_sum(&clone->mem, &t);
 	MUST(t.copied == s.copied, "pages were copied that nobody else refers to");
 	MUST(t.reused >= s.reused + MIB / PAGE_SIZE, "pages were written as if they were its own");
 	TRY(found_by(lab, RANGE + 300, 1, 0));
@@ -271,7 +276,7 @@ static uint64_t sum_of(const struct vm *vm)
 	uint64_t sum = 0;
 
 	for (gfn_t gfn = RANGE; gfn < RANGE + PAGES; gfn++) {
-		const uint64_t *page = vm_page(vm, gfn);
+		const uint64_t *page = mem_page(&vm->mem, gfn);
 
 		for (unsigned int i = 0; i < ABI_VCPUS_MAX; i++)
 			sum += page[i];
@@ -283,7 +288,7 @@ static uint64_t sum_of(const struct vm *vm)
 static bool writable(const struct vm *vm)
 {
 	for (gfn_t gfn = RANGE; gfn < RANGE + PAGES; gfn++)
-		if (!ept_lookup(&vm->ept, gfn).cow)
+		if (!ept_lookup(&vm->mem.ept, gfn).cow)
 			return true;
 	return false;
 }
@@ -291,12 +296,12 @@ static bool writable(const struct vm *vm)
 /* One clone, while the original writes: what it holds does not change. */
 static const char *clone_and_watch(struct lab *lab)
 {
-	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
+	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
 	uint64_t until = clock_now() + us_to_cycles(3000), sum;
 	int64_t flushes = me->stats.syncs + writable(lab->vm);
 
 	TRY(make_clone(lab, EPT_PRIVATE));
-	MUST(me->stats.syncs >= flushes && !lab->vm->gather[cpu_id()].owed,
+	MUST(me->stats.syncs >= flushes && !lab->vm->mem.gather[cpu_id()].owed,
 	     "the original may still write to what it shares");
 	sum = sum_of(other.vm);
 	while (clock_now() < until)
@@ -325,28 +330,28 @@ static const char *clone_of_a_running_vm(struct lab *lab)
 
 static const char *write_word(struct vm *vm, gfn_t gfn, uint64_t word)
 {
-	return guest_write(vm, gpa(gfn << PAGE_SHIFT), &word, sizeof(word), GUEST_WAIT)
+	return guest_write(&vm->mem, gpa(gfn << PAGE_SHIFT), &word, sizeof(word), GUEST_WAIT)
 		       ? "a page could not be written"
 		       : NULL;
 }
 
 static bool has_word(struct vm *vm, gfn_t gfn, uint64_t word)
 {
-	return *(const uint64_t *)vm_page(vm, gfn) == word;
+	return *(const uint64_t *)mem_page(&vm->mem, gfn) == word;
 }
 
 /* A single frame that three VMs share, and that goes through all hands. */
 static const char *three_hands(struct lab *lab, struct vm *third)
 {
 	gfn_t gfn = RANGE + 9;
-	hpa_t frame = ept_lookup(&other.vm->ept, gfn).frame;
+	hpa_t frame = ept_lookup(&other.vm->mem.ept, gfn).frame;
 
 	MUST(frame_of(&machine_frames, frame)->refs == 2,
 	     "two VMs map it, and that is not counted");
 	TRY(write_word(third, gfn, 3));
 	MUST(frame_of(&machine_frames, frame)->refs == 1, "it is not one VM's alone");
 	TRY(write_word(other.vm, gfn, 4));
-	MUST(ept_lookup(&other.vm->ept, gfn).frame.v == frame.v, "what was its own was copied");
+	MUST(ept_lookup(&other.vm->mem.ept, gfn).frame.v == frame.v, "what was its own was copied");
 	MUST(has_word(lab->vm, gfn, 1) && has_word(other.vm, gfn, 4) && has_word(third, gfn, 3),
 	     "a write leaked");
 	return NULL;
@@ -382,7 +387,7 @@ static const char *read_all(struct vm *vm, gfn_t gfn, gfn_t end)
 	for (; gfn < end; gfn++) {
 		gpa_t at = gpa(((gfn + 1) << PAGE_SHIFT) - sizeof(found));
 
-		MUST(!guest_read(vm, at, &found, sizeof(found), GUEST_WAIT), "no page came");
+		MUST(!guest_read(&vm->mem, at, &found, sizeof(found), GUEST_WAIT), "no page came");
 		MUST(found == (at.v & (GIB - 1)), "a VM reads what the other one did not write");
 	}
 	return NULL;
@@ -405,9 +410,9 @@ static const char *shared_clone(struct lab *lab)
 	TRY(read_all(lab->vm, absent, absent + 16));
 	TRY(read_all(other.vm, absent, absent + 16));
 	lab->spoilt = false;
-	s = ept_lookup(&lab->vm->ept, absent);
-	t = ept_lookup(&other.vm->ept, absent);
-	MUST(s.frame.v == t.frame.v && !lab->vm->singles && !other.vm->singles,
+	s = ept_lookup(&lab->vm->mem.ept, absent);
+	t = ept_lookup(&other.vm->mem.ept, absent);
+	MUST(s.frame.v == t.frame.v && !lab->vm->mem.singles && !other.vm->mem.singles,
 	     "a page was copied");
 	TRY(found_by(lab, absent, 1, 1));
 	/* The clone inherits the memory. */

@@ -3,10 +3,11 @@
 #include "tests/machine/cases.h"
 
 #include "ept/relocate.h"
-#include "hv/dirty.h"
-#include "hv/guest_memory.h"
-#include "hv/relocate.h"
-#include "hv/string.h"
+#include "hv/vm/dirty_log.h"
+#include "hv/mem/guest_memory.h"
+#include "hv/mem/collapse_copy.h"
+#include "hv/mem/relocate.h"
+#include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/percpu.h"
 #include "tests/machine/lab.h"
@@ -53,7 +54,7 @@ static const char *we_write(struct lab *lab, gfn_t gfn)
 {
 	uint64_t word = gfn;
 
-	return guest_write(lab->vm, gfn_to_gpa(gfn), &word, sizeof(word), GUEST_WAIT)
+	return guest_write(&lab->vm->mem, gfn_to_gpa(gfn), &word, sizeof(word), GUEST_WAIT)
 		       ? "a page could not be written"
 		       : NULL;
 }
@@ -77,7 +78,7 @@ static const char *discarded(struct lab *lab, struct dirty_log *d)
 {
 	gfn_t gfn = FIRST + 70;
 
-	MUST(!guest_discard(lab->vm, gfn, 1), "a page could not be discarded");
+	MUST(!guest_discard(&lab->vm->mem, gfn, 1), "a page could not be discarded");
 	TRY(reported(d, gfn, true));
 	MUST(vcpu_writes(lab, gfn), "a discarded page kept its contents");
 	TRY(reported(d, gfn, true));
@@ -93,8 +94,8 @@ static const char *discarded_large(struct lab *lab, struct dirty_log *d)
 {
 	gfn_t gfn = LATER + RANGE_FRAMES;
 
-	MUST(!guest_discard(lab->vm, gfn, RANGE_FRAMES), "a range could not be discarded");
-	MUST(ept_lookup(&lab->vm->ept, gfn).level == PG_LEVEL_2M, "it is not one entry");
+	MUST(!guest_discard(&lab->vm->mem, gfn, RANGE_FRAMES), "a range could not be discarded");
+	MUST(ept_lookup(&lab->vm->mem.ept, gfn).level == PG_LEVEL_2M, "it is not one entry");
 	TRY(reported(d, gfn, false));
 	MUST(bitmap[(gfn + 511) / 64] >> 63, "not all of a discarded range is reported");
 	return nothing_more(d);
@@ -114,8 +115,8 @@ static const char *arrived_large(struct lab *lab, struct dirty_log *d)
 /* Collected while somebody has taken it away to copy it. */
 static const char *frozen(struct lab *lab, struct dirty_log *d)
 {
-	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
+	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
 	gfn_t gfn = FIRST + 140;
 	struct ept_frozen f;
 
@@ -133,14 +134,14 @@ static const char *frozen(struct lab *lab, struct dirty_log *d)
 /* What was dirty is so at its new address. */
 static const char *moved(struct lab *lab, struct dirty_log *d)
 {
-	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
+	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
 	gfn_t from = FIRST + 200, to = FIRST + 300;
 
 	MUST(!ept_unmap(me, to, 1, g), "a page could not be unmapped");
 	ept_sync(g);
 	TRY(we_write(lab, from));
-	MUST(!vm_move(lab->vm, from, to, 1), "a page could not be moved");
+	MUST(!mem_move(&lab->vm->mem, from, to, 1), "a page could not be moved");
 	TRY(reported(d, to, true));
 	TRY(we_write(lab, to));
 	TRY(reported(d, to, true));

@@ -3,9 +3,9 @@
  * architecture's answer or is stopped with a reason, and nobody else notices. */
 #include "tests/machine/cases.h"
 
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/string.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/base/string.h"
 #include "mm/kmap.h"
 #include "mm/percpu.h"
 #include "mm/x86.h"

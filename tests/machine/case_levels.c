@@ -11,12 +11,12 @@
 
 static struct ept_cpu *me(const struct lab *lab)
 {
-	return ept_cpu(&lab->vm->ept, cpu_id());
+	return ept_cpu(&lab->vm->mem.ept, cpu_id());
 }
 
 static struct ept_gather *gather(const struct lab *lab)
 {
-	return &lab->vm->gather[cpu_id()];
+	return &lab->vm->mem.gather[cpu_id()];
 }
 
 /* --- the ladder --------------------------------------------------------------------------- */
@@ -27,11 +27,11 @@ static struct ept_gather *gather(const struct lab *lab)
 /* A second GiB of guest memory on the same frame: the pages' words are the same in both. */
 static const char *add_gib(struct lab *lab)
 {
-	if (ept_map(me(lab), GIB_FRAMES, GIB_FRAMES, backing_frame(&lab->vm->backing, 0), EPT_RWX,
-		    EPT_WB, EPT_ABSENT))
+	if (ept_map(me(lab), GIB_FRAMES, GIB_FRAMES, backing_frame(&lab->vm->mem.backing, 0),
+		    EPT_RWX, EPT_WB, EPT_ABSENT))
 		return "the second GiB could not be mapped";
 	lab->config.region = 2 * GIB;
-	lab->vm->pager.frames = LADDER_END;
+	lab->vm->mem.end = LADDER_END;
 	return NULL;
 }
 
@@ -55,12 +55,13 @@ static const char *hole_is_all_that_lacks(const struct lab *lab)
 {
 	struct ept_census census;
 
-	ept_census(&lab->vm->ept, 0, LADDER_END, &census);
+	ept_census(&lab->vm->mem.ept, 0, LADDER_END, &census);
 	MUST(census.kind[EPT_ABSENT][PG_LEVEL_4K] == 1 &&
 		     census.kind[EPT_ABSENT][PG_LEVEL_2M] == 0 &&
 		     census.kind[EPT_ABSENT][PG_LEVEL_1G] == 0,
 	     "there is more than one hole");
-	MUST(ept_lookup(&lab->vm->ept, LADDER_HOLE).kind == EPT_ABSENT, "the hole is elsewhere");
+	MUST(ept_lookup(&lab->vm->mem.ept, LADDER_HOLE).kind == EPT_ABSENT,
+	     "the hole is elsewhere");
 	return NULL;
 }
 
@@ -74,7 +75,7 @@ static const char *ladder(struct lab *lab)
 	TRY(lab_poke(lab, POKE_SHARE, WORK, 2 * GIB - 2 * MIB - WORK, 2 * MIB + 20 * KIB));
 	TRY(lab_poke(lab, POKE_SHARE, 2 * GIB - 2 * MIB, 2 * MIB - PAGE_SIZE, PAGE_SIZE));
 	MUST(!lab_faults(lab), "the guest faulted on pages that were there");
-	MUST(ept_collapse(me(lab), GIB_FRAMES, PG_LEVEL_1G, gather(lab)) == -ENOENT,
+	MUST(ept_collapse(me(lab), GIB_FRAMES, PG_LEVEL_1G, gather(lab)) == EPT_HOLE,
 	     "a range with a hole was not refused");
 	TRY(lab_leaves(lab, 511, 511, 1));
 	TRY(lab_poke(lab, POKE_SHARE, 2 * GIB - PAGE_SIZE, PAGE_SIZE, PAGE_SIZE));
@@ -110,11 +111,13 @@ static const char *collapse_with_hole_is_refused(struct lab *lab)
 
 	TRY(lab_fill_all(lab, RANGE, hole, PG_LEVEL_4K));
 	before = lab_stats(lab);
-	MUST(ept_collapse(me(lab), RANGE, PG_LEVEL_2M, gather(lab)) == -ENOENT,
+	MUST(ept_collapse(me(lab), RANGE, PG_LEVEL_2M, gather(lab)) == EPT_HOLE,
 	     "collapse of a range with a hole is not refused as such");
-	MUST(lab_stats(lab).refused_hole == before.refused_hole + 1, "the refusal is not counted");
-	MUST(lab_collapse(lab, RANGE, RANGE_FRAMES).hole == 1, "the range is not refused");
-	MUST(ept_lookup(&lab->vm->ept, hole).kind == EPT_ABSENT, "the hole was filled");
+	MUST(lab_stats(lab).refused[ept_nr(EPT_HOLE)] == before.refused[ept_nr(EPT_HOLE)] + 1,
+	     "the refusal is not counted");
+	MUST(lab_collapse(lab, RANGE, RANGE_FRAMES).refused[ept_nr(EPT_HOLE)] == 1,
+	     "the range is not refused");
+	MUST(ept_lookup(&lab->vm->mem.ept, hole).kind == EPT_ABSENT, "the hole was filled");
 	MUST(lab_stats(lab).pages_2m == before.pages_2m, "a leaf of 2 MiB covers the hole");
 	return lab_poke(lab, POKE_SHARE, WORK, 2 * MIB - PAGE_SIZE, PAGE_SIZE);
 }
@@ -127,13 +130,13 @@ static const char *collapse_twice(struct lab *lab)
 	TRY(lab_fill_all(lab, RANGE, RANGE + RANGE_FRAMES, PG_LEVEL_4K));
 	TRY(lab_poke(lab, POKE_SHARE | POKE_WRITE, WORK, 2 * MIB, PAGE_SIZE));
 	MUST(lab_collapse(lab, RANGE, RANGE_FRAMES).collapsed == 1, "it did not collapse");
-	flushes = lab->vm->tlb.generation;
+	flushes = lab->vm->mem.tlb.generation;
 	syncs = lab_stats(lab).syncs;
 	MUST(lab_collapse(lab, RANGE, RANGE_FRAMES).collapsed == 0, "it collapsed twice");
-	MUST(lab->vm->tlb.generation == flushes && lab_stats(lab).syncs == syncs,
+	MUST(lab->vm->mem.tlb.generation == flushes && lab_stats(lab).syncs == syncs,
 	     "the second collapse, which does nothing, sent a flush");
-	MUST(ept_lookup(&lab->vm->ept, RANGE + 1).dirty, "the dirty bit was lost");
-	MUST(ept_lookup(&lab->vm->ept, RANGE + 1).level == PG_LEVEL_2M, "it is still small");
+	MUST(ept_lookup(&lab->vm->mem.ept, RANGE + 1).dirty, "the dirty bit was lost");
+	MUST(ept_lookup(&lab->vm->mem.ept, RANGE + 1).level == PG_LEVEL_2M, "it is still small");
 	TRY(lab_poke(lab, POKE_SHARE, WORK, 2 * MIB, PAGE_SIZE));
 	MUST(!lab_faults(lab), "the guest faulted");
 	return NULL;
@@ -168,7 +171,7 @@ static const char *zap(struct lab *lab)
 		return "it could not be unmapped";
 	ept_sync(gather(lab));
 	TRY(lab_leaves(lab, 0, 0, 0));
-	return backing_map(&lab->vm->backing, me(lab)) ? "it could not be mapped again" : NULL;
+	return backing_map(&lab->vm->mem.backing, me(lab)) ? "it could not be mapped again" : NULL;
 }
 
 static const char *collapse_changes_leaf_counters(struct lab *lab)
@@ -192,7 +195,7 @@ static const char *statistics_equal_walk(struct lab *lab)
 	uint64_t x = lab->config.seed;
 
 	for (unsigned int i = 0; i < 400; i++) {
-		uint64_t frames = lab->vm->frames;
+		uint64_t frames = lab->vm->mem.frames;
 		struct ept_claim claim;
 		gfn_t gfn;
 
@@ -220,7 +223,7 @@ static const char *one_arrival_exposes_no_neighbour(struct lab *lab)
 	struct ept_census census;
 
 	TRY(lab_fill(lab, here, PG_LEVEL_4K));
-	ept_census(&lab->vm->ept, 0, GIB_FRAMES, &census);
+	ept_census(&lab->vm->mem.ept, 0, GIB_FRAMES, &census);
 	MUST(census.kind[EPT_PRESENT][PG_LEVEL_4K] == 1 &&
 		     census.kind[EPT_ABSENT][PG_LEVEL_4K] == 511 &&
 		     census.kind[EPT_ABSENT][PG_LEVEL_2M] == 511 &&

@@ -2,9 +2,9 @@
 /* In-machine cases in which something runs out, is refused, or misbehaves. */
 #include "tests/machine/cases.h"
 
-#include "hv/console.h"
-#include "hv/migrate.h"
-#include "hv/string.h"
+#include "hv/base/console.h"
+#include "hv/migrate/migrate.h"
+#include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
@@ -35,45 +35,47 @@ static int failing_alloc(void *ctx, unsigned int cpu, hpa_t *table)
 
 static void fail_tables(struct lab *lab, uint64_t at, uint64_t every)
 {
-	if (lab->vm->ept.ops != &failing.ops)
-		failing.real = lab->vm->ept.ops;
+	if (lab->vm->mem.ept.ops != &failing.ops)
+		failing.real = lab->vm->mem.ept.ops;
 	failing.ops = *failing.real;
 	failing.ops.table_alloc = failing_alloc;
 	atomic_store(&failing.calls, 0);
 	failing.fail_at = at;
 	failing.fail_every = every;
-	lab->vm->ept.ops = &failing.ops;
+	lab->vm->mem.ept.ops = &failing.ops;
 }
 
 /* A page of a whole absent GiB needs two tables; then a present GiB is split down to a page. */
 static const char *fails_at(struct lab *lab, uint64_t at)
 {
-	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
+	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
 	gfn_t gfn = RANGE + at * RANGE_FRAMES;
 	struct ept_claim claim;
 
 	fail_tables(lab, at, 0);
 	MUST(ept_fill(me, gfn, PG_LEVEL_4K, &claim) == -ENOMEM, "no -ENOMEM from a fill");
-	MUST(ept_lookup(&lab->vm->ept, gfn).kind == EPT_ABSENT, "a failed fill changed the page");
+	MUST(ept_lookup(&lab->vm->mem.ept, gfn).kind == EPT_ABSENT,
+	     "a failed fill changed the page");
 	TRY(lab_check(lab));
 	fail_tables(lab, UINT64_MAX, 0);
 	TRY(lab_fill(lab, gfn, PG_LEVEL_4K));
-	MUST(!ept_unmap(me, 0, lab->vm->frames, g), "it could not be unmapped");
+	MUST(!ept_unmap(me, 0, lab->vm->mem.frames, g), "it could not be unmapped");
 	ept_sync(g);
-	MUST(!backing_map(&lab->vm->backing, me), "it could not be mapped again");
+	MUST(!backing_map(&lab->vm->mem.backing, me), "it could not be mapped again");
 	TRY(lab_fill(lab, 0, PG_LEVEL_1G));
 	fail_tables(lab, at, 0);
 	MUST(ept_split(me, gfn, PG_LEVEL_4K, EPT_WHY_ASKED, g) == -ENOMEM,
 	     "no -ENOMEM from a split");
 	ept_sync(g);
-	MUST(ept_lookup(&lab->vm->ept, gfn).kind == EPT_PRESENT, "a failed split lost the page");
+	MUST(ept_lookup(&lab->vm->mem.ept, gfn).kind == EPT_PRESENT,
+	     "a failed split lost the page");
 	TRY(lab_check(lab));
 	fail_tables(lab, UINT64_MAX, 0);
 	MUST(!ept_split(me, gfn, PG_LEVEL_4K, EPT_WHY_ASKED, g), "the retry failed");
-	MUST(!ept_unmap(me, 0, lab->vm->frames, g), "it could not be unmapped");
+	MUST(!ept_unmap(me, 0, lab->vm->mem.frames, g), "it could not be unmapped");
 	ept_sync(g);
-	MUST(!backing_map(&lab->vm->backing, me), "it could not be mapped again");
+	MUST(!backing_map(&lab->vm->mem.backing, me), "it could not be mapped again");
 	return lab_check(lab);
 }
 
@@ -88,7 +90,7 @@ static const char *table_allocation_fails_everywhere(struct lab *lab)
 	TRY(lab_warm_up(lab));
 	fail_tables(lab, UINT64_MAX, 2);
 	TRY(lab_poke(lab, POKE_SHARE, WORK, 64 * MIB, 2 * MIB + PAGE_SIZE));
-	pager_sum(&lab->vm->pager, &stats);
+	pager_sum(&lab->vm->mem, &stats);
 	MUST(stats.starved, "no arrival met the failure");
 	return NULL;
 }
@@ -157,7 +159,7 @@ static const char *no_gib_frame(struct lab *lab)
 	config.region = GIB;
 	hoard_take(FRAME_ORDER_1G);
 	vm = vm_create("small", &config, PG_LEVEL_1G);
-	if (!vm || vm->backing.level != PG_LEVEL_2M || vm->ept.leaf_max != PG_LEVEL_2M)
+	if (!vm || vm->mem.backing.level != PG_LEVEL_2M || vm->mem.ept.leaf_max != PG_LEVEL_2M)
 		why = "no fall-back to 2 MiB frames";
 	if (vm)
 		vm_destroy(vm);

@@ -3,8 +3,8 @@
 #include "tests/machine/cases.h"
 
 #include "guest/lib/chain.h"
-#include "hv/guest_memory.h"
-#include "hv/string.h"
+#include "hv/mem/guest_memory.h"
+#include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/percpu.h"
 #include "tests/machine/lab.h"
@@ -30,8 +30,8 @@ static const gfn_t lost_at[] = { LOST, LOST + 128, LOST + 256 };
 
 static const char *poison(struct lab *lab, gfn_t gfn)
 {
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
-	int err = ept_poison(ept_cpu(&lab->vm->ept, cpu_id()), gfn, g);
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
+	int err = ept_poison(ept_cpu(&lab->vm->mem.ept, cpu_id()), gfn, g);
 
 	ept_sync(g);
 	return err ? "a page could not be poisoned" : NULL;
@@ -83,17 +83,20 @@ static const char *visit_three(struct lab *lab, uint64_t flags, unsigned int tim
 
 static const char *collapse_is_refused(struct lab *lab)
 {
-	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
-	int64_t before = lab_stats(lab).refused_poison;
+	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
+	int64_t before = lab_stats(lab).refused[ept_nr(EPT_LOST)];
 	struct ept_collapse_result result;
 
-	MUST(ept_collapse(me, LOST, PG_LEVEL_2M, g) == -EHWPOISON, "no -EHWPOISON from a collapse");
+	MUST(ept_collapse(me, LOST, PG_LEVEL_2M, g) == EPT_LOST,
+	     "a range with lost pages collapsed");
 	ept_sync(g);
 	result = lab_collapse(lab, LOST, RANGE_FRAMES);
-	MUST(result.poison == 1 && !result.collapsed, "a range with lost pages collapsed");
-	MUST(lab_stats(lab).refused_poison == before + 2, "the refusals were not counted");
-	MUST(ept_poison(me, LOST + 128, g) == -EALREADY, "a lost page can be lost again");
+	MUST(result.refused[ept_nr(EPT_LOST)] == 1 && !result.collapsed,
+	     "a range with lost pages collapsed");
+	MUST(lab_stats(lab).refused[ept_nr(EPT_LOST)] == before + 2,
+	     "the refusals were not counted");
+	MUST(ept_poison(me, LOST + 128, g) == EPT_LOST, "a lost page can be lost again");
 	ept_sync(g);
 	return NULL;
 }
@@ -125,13 +128,13 @@ static const char *visit_huge(struct lab *lab)
 
 static const char *lost_huge_page(struct lab *lab)
 {
-	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
+	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
 	struct ept_state s;
 
 	TRY(lab_fill(lab, 0, PG_LEVEL_1G));
-	MUST(!guest_poison(lab->vm, LOST, RANGE_FRAMES), "it could not be poisoned");
-	s = ept_lookup(&lab->vm->ept, LOST + 17);
+	MUST(!guest_poison(&lab->vm->mem, LOST, RANGE_FRAMES), "it could not be poisoned");
+	s = ept_lookup(&lab->vm->mem.ept, LOST + 17);
 	MUST(s.kind == EPT_POISON && s.level == PG_LEVEL_2M, "it is not lost in one piece");
 	MUST(lab_stats(lab).poisoned == RANGE_FRAMES, "the counter of lost pages is wrong");
 	TRY(lab_leaves(lab, 0, 511, 0));
@@ -141,7 +144,8 @@ static const char *lost_huge_page(struct lab *lab)
 	ept_sync(g);
 	MUST(lab_collapse(lab, LOST + RANGE_FRAMES, RANGE_FRAMES).collapsed == 1,
 	     "a neighbour did not collapse");
-	MUST(lab_collapse(lab, 0, GIB_FRAMES).poison == 1, "a GiB with a lost page collapsed");
+	MUST(lab_collapse(lab, 0, GIB_FRAMES).refused[ept_nr(EPT_LOST)] == 1,
+	     "a GiB with a lost page collapsed");
 	TRY(lab_leaves(lab, 0, 511, 0));
 	TRY(lab_poke(lab, POKE_SHARE, WORK + 2 * MIB, GIB - WORK - 2 * MIB, 34 * MIB + PAGE_SIZE));
 	return visit_huge(lab);
@@ -202,14 +206,14 @@ static const char *machine_check_replaces_an_event(struct lab *lab)
 
 static const char *lost_page_among_absent(struct lab *lab)
 {
-	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
+	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
 	const gfn_t lost = LOST + 7;
 
 	MUST(!ept_unmap(me, LOST, RANGE_FRAMES, g), "it could not be unmapped");
 	ept_sync(g);
-	MUST(!ept_map(me, LOST, RANGE_FRAMES, backing_frame(&lab->vm->backing, LOST), EPT_R | EPT_X,
-		      EPT_WB, EPT_ABSENT),
+	MUST(!ept_map(me, LOST, RANGE_FRAMES, backing_frame(&lab->vm->mem.backing, LOST),
+		      EPT_R | EPT_X, EPT_WB, EPT_ABSENT),
 	     "it could not be mapped again");
 	TRY(poison(lab, lost));
 	TRY(visit(lab, LOST_LOAD, FEW));
@@ -217,7 +221,7 @@ static const char *lost_page_among_absent(struct lab *lab)
 	TRY(told(lab, LOST_LOAD, FEW, &lost, 1, 1));
 	MUST(atomic_load(&lab->asked) == FEW - 1, "not each of the other pages was asked for");
 	for (gfn_t gfn = LOST; gfn < LOST + FEW; gfn++) {
-		struct ept_state e = ept_lookup(&lab->vm->ept, gfn);
+		struct ept_state e = ept_lookup(&lab->vm->mem.ept, gfn);
 
 		MUST(e.kind == (gfn == lost ? EPT_POISON : EPT_PRESENT), "a page changed its kind");
 		MUST(e.perms == (EPT_R | EPT_X), "a page lost its protection");

@@ -2,7 +2,7 @@
 /* In-machine cases in which vCPUs run while tables change under them, or race for a page. */
 #include "tests/machine/cases.h"
 
-#include "hv/clock.h"
+#include "hv/base/clock.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
@@ -16,12 +16,12 @@
 
 static struct ept_cpu *me(const struct lab *lab)
 {
-	return ept_cpu(&lab->vm->ept, cpu_id());
+	return ept_cpu(&lab->vm->mem.ept, cpu_id());
 }
 
 static struct ept_gather *gather(const struct lab *lab)
 {
-	return &lab->vm->gather[cpu_id()];
+	return &lab->vm->mem.gather[cpu_id()];
 }
 
 static uint64_t passes(const struct lab *lab)
@@ -69,7 +69,7 @@ static const char *split_under_readers(struct lab *lab)
 		TRY(split_and_collapse(lab, i % 2 ? i * RANGE_FRAMES : GIB_FRAMES - 1 - i));
 	TRY(lab_finish(lab));
 	MUST(!lab_faults(lab), "a vCPU left the guest for a page that was there");
-	leaf = ept_lookup(&lab->vm->ept, 0);
+	leaf = ept_lookup(&lab->vm->mem.ept, 0);
 	MUST(leaf.level == PG_LEVEL_1G && leaf.accessed && leaf.dirty && leaf.perms == EPT_RWX &&
 		     leaf.memtype == EPT_WB,
 	     "the leaf's attributes were not kept");
@@ -106,7 +106,7 @@ static const char *all_fault(struct lab *lab)
 
 static const char *take_away(struct lab *lab, gfn_t gfn)
 {
-	hpa_t frame = ept_lookup(&lab->vm->ept, gfn).frame;
+	hpa_t frame = ept_lookup(&lab->vm->mem.ept, gfn).frame;
 
 	TRY(lab_start(lab, "poke", POKE_ALL | POKE_AGAIN | POKE_OFTEN, WORK, SEEN_PAGES * PAGE_SIZE,
 		      PAGE_SIZE));
@@ -133,8 +133,8 @@ static hpa_t table_below(const struct lab *lab, gfn_t gfn, enum pg_level level)
 {
 	uint64_t path[PG_LEVEL_MAX];
 
-	ept_path(&lab->vm->ept, gfn, path);
-	return hpa(path[level] & lab->vm->ept.fmt->addr);
+	ept_path(&lab->vm->mem.ept, gfn, path);
+	return hpa(path[level] & lab->vm->mem.ept.fmt->addr);
 }
 
 static bool is_junk(hpa_t table)
@@ -234,12 +234,12 @@ static const char *send_spoilt(struct lab *lab)
 {
 	struct pager_stats before, after;
 
-	pager_sum(&lab->vm->pager, &before);
+	pager_sum(&lab->vm->mem, &before);
 	lab->spoilt = true;
 	for (gfn_t gfn = RANGE; gfn < RANGE + 16; gfn++)
 		lab_place(lab, gfn);
 	lab->spoilt = false;
-	pager_sum(&lab->vm->pager, &after);
+	pager_sum(&lab->vm->mem, &after);
 	MUST(after.duplicates == before.duplicates + 16, "duplicates are not counted");
 	MUST(after.data_frames == before.data_frames, "a duplicate was placed");
 	return NULL;
@@ -259,16 +259,16 @@ static const char *duplicate_arrival(struct lab *lab)
 
 static const char *latency_histogram_adds_up(struct lab *lab)
 {
-	uint64_t sum = 0, remote = 0;
+	uint64_t sum = 0, waits = 0;
 
 	TRY(lab_poke(lab, POKE_SHARE, WORK, 48 * PAGE_SIZE, PAGE_SIZE));
 	for (unsigned int i = 0; i < lab->vm->nvcpus; i++) {
-		remote += lab->vm->vcpu[i].stats.faults_remote;
+		waits += lab->vm->vcpu[i].stats.wait.waits;
 		for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
-			sum += lab->vm->vcpu[i].stats.latency[b];
+			sum += lab->vm->vcpu[i].stats.wait.latency[b];
 	}
-	MUST(remote == 48 && lab->asked == 48, "remote faults differ from the pages");
-	MUST(sum == remote, "the histogram's sum differs from the remote faults");
+	MUST(waits == 48 && lab->asked == 48, "waits differ from the pages");
+	MUST(sum == waits, "the histogram's sum differs from the waits");
 	return NULL;
 }
 

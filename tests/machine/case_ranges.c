@@ -3,8 +3,8 @@
  * own accesses to guest memory. */
 #include "tests/machine/cases.h"
 
-#include "hv/guest_memory.h"
-#include "hv/string.h"
+#include "hv/mem/guest_memory.h"
+#include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/percpu.h"
 #include "tests/machine/lab.h"
@@ -26,7 +26,7 @@ static const char *arrive_but_the_last(struct lab *lab)
 static const char *all_protected(const struct lab *lab)
 {
 	for (gfn_t gfn = RANGE; gfn < GIB_FRAMES;) {
-		struct ept_state s = ept_lookup(&lab->vm->ept, gfn);
+		struct ept_state s = ept_lookup(&lab->vm->mem.ept, gfn);
 
 		MUST(s.perms == (EPT_R | EPT_X), "a page lost its protection");
 		gfn += level_frames(s.level);
@@ -47,7 +47,8 @@ static const char *write_is_denied(struct lab *lab, gfn_t gfn)
 static const char *protection_survives_the_ladder(struct lab *lab)
 {
 	/* Nothing has arrived: the marks are on absent entries, whatever splits these. */
-	MUST(!guest_protect(lab->vm, RANGE, GIB_FRAMES - RANGE, EPT_R | EPT_X), "protect failed");
+	MUST(!guest_protect(&lab->vm->mem, RANGE, GIB_FRAMES - RANGE, EPT_R | EPT_X),
+	     "protect failed");
 	TRY(arrive_but_the_last(lab));
 	TRY(all_protected(lab));
 	TRY(lab_poke(lab, POKE_SHARE, WORK, GIB - WORK - PAGE_SIZE, 34 * MIB + PAGE_SIZE));
@@ -61,7 +62,7 @@ static const char *protection_survives_the_ladder(struct lab *lab)
 	MUST(lab_collapse(lab, GIB_FRAMES - RANGE_FRAMES, RANGE_FRAMES).collapsed == 1,
 	     "a uniformly protected range did not collapse");
 	TRY(all_protected(lab));
-	MUST(!guest_protect(lab->vm, RANGE, GIB_FRAMES - RANGE, EPT_RWX), "protect failed");
+	MUST(!guest_protect(&lab->vm->mem, RANGE, GIB_FRAMES - RANGE, EPT_RWX), "protect failed");
 	return lab_poke(lab, POKE_SHARE | POKE_WRITE, WORK, GIB - WORK, 34 * MIB + PAGE_SIZE);
 }
 
@@ -73,16 +74,17 @@ static const char *protect_splits_only_at_the_edges(struct lab *lab)
 	TRY(lab_fill(lab, 0, PG_LEVEL_1G));
 	TRY(lab_start(lab, "poke", POKE_ALL | POKE_AGAIN | POKE_WRITE, WORK, GIB - WORK,
 		      14 * MIB + PAGE_SIZE));
-	MUST(!guest_protect(lab->vm, page, 1, EPT_R), "protect failed");
+	MUST(!guest_protect(&lab->vm->mem, page, 1, EPT_R), "protect failed");
 	TRY(lab_leaves(lab, 512, 511, 0));
-	MUST(lab_collapse(lab, 0, GIB_FRAMES).mixed == 1, "mixed rights collapsed");
+	MUST(lab_collapse(lab, 0, GIB_FRAMES).refused[ept_nr(EPT_MIXED)] == 1,
+	     "mixed rights collapsed");
 	TRY(lab_finish(lab));
 	MUST(!lab_faults(lab), "a vCPU faulted on a page whose rights did not change");
 	TRY(write_is_denied(lab, page));
-	MUST(!guest_protect(lab->vm, range, 2 * RANGE_FRAMES + 5, EPT_R), "protect failed");
+	MUST(!guest_protect(&lab->vm->mem, range, 2 * RANGE_FRAMES + 5, EPT_R), "protect failed");
 	TRY(lab_leaves(lab, 1024, 510, 0));
-	MUST(!guest_protect(lab->vm, range, 2 * RANGE_FRAMES + 5, EPT_RWX), "protect failed");
-	MUST(!guest_protect(lab->vm, page, 1, EPT_RWX), "protect failed");
+	MUST(!guest_protect(&lab->vm->mem, range, 2 * RANGE_FRAMES + 5, EPT_RWX), "protect failed");
+	MUST(!guest_protect(&lab->vm->mem, page, 1, EPT_RWX), "protect failed");
 	MUST(lab_collapse(lab, 0, GIB_FRAMES).collapsed == 3, "it did not collapse");
 	return lab_leaves(lab, 0, 0, 1);
 }
@@ -93,7 +95,7 @@ static const char *reads_zero(struct lab *lab, gfn_t gfn)
 {
 	static uint8_t page[PAGE_SIZE];
 
-	MUST(!guest_read(lab->vm, gfn_to_gpa(gfn), page, PAGE_SIZE, GUEST_WAIT),
+	MUST(!guest_read(&lab->vm->mem, gfn_to_gpa(gfn), page, PAGE_SIZE, GUEST_WAIT),
 	     "a discarded page cannot be read");
 	for (unsigned int i = 0; i < PAGE_SIZE; i++)
 		MUST(!page[i], "a discarded page is not zero");
@@ -108,9 +110,9 @@ static const char *discard_in_a_large_leaf(struct lab *lab)
 	TRY(lab_fill(lab, 0, PG_LEVEL_1G));
 	TRY(lab_start(lab, "poke", POKE_ALL | POKE_AGAIN | POKE_WRITE, WORK, GIB - WORK,
 		      14 * MIB + PAGE_SIZE));
-	MUST(!guest_discard(lab->vm, here, 1), "discard failed");
+	MUST(!guest_discard(&lab->vm->mem, here, 1), "discard failed");
 	TRY(lab_leaves(lab, 511, 511, 0));
-	MUST(ept_lookup(&lab->vm->ept, here).kind == EPT_ABSENT, "it is still there");
+	MUST(ept_lookup(&lab->vm->mem.ept, here).kind == EPT_ABSENT, "it is still there");
 	TRY(lab_finish(lab));
 	/* Its neighbours, each word right, without a fault. */
 	TRY(lab_poke(lab, POKE_SHARE, (here + 1) << PAGE_SHIFT, 400 * PAGE_SIZE, PAGE_SIZE));
@@ -127,7 +129,7 @@ static const char *discard_in_a_large_leaf(struct lab *lab)
 /* Before it has arrived: nobody asks for it any more. */
 static const char *discard_before_arrival(struct lab *lab)
 {
-	MUST(!guest_discard(lab->vm, RANGE + 5, 3), "discard failed");
+	MUST(!guest_discard(&lab->vm->mem, RANGE + 5, 3), "discard failed");
 	MUST(lab_stats(lab).given_up == 3, "pages that were given up are not counted");
 	TRY(lab_poke(lab, POKE_SHARE, WORK, 5 * PAGE_SIZE, PAGE_SIZE));
 	MUST(lab->asked == 5, "not each neighbour was asked for");
@@ -148,26 +150,27 @@ static const char *copy_in_and_out(struct lab *lab)
 	for (unsigned int i = 0; i < sizeof(out); i++)
 		out[i] = (uint8_t)(i * 7 + 1);
 	/* Nothing has arrived: it is asked for, once for each page, and comes. */
-	MUST(guest_read(lab->vm, at, in, 200, GUEST_NOWAIT) == -EAGAIN && lab->asked == 1,
+	MUST(guest_read(&lab->vm->mem, at, in, 200, GUEST_NOWAIT) == -EAGAIN && lab->asked == 1,
 	     "what has not arrived was not asked for");
-	MUST(guest_read(lab->vm, at, in, 200, GUEST_NOWAIT) == -EAGAIN && lab->asked == 1,
+	MUST(guest_read(&lab->vm->mem, at, in, 200, GUEST_NOWAIT) == -EAGAIN && lab->asked == 1,
 	     "it was asked for twice");
 	lab_place(lab, RANGE);
-	MUST(guest_read(lab->vm, at, in, 100, GUEST_NOWAIT) == 0, "what is here cannot be read");
+	MUST(guest_read(&lab->vm->mem, at, in, 100, GUEST_NOWAIT) == 0,
+	     "what is here cannot be read");
 	lab->at_hand = true;
-	MUST(!guest_write(lab->vm, at, out, 2 * PAGE_SIZE + 200, GUEST_NOWAIT) &&
-		     !guest_read(lab->vm, at, in, 2 * PAGE_SIZE + 200, GUEST_NOWAIT) &&
+	MUST(!guest_write(&lab->vm->mem, at, out, 2 * PAGE_SIZE + 200, GUEST_NOWAIT) &&
+		     !guest_read(&lab->vm->mem, at, in, 2 * PAGE_SIZE + 200, GUEST_NOWAIT) &&
 		     !memcmp(in, out, 2 * PAGE_SIZE + 200),
 	     "what was written was not read");
-	s = ept_lookup(&lab->vm->ept, RANGE + 1);
+	s = ept_lookup(&lab->vm->mem.ept, RANGE + 1);
 	MUST(s.dirty && s.accessed, "a write was not noted");
-	MUST(!guest_poison(lab->vm, RANGE + 2, 1), "poison failed");
-	MUST(guest_read(lab->vm, at, in, 2 * PAGE_SIZE, GUEST_WAIT) == -EHWPOISON,
+	MUST(!guest_poison(&lab->vm->mem, RANGE + 2, 1), "poison failed");
+	MUST(guest_read(&lab->vm->mem, at, in, 2 * PAGE_SIZE, GUEST_WAIT) == -EHWPOISON,
 	     "poison was touched");
-	MUST(guest_read(lab->vm, gpa(lab->config.region - 4), in, 8, GUEST_WAIT) == -ENOENT,
+	MUST(guest_read(&lab->vm->mem, gpa(lab->config.region - 4), in, 8, GUEST_WAIT) == -ENOENT,
 	     "memory that is not there was read");
-	MUST(!guest_protect(lab->vm, RANGE, 1, EPT_R), "protect failed");
-	MUST(guest_write(lab->vm, at, out, 8, GUEST_WAIT) == -EFAULT,
+	MUST(!guest_protect(&lab->vm->mem, RANGE, 1, EPT_R), "protect failed");
+	MUST(guest_write(&lab->vm->mem, at, out, 8, GUEST_WAIT) == -EFAULT,
 	     "what may not be written was");
 	return NULL;
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* In-machine cases of memory that goes to other frames, or to other guest addresses, while vCPUs
  * read and write it. after= says for how many milliseconds. */
-#include "hv/relocate.h"
+#include "hv/mem/collapse_copy.h"
+#include "hv/mem/relocate.h"
 
 #include "ept/relocate.h"
-#include "hv/clock.h"
-#include "hv/clone.h"
-#include "hv/console.h"
-#include "hv/frames.h"
-#include "hv/guest_memory.h"
-#include "hv/string.h"
+#include "hv/base/clock.h"
+#include "hv/vm/clone.h"
+#include "hv/base/console.h"
+#include "hv/mem/private.h"
+#include "hv/mem/reverse.h"
+#include "hv/mem/guest_memory.h"
+#include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
@@ -22,17 +24,17 @@
 
 static struct ept_cpu *me(const struct lab *lab)
 {
-	return ept_cpu(&lab->vm->ept, cpu_id());
+	return ept_cpu(&lab->vm->mem.ept, cpu_id());
 }
 
 static struct ept_gather *gather(const struct lab *lab)
 {
-	return &lab->vm->gather[cpu_id()];
+	return &lab->vm->mem.gather[cpu_id()];
 }
 
 static hpa_t frame_at(const struct vm *vm, gfn_t gfn)
 {
-	return direct_hpa(vm_page(vm, gfn));
+	return direct_hpa(mem_page(&vm->mem, gfn));
 }
 
 /* --- a while ------------------------------------------------------------------------------- */
@@ -81,12 +83,12 @@ static const char *relocate(struct lab *lab, gfn_t gfn, enum pg_level level)
 {
 	hpa_t to = frame_alloc(&machine_frames, 9 * (level - 1u));
 	hpa_t was = frame_at(lab->vm, gfn);
-	bool stays = level == PG_LEVEL_4K && !frame_is_single(was);
+	bool stays = level == PG_LEVEL_4K && !private_is(was);
 	int err;
 
 	MUST(to.v != HPA_NONE.v, "no frame to go to");
-	while ((err = vm_relocate(lab->vm, gfn, level, to)) == -EBUSY)
-		vm_pass(lab->vm);
+	while ((err = mem_relocate(&lab->vm->mem, gfn, level, to)) == -EBUSY)
+		mem_pass(&lab->vm->mem);
 	MUST(!err, "a piece could not be relocated");
 	MUST(frame_at(lab->vm, gfn).v == to.v, "it is not where it was to go");
 	if (stays)
@@ -114,7 +116,7 @@ static const char *relocation_under_load(struct lab *lab)
 		   lab->config.after_ms);
 	MUST(lab_stats(lab).relocated == (int64_t)steps, "relocations are not counted");
 	TRY(lab_finish(lab));
-	MUST(ept_lookup(&lab->vm->ept, RANGE).level == PG_LEVEL_2M, "the large leaf was split");
+	MUST(ept_lookup(&lab->vm->mem.ept, RANGE).level == PG_LEVEL_2M, "the large leaf was split");
 	return all_worked(lab);
 }
 
@@ -131,8 +133,9 @@ static const char *while_frozen(struct lab *lab, hpa_t frame)
 	ept_sync(gather(lab));
 	MUST(ept_collapse(me(lab), RANGE, PG_LEVEL_2M, gather(lab)) == -EBUSY,
 	     "collapse: not -EBUSY");
-	MUST(vm_collapse_copy(vm, RANGE, PG_LEVEL_2M) == -EBUSY, "with copies: not -EBUSY");
-	MUST(vm_relocate(vm, RANGE + 3, PG_LEVEL_4K, frame) == -EBUSY, "relocation: not -EBUSY");
+	MUST(mem_collapse_copy(&vm->mem, RANGE, PG_LEVEL_2M) == -EBUSY, "with copies: not -EBUSY");
+	MUST(mem_relocate(&vm->mem, RANGE + 3, PG_LEVEL_4K, frame) == -EBUSY,
+	     "relocation: not -EBUSY");
 	while (vm->vcpu[0].run != VCPU_WAITING || vm->vcpu[0].wait_gfn != RANGE + 3)
 		MUST(lab_turn(lab), "the vCPU does not wait for the frozen page");
 	(void)ept_thaw(me(lab), &f, f.was.frame);
@@ -144,18 +147,19 @@ static const char *not_supported(struct lab *lab, hpa_t frame)
 	struct vm *vm = lab->vm, *clone;
 	int a, b;
 
-	MUST(vm_relocate(vm, RANGE + 3, PG_LEVEL_4K, frame_at(vm, RANGE + 3)) == 0, "not 0");
-	MUST(vm_relocate(vm, 0, PG_LEVEL_1G, frame) == -EINVAL, "1 GiB was relocated");
-	MUST(vm_relocate(vm, RANGE + 3, PG_LEVEL_2M, frame) == -EINVAL,
+	MUST(mem_relocate(&vm->mem, RANGE + 3, PG_LEVEL_4K, frame_at(vm, RANGE + 3)) == 0, "not 0");
+	MUST(mem_relocate(&vm->mem, 0, PG_LEVEL_1G, frame) == -EINVAL, "1 GiB was relocated");
+	MUST(mem_relocate(&vm->mem, RANGE + 3, PG_LEVEL_2M, frame) == -EINVAL,
 	     "not aligned, and relocated");
-	MUST(vm_relocate(vm, RANGE + RANGE_FRAMES, PG_LEVEL_4K, frame) == -EAGAIN, "absent");
-	MUST(vm_collapse_copy(vm, 0, PG_LEVEL_1G) == -EINVAL, "a leaf above the largest");
-	MUST(vm_collapse_copy(vm, RANGE + 3, PG_LEVEL_2M) == -EINVAL, "not aligned, and collapsed");
-	MUST(vm_collapse_copy(vm, RANGE, PG_LEVEL_2M) == 0, "there was something to do");
+	MUST(mem_relocate(&vm->mem, RANGE + RANGE_FRAMES, PG_LEVEL_4K, frame) == -EAGAIN, "absent");
+	MUST(mem_collapse_copy(&vm->mem, 0, PG_LEVEL_1G) == -EINVAL, "a leaf above the largest");
+	MUST(mem_collapse_copy(&vm->mem, RANGE + 3, PG_LEVEL_2M) == -EINVAL,
+	     "not aligned, and collapsed");
+	MUST(mem_collapse_copy(&vm->mem, RANGE, PG_LEVEL_2M) == 0, "there was something to do");
 	clone = vm_clone(vm, "shared", EPT_SHARED);
 	MUST(clone, "no clone");
-	a = vm_relocate(vm, RANGE + 3, PG_LEVEL_4K, frame);
-	b = vm_collapse_copy(clone, RANGE, PG_LEVEL_2M);
+	a = mem_relocate(&vm->mem, RANGE + 3, PG_LEVEL_4K, frame);
+	b = mem_collapse_copy(&clone->mem, RANGE, PG_LEVEL_2M);
 	vm_destroy(clone);
 	MUST(a == -EINVAL && b == -EINVAL, "what another VM writes to was relocated");
 	return NULL;
@@ -168,24 +172,28 @@ static const char *holes_and_loss(struct lab *lab, hpa_t frame)
 	int err;
 
 	TRY(lab_fill_all(lab, gfn, gfn + 511, PG_LEVEL_4K));
-	MUST(vm_relocate(vm, gfn, PG_LEVEL_2M, backing_frame(&vm->backing, 0)) == -E2BIG, "small");
-	MUST(vm_collapse_copy(vm, gfn, PG_LEVEL_2M) == -ENOENT, "a hole was collapsed");
+	MUST(mem_relocate(&vm->mem, gfn, PG_LEVEL_2M, backing_frame(&vm->mem.backing, 0)) == -E2BIG,
+	     "small");
+	MUST(mem_collapse_copy(&vm->mem, gfn, PG_LEVEL_2M) == EPT_HOLE, "a hole was collapsed");
 	TRY(lab_fill(lab, gfn + 511, PG_LEVEL_4K));
 	TRY(relocate(lab, gfn + 8, PG_LEVEL_4K));
-	MUST(ept_collapse(me(lab), gfn, PG_LEVEL_2M, gather(lab)) == -EINVAL, "scattered");
-	MUST(!guest_poison(vm, gfn + 9, 1), "a page could not be lost");
-	MUST(vm_collapse_copy(vm, gfn, PG_LEVEL_2M) == -EHWPOISON, "lost memory was collapsed");
-	MUST(vm_relocate(vm, gfn + 9, PG_LEVEL_4K, frame) == -EHWPOISON, "lost memory was moved");
+	MUST(ept_collapse(me(lab), gfn, PG_LEVEL_2M, gather(lab)) == EPT_SCATTERED, "scattered");
+	MUST(!guest_poison(&vm->mem, gfn + 9, 1), "a page could not be lost");
+	MUST(mem_collapse_copy(&vm->mem, gfn, PG_LEVEL_2M) == -EHWPOISON,
+	     "lost memory was collapsed");
+	MUST(mem_relocate(&vm->mem, gfn + 9, PG_LEVEL_4K, frame) == -EHWPOISON,
+	     "lost memory was moved");
 	gfn += RANGE_FRAMES;
 	TRY(lab_fill_all(lab, gfn, gfn + 512, PG_LEVEL_4K));
 	TRY(relocate(lab, gfn + 8, PG_LEVEL_4K));
-	MUST(!guest_protect(vm, gfn, 1, EPT_R), "no protection");
-	MUST(vm_collapse_copy(vm, gfn, PG_LEVEL_2M) == -EFAULT, "mixed rights were collapsed");
-	MUST(!guest_protect(vm, gfn, 1, EPT_RWX), "no protection");
+	MUST(!guest_protect(&vm->mem, gfn, 1, EPT_R), "no protection");
+	MUST(mem_collapse_copy(&vm->mem, gfn, PG_LEVEL_2M) == EPT_MIXED,
+	     "mixed rights were collapsed");
+	MUST(!guest_protect(&vm->mem, gfn, 1, EPT_RWX), "no protection");
 	TRY(relocate(lab, gfn, PG_LEVEL_4K));
 	hoard_take(FRAME_ORDER_4K);
 	/* It goes back to its own block, so nothing is needed. */
-	err = vm_collapse_copy(vm, gfn, PG_LEVEL_2M);
+	err = mem_collapse_copy(&vm->mem, gfn, PG_LEVEL_2M);
 	TRY(hoard_give());
 	MUST(err == 1, "it did not go back to its own block");
 	return NULL;
@@ -206,7 +214,7 @@ static const char *relocation_says_why(struct lab *lab)
 		why = not_supported(lab, frame);
 	if (!why)
 		why = holes_and_loss(lab, frame);
-	vm_frame_free(frame);
+	lab_free(frame);
 	return why;
 }
 
@@ -220,12 +228,12 @@ static const char *collapse_some(struct lab *lab, uint64_t n)
 	gfn_t gfn = RANGE + n % SCATTERED * RANGE_FRAMES;
 	int r = ept_collapse(me(lab), gfn, PG_LEVEL_2M, gather(lab));
 
-	MUST(r == -EINVAL || r == -EBUSY, "scattered pages collapsed without a copy");
-	while ((r = vm_collapse_copy(lab->vm, gfn, PG_LEVEL_2M)) == -EBUSY)
-		vm_pass(lab->vm);
+	MUST(r == EPT_SCATTERED || r == EPT_BUSY, "scattered pages collapsed without a copy");
+	while ((r = mem_collapse_copy(&lab->vm->mem, gfn, PG_LEVEL_2M)) == -EBUSY)
+		mem_pass(&lab->vm->mem);
 	MUST(r == 1, "scattered pages did not collapse");
-	MUST(ept_lookup(&lab->vm->ept, gfn).level == PG_LEVEL_2M, "there is no large leaf");
-	MUST(vm_collapse_copy(lab->vm, gfn, PG_LEVEL_2M) == 0, "it was done once more");
+	MUST(ept_lookup(&lab->vm->mem.ept, gfn).level == PG_LEVEL_2M, "there is no large leaf");
+	MUST(mem_collapse_copy(&lab->vm->mem, gfn, PG_LEVEL_2M) == 0, "it was done once more");
 	for (gfn_t i = 0; i < RANGE_FRAMES; i += 37)
 		TRY(relocate(lab, gfn + i, PG_LEVEL_4K));
 	return NULL;
@@ -235,7 +243,7 @@ static const char *scattered_memory_collapses(struct lab *lab)
 {
 	uint64_t steps, before;
 
-	vm_allow_leaves(lab->vm, PG_LEVEL_2M);
+	mem_allow_leaves(&lab->vm->mem, PG_LEVEL_2M);
 	lab->at_hand = true;
 	TRY(lab_fill_all(lab, RANGE, RANGE + SCATTERED * RANGE_FRAMES, PG_LEVEL_4K));
 	MUST(frame_at(lab->vm, RANGE + 1).v != frame_at(lab->vm, RANGE).v + PAGE_SIZE,
@@ -248,7 +256,7 @@ static const char *scattered_memory_collapses(struct lab *lab)
 		   lab->config.after_ms);
 	TRY(lab_finish(lab));
 	for (gfn_t i = 0; i < SCATTERED; i++)
-		MUST(vm_collapse_copy(lab->vm, RANGE + i * RANGE_FRAMES, PG_LEVEL_2M) >= 0,
+		MUST(mem_collapse_copy(&lab->vm->mem, RANGE + i * RANGE_FRAMES, PG_LEVEL_2M) >= 0,
 		     "at last");
 	/* The scattered frames are free, the blocks are in use, and the list of extents. */
 	MUST(machine_frames.free + 32 >= before, "frames were lost");
@@ -265,13 +273,13 @@ static void scatter(unsigned int n)
 	for (unsigned int i = 0; i < n; i++)
 		crumb[i] = frame_alloc(&machine_frames, FRAME_ORDER_4K);
 	for (unsigned int i = 1; i < n; i += 2)
-		vm_frame_free(crumb[i]);
+		lab_free(crumb[i]);
 }
 
 static void sweep(unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i += 2)
-		vm_frame_free(crumb[i]);
+		lab_free(crumb[i]);
 }
 
 /* --- private pages --------------------------------------------------------------------------- */
@@ -281,7 +289,7 @@ static const char *write_pages(struct vm *vm, gfn_t gfn, unsigned int n)
 	uint64_t word = 5;
 
 	for (unsigned int i = 0; i < n; i++)
-		MUST(!guest_write(vm, gpa((gfn + i) << PAGE_SHIFT), &word, sizeof(word),
+		MUST(!guest_write(&vm->mem, gpa((gfn + i) << PAGE_SHIFT), &word, sizeof(word),
 				  GUEST_WAIT),
 		     "a page could not be written");
 	return NULL;
@@ -289,22 +297,23 @@ static const char *write_pages(struct vm *vm, gfn_t gfn, unsigned int n)
 
 static const char *collapse_clone(struct lab *lab, struct vm *clone)
 {
-	struct ept_cpu *its = ept_cpu(&clone->ept, cpu_id());
+	struct ept_cpu *its = ept_cpu(&clone->mem.ept, cpu_id());
 	uint64_t free;
 
 	TRY(write_pages(clone, RANGE, 40));
-	MUST(clone->singles == 40, "not one copy for each page");
+	MUST(clone->mem.singles == 40, "not one copy for each page");
 	free = machine_frames.free;
-	MUST(ept_collapse(its, RANGE, PG_LEVEL_2M, &clone->gather[cpu_id()]) == -EINVAL,
+	MUST(ept_collapse(its, RANGE, PG_LEVEL_2M, &clone->mem.gather[cpu_id()]) == EPT_SCATTERED,
 	     "private pages collapsed without being asked to copy");
 	MUST(machine_frames.free == free, "a refused collapse took memory");
-	MUST(vm_collapse_copy(clone, RANGE, PG_LEVEL_2M) == 1, "private pages did not collapse");
-	MUST(!clone->singles && machine_frames.free == free + 40 - 512, "frames differ");
-	MUST(ept_lookup(&clone->ept, RANGE).level == PG_LEVEL_2M &&
-		     !ept_lookup(&clone->ept, RANGE).cow,
+	MUST(mem_collapse_copy(&clone->mem, RANGE, PG_LEVEL_2M) == 1,
+	     "private pages did not collapse");
+	MUST(!clone->mem.singles && machine_frames.free == free + 40 - 512, "frames differ");
+	MUST(ept_lookup(&clone->mem.ept, RANGE).level == PG_LEVEL_2M &&
+		     !ept_lookup(&clone->mem.ept, RANGE).cow,
 	     "the clone has no large leaf of its own");
-	MUST(*(uint64_t *)vm_page(clone, RANGE + 39) == 5 &&
-		     *(uint64_t *)vm_page(lab->vm, RANGE) != 5,
+	MUST(*(uint64_t *)mem_page(&clone->mem, RANGE + 39) == 5 &&
+		     *(uint64_t *)mem_page(&lab->vm->mem, RANGE) != 5,
 	     "contents differ");
 	/* What the clone has left is the original's alone. */
 	return NULL;
@@ -326,16 +335,16 @@ static const char *private_pages_collapse(struct lab *lab)
 		why = write_pages(lab->vm, RANGE, 1);
 	if (!why)
 		why = write_pages(lab->vm, RANGE + RANGE_FRAMES, 10);
-	pager_sum(&lab->vm->pager, &s);
+	pager_sum(&lab->vm->mem, &s);
 	vm_destroy(clone);
 	TRY(why);
-	MUST(s.reused == 1 && s.copied == 10 && lab->vm->singles == 10, "copies, and no copy");
+	MUST(s.reused == 1 && s.copied == 10 && lab->vm->mem.singles == 10, "copies, and no copy");
 	table_cache_drain(&machine_tables);
 	free = machine_frames.free;
-	MUST(vm_collapse_copy(lab->vm, RANGE + RANGE_FRAMES, PG_LEVEL_2M) == 1,
+	MUST(mem_collapse_copy(&lab->vm->mem, RANGE + RANGE_FRAMES, PG_LEVEL_2M) == 1,
 	     "not back to 2 MiB");
 	table_cache_drain(&machine_tables);
-	MUST(!lab->vm->singles && machine_frames.free >= free + 10, "it did not go back home");
+	MUST(!lab->vm->mem.singles && machine_frames.free >= free + 10, "it did not go back home");
 	return lab_poke(lab, POKE_WRITE, WORK, 4 * MIB, PAGE_SIZE);
 }
 
@@ -360,9 +369,9 @@ static const char *mixed_gib(struct lab *lab)
 	ept_split_range(me(lab), PART + RANGE_FRAMES, 2 * RANGE_FRAMES, PG_LEVEL_4K, EPT_WHY_ASKED,
 			gather(lab), &r);
 	ept_sync(gather(lab));
-	MUST(!guest_poison(lab->vm, LOST, 1), "a page could not be lost");
+	MUST(!guest_poison(&lab->vm->mem, LOST, 1), "a page could not be lost");
 	TRY(lab_fill(lab, GONE + 5, PG_LEVEL_4K));
-	ept_path(&lab->vm->ept, GONE, path);
+	ept_path(&lab->vm->mem.ept, GONE, path);
 	return NULL;
 }
 
@@ -372,7 +381,7 @@ static uint64_t shape_of(const struct lab *lab, gfn_t gfn)
 	uint64_t shape = 0;
 
 	for (gfn_t at = gfn; at < gfn + SIZE;) {
-		struct ept_state s = ept_lookup(&lab->vm->ept, at);
+		struct ept_state s = ept_lookup(&lab->vm->mem.ept, at);
 
 		shape = (shape ^ (s.frame.v + s.kind * 8u + s.level + ((at - gfn) << 40))) *
 			UINT64_C(0x9e3779b97f4a7c15);
@@ -388,7 +397,7 @@ static const char *same_leaves(const struct lab *lab, const struct ept_stats *be
 
 static bool is_lost(const struct vm *vm, gfn_t gfn)
 {
-	return ept_lookup(&vm->ept, gfn).kind == EPT_POISON;
+	return ept_lookup(&vm->mem.ept, gfn).kind == EPT_POISON;
 }
 
 static void count_found(void *ctx, const struct ept_mapping *m)
@@ -404,8 +413,9 @@ static const char *moved(struct lab *lab, const struct ept_stats *before, uint64
 	MUST(is_lost(lab->vm, LOST + GIB_FRAMES) && !is_lost(lab->vm, LOST),
 	     "the loss did not move");
 	for (gfn_t gfn = PART; gfn < PART + SIZE; gfn++)
-		MUST(ept_lookup(&lab->vm->ept, gfn).kind == EPT_NONE, "something is left behind");
-	MUST(frames_find(frame_at(lab->vm, THERE + 3), count_found, &found) == 1 &&
+		MUST(ept_lookup(&lab->vm->mem.ept, gfn).kind == EPT_NONE,
+		     "something is left behind");
+	MUST(reverse_find(frame_at(lab->vm, THERE + 3), count_found, &found) == 1 &&
 		     found == THERE + 3,
 	     "a lookup does not find where the frame went");
 	return same_leaves(lab, before);
@@ -440,12 +450,14 @@ static const char *move_at_mixed_granularity(struct lab *lab)
 	TRY(wait_ready(lab));
 	before = lab_stats(lab);
 	shape = shape_of(lab, PART);
-	MUST(vm_move(lab->vm, PART, PART + SIZE, SIZE) == -EEXIST, "moved over what is mapped");
+	MUST(mem_move(&lab->vm->mem, PART, PART + SIZE, SIZE) == -EEXIST,
+	     "moved over what is mapped");
 	for (unsigned int i = 0; i < 3; i++) {
-		MUST(!vm_move(lab->vm, PART, THERE, SIZE), "it could not be moved");
+		MUST(!mem_move(&lab->vm->mem, PART, THERE, SIZE), "it could not be moved");
 		TRY(moved(lab, &before, shape));
 		if (i < 2)
-			MUST(!vm_move(lab->vm, THERE, PART, SIZE), "it could not be moved back");
+			MUST(!mem_move(&lab->vm->mem, THERE, PART, SIZE),
+			     "it could not be moved back");
 		for (unsigned int j = 0; j < 100; j++)
 			MUST(lab_turn(lab) && !lab->vm->over, "the guest ended");
 	}
@@ -464,7 +476,8 @@ static const char *pieces_of_a_gib_relocate(struct lab *lab)
 	TRY(relocate(lab, RANGE, PG_LEVEL_2M));
 	TRY(lab_poke(lab, POKE_WRITE, WORK, 4 * MIB, PAGE_SIZE));
 	TRY(lab_leaves(lab, 512, 511, 0));
-	MUST(vm_collapse_copy(lab->vm, 0, PG_LEVEL_1G) == 2, "it did not become one leaf again");
+	MUST(mem_collapse_copy(&lab->vm->mem, 0, PG_LEVEL_1G) == 2,
+	     "it did not become one leaf again");
 	TRY(lab_leaves(lab, 0, 0, 1));
 	return lab_poke(lab, POKE_SHARE, WORK, 4 * MIB, PAGE_SIZE);
 }

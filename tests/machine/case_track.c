@@ -3,10 +3,10 @@
  */
 #include "tests/machine/cases.h"
 
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/dirty.h"
-#include "hv/guest_memory.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/vm/dirty_log.h"
+#include "hv/mem/guest_memory.h"
 #include "mm/err.h"
 #include "mm/percpu.h"
 #include "tests/machine/lab.h"
@@ -20,13 +20,14 @@
 /* Everything arrives, in leaves as large as the backing. */
 static const char *arrive(struct lab *lab)
 {
-	return lab_fill_all(lab, 0, lab->vm->frames, lab->vm->backing.level);
+	return lab_fill_all(lab, 0, lab->vm->mem.frames, lab->vm->mem.backing.level);
 }
 
 static int64_t leaves_of(const struct lab *lab, enum pg_level level)
 {
-	return level == lab->vm->backing.level ? (int64_t)(lab->vm->frames / level_frames(level))
-					       : 0;
+	return level == lab->vm->mem.backing.level
+		       ? (int64_t)(lab->vm->mem.frames / level_frames(level))
+		       : 0;
 }
 
 static const char *all_large(const struct lab *lab)
@@ -59,7 +60,7 @@ static const char *let_begin(struct lab *lab)
 
 static const char *word_of_page(struct lab *lab, gfn_t gfn, uint64_t *word)
 {
-	return guest_read(lab->vm, gfn_to_gpa(gfn), word, sizeof(*word), GUEST_WAIT)
+	return guest_read(&lab->vm->mem, gfn_to_gpa(gfn), word, sizeof(*word), GUEST_WAIT)
 		       ? "a page could not be read"
 		       : NULL;
 }
@@ -95,8 +96,8 @@ static const char *split_ahead(struct lab *lab, struct dirty_log *d)
 		steps++;
 	}
 	MUST(r == 1, "splitting ahead failed");
-	MUST(steps >= lab->vm->frames / STEP, "a step did more than its budget");
-	MUST(lab_stats(lab).pages_4k == (int64_t)lab->vm->frames, "something is still large");
+	MUST(steps >= lab->vm->mem.frames / STEP, "a step did more than its budget");
+	MUST(lab_stats(lab).pages_4k == (int64_t)lab->vm->mem.frames, "something is still large");
 	return NULL;
 }
 
@@ -110,7 +111,7 @@ static const char *nothing_was_missed(struct lab *lab)
 
 		TRY(word_of_page(lab, FIRST + i, &now));
 		MUST(known[i] == now, "a write was missed");
-		MUST(!guest_read(lab->vm, gpa(log.v + 8 + i * 8), &logged, 8, GUEST_WAIT),
+		MUST(!guest_read(&lab->vm->mem, gpa(log.v + 8 + i * 8), &logged, 8, GUEST_WAIT),
 		     "the guest's log could not be read");
 		MUST(now - first[i] == logged, "the guest's log differs from what it wrote");
 	}
@@ -121,21 +122,21 @@ static const char *refused_while_tracked(struct lab *lab)
 {
 	struct ept_collapse_result r = lab_collapse(lab, FIRST, RANGE_FRAMES);
 
-	MUST(r.mixed == 1 && !r.collapsed, "what is tracked collapsed");
+	MUST(r.refused[ept_nr(EPT_MIXED)] == 1 && !r.collapsed, "what is tracked collapsed");
 	return NULL;
 }
 
 /* Back to one leaf in place, with the guest running. */
 static const char *recover(struct lab *lab, struct dirty_log *d)
 {
-	uint64_t flushes = lab->vm->tlb.generation;
+	uint64_t flushes = lab->vm->mem.tlb.generation;
 	struct ept_collapse_result r;
 
 	dirty_end(d, &r);
-	flushes = lab->vm->tlb.generation - flushes;
+	flushes = lab->vm->mem.tlb.generation - flushes;
 	con_printf("cleave: recovered %llu MiB with %llu flushes\n",
 		   (unsigned long long)(lab->config.region / MIB), (unsigned long long)flushes);
-	MUST(r.collapsed >= lab->vm->frames / RANGE_FRAMES, "not all became large again");
+	MUST(r.collapsed >= lab->vm->mem.frames / RANGE_FRAMES, "not all became large again");
 	MUST(flushes <= 8, "recovery took more than 8 flushes");
 	return all_large(lab);
 }
@@ -219,7 +220,7 @@ static const char *executed_leaves_are_split(struct lab *lab)
 {
 	struct ept_stats before, after;
 
-	MUST(lab->vm->ept.nx, "the rule is not on");
+	MUST(lab->vm->mem.ept.nx, "the rule is not on");
 	TRY(lab_fill(lab, 0, PG_LEVEL_1G));
 	TRY(lab_leaves(lab, 0, 0, 1));
 	TRY(lab_start(lab, "exec", 0, WORK, EXECUTED * APART, APART));
@@ -228,14 +229,14 @@ static const char *executed_leaves_are_split(struct lab *lab)
 	TRY(lab_leaves(lab, (EXECUTED + 1) * 512, 511 - EXECUTED, 0));
 	before = lab_stats(lab);
 	MUST(before.nx_splits == EXECUTED + 1, "splits differ from what was executed");
-	MUST(lab_collapse(lab, 0, GIB_FRAMES).executed == EXECUTED + 1,
+	MUST(lab_collapse(lab, 0, GIB_FRAMES).refused[ept_nr(EPT_EXECUTED)] == EXECUTED + 1,
 	     "what is executed collapsed");
 	/* Under load: what is executed again is split again. */
-	MUST(guest_recover_nx(lab->vm) >= EXECUTED, "nothing was recovered");
+	MUST(guest_recover_nx(&lab->vm->mem) >= EXECUTED, "nothing was recovered");
 	TRY(executed(lab, before.nx_splits + EXECUTED));
 	after = lab_stats(lab);
 	TRY(lab_finish(lab));
-	(void)guest_recover_nx(lab->vm);
+	(void)guest_recover_nx(&lab->vm->mem);
 	TRY(lab_leaves(lab, 0, 0, 1));
 	con_printf("cleave: %lld splits by fetches\n", (long long)after.nx_splits);
 	return NULL;
@@ -256,18 +257,20 @@ static const char *longest_fault_while_collapsing(struct lab *lab)
 	TRY(lab_start(lab, "mark", 256, WORK, PAGES * PAGE_SIZE, PAGE_SIZE));
 	TRY(let_begin(lab));
 	for (unsigned int i = 0; i < ROUNDS; i++) {
-		struct ept_gather *g = &lab->vm->gather[cpu_id()];
+		struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
 
-		ept_split_range(ept_cpu(&lab->vm->ept, cpu_id()), FIRST, PAGES, PG_LEVEL_4K,
+		ept_split_range(ept_cpu(&lab->vm->mem.ept, cpu_id()), FIRST, PAGES, PG_LEVEL_4K,
 				EPT_WHY_ASKED, g, &split);
 		ept_sync(g);
-		MUST(!guest_protect(lab->vm, FIRST, PAGES, EPT_R | EPT_W), "protect");
+		MUST(!guest_protect(&lab->vm->mem, FIRST, PAGES, EPT_R | EPT_W), "protect");
 		TRY(let_run(lab, 300));
-		MUST(!guest_protect(lab->vm, FIRST, PAGES, EPT_RWX), "protect");
-		MUST(lab_collapse(lab, 0, lab->vm->frames).collapsed >= PAGES / 512, "no collapse");
+		MUST(!guest_protect(&lab->vm->mem, FIRST, PAGES, EPT_RWX), "protect");
+		MUST(lab_collapse(lab, 0, lab->vm->mem.frames).collapsed >= PAGES / 512,
+		     "no collapse");
 	}
 	TRY(lab_finish(lab));
-	MUST(!guest_read(lab->vm, gpa(lab->vm->vcpu[0].chain), &longest, 8, GUEST_WAIT), "no log");
+	MUST(!guest_read(&lab->vm->mem, gpa(lab->vm->vcpu[0].chain), &longest, 8, GUEST_WAIT),
+	     "no log");
 	con_printf("cleave: longest write while collapsing: %llu cycles, %llu us, in %u rounds\n",
 		   (unsigned long long)longest, (unsigned long long)cycles_to_us(longest), ROUNDS);
 	MUST(longest && cycles_to_us(longest) < LONGEST_US, "a write took too long");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* In-machine cases of access monitoring: hot and cold told apart, at what price, and what for. */
-#include "hv/watch.h"
+#include "hv/mem/watch.h"
 
-#include "hv/clock.h"
-#include "hv/console.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
 #include "mm/percpu.h"
 #include "tests/machine/cases.h"
 #include "tests/machine/lab.h"
@@ -29,7 +29,7 @@ static const char *begin(struct vm *vm, gfn_t gfn, uint64_t frames)
 		.every = EVERY,
 	};
 
-	MUST(!watch_begin(&watch, vm, &config), "the watch did not begin");
+	MUST(!watch_begin(&watch, &vm->mem, &config), "the watch did not begin");
 	return NULL;
 }
 
@@ -66,7 +66,7 @@ static unsigned int large_of(const struct lab *lab, gfn_t gfn, gfn_t end)
 	unsigned int n = 0;
 
 	for (; gfn < end; gfn += RANGE_FRAMES)
-		n += ept_lookup(&lab->vm->ept, gfn).level >= PG_LEVEL_2M;
+		n += ept_lookup(&lab->vm->mem.ept, gfn).level >= PG_LEVEL_2M;
 	return n;
 }
 

@@ -3,7 +3,7 @@
 #ifndef TESTS_MACHINE_CASES_H
 #define TESTS_MACHINE_CASES_H
 
-#include "hv/jobs.h"
+#include "hv/job/jobs.h"
 
 #define CASES_LEVELS(X)                                                                            \
 	X(ladder)                                                                                  \

@@ -3,9 +3,10 @@
 #include "tests/machine/lab.h"
 
 #include "guest/lib/layout.h"
-#include "hv/clock.h"
-#include "hv/console.h"
-#include "hv/guest_memory.h"
+#include "hv/base/panic.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/mem/guest_memory.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
@@ -82,8 +83,7 @@ const char *lab_make(struct lab *lab, const char *name, const struct run_config 
 	lab->vm = vm_create(name, &lab->config, config->backing);
 	if (!lab->vm)
 		return "no memory for the VM";
-	pager_init(&lab->vm->pager, lab->vm, &lab->source, PG_LEVEL_4K, POLICY_NEVER,
-		   lab->vm->frames);
+	pager_init(&lab->vm->mem, &lab->source, PG_LEVEL_4K, 1, policy_of(POLICY_NEVER));
 	return NULL;
 }
 
@@ -113,7 +113,7 @@ const char *lab_run(const struct run_config *config, const struct boot_info *inf
 
 const char *lab_fill(struct lab *lab, gfn_t gfn, enum pg_level level)
 {
-	struct ept_cpu *me = ept_cpu(&lab->vm->ept, cpu_id());
+	struct ept_cpu *me = ept_cpu(&lab->vm->mem.ept, cpu_id());
 	struct ept_claim claim;
 
 	if (ept_fill(me, gfn, level, &claim))
@@ -139,20 +139,26 @@ void lab_write(gfn_t gfn, hpa_t frame, bool wrong)
 	page[LAST_WORD] = wrong ? WRONG : word_of(gfn);
 }
 
+void lab_free(hpa_t frame)
+{
+	if (frame_free(&machine_frames, frame, FRAME_ORDER_4K))
+		panic("a frame was not the case's to free");
+}
+
 void lab_place(struct lab *lab, gfn_t gfn)
 {
 	struct page_reply reply;
 
 	make_reply(lab, gfn, &reply);
-	pager_place(&lab->vm->pager, cpu_id(), &reply);
+	pager_place(&lab->vm->mem, cpu_id(), &reply);
 }
 
 struct ept_collapse_result lab_collapse(struct lab *lab, gfn_t gfn, uint64_t frames)
 {
-	struct ept_gather *g = &lab->vm->gather[cpu_id()];
+	struct ept_gather *g = &lab->vm->mem.gather[cpu_id()];
 	struct ept_collapse_result result;
 
-	ept_collapse_range(ept_cpu(&lab->vm->ept, cpu_id()), gfn, frames, g, &result);
+	ept_collapse_range(ept_cpu(&lab->vm->mem.ept, cpu_id()), gfn, frames, g, &result);
 	ept_sync(g);
 	return result;
 }
@@ -163,7 +169,7 @@ struct ept_stats lab_stats(const struct lab *lab)
 {
 	struct ept_stats stats;
 
-	ept_stats_sum(&lab->vm->ept, &stats);
+	ept_stats_sum(&lab->vm->mem.ept, &stats);
 	return stats;
 }
 
@@ -185,8 +191,8 @@ const char *lab_check(const struct lab *lab)
 	struct ept_census census;
 	gfn_t where;
 
-	TRY(ept_check(&lab->vm->ept, &where));
-	ept_census(&lab->vm->ept, 0, lab->config.region >> PAGE_SHIFT, &census);
+	TRY(ept_check(&lab->vm->mem.ept, &where));
+	ept_census(&lab->vm->mem.ept, 0, lab->config.region >> PAGE_SHIFT, &census);
 	return lab_leaves(lab, (int64_t)census.kind[EPT_PRESENT][PG_LEVEL_4K],
 			  (int64_t)census.kind[EPT_PRESENT][PG_LEVEL_2M],
 			  (int64_t)census.kind[EPT_PRESENT][PG_LEVEL_1G]);
@@ -200,8 +206,8 @@ static const char *forget_image(struct lab *lab)
 	static const uint8_t nothing[PAGE_SIZE];
 
 	for (uint64_t at = GUEST_LOAD; at < GUEST_END; at += PAGE_SIZE)
-		if (vm_page(lab->vm, at >> PAGE_SHIFT) &&
-		    guest_write(lab->vm, gpa(at), nothing, PAGE_SIZE, GUEST_WAIT))
+		if (mem_page(&lab->vm->mem, at >> PAGE_SHIFT) &&
+		    guest_write(&lab->vm->mem, gpa(at), nothing, PAGE_SIZE, GUEST_WAIT))
 			return "the image could not be overwritten";
 	return NULL;
 }
@@ -231,7 +237,7 @@ const char *lab_start(struct lab *lab, const char *payload, uint64_t seed, uint6
 
 bool lab_turn(struct lab *lab)
 {
-	tlb_quiesce(&lab->vm->tlb, cpu_id());
+	tlb_quiesce(&lab->vm->mem.tlb, cpu_id());
 	if (ncpus == 1)
 		(void)vm_turn(lab->vm);
 	else
@@ -284,6 +290,6 @@ uint64_t lab_faults(const struct lab *lab)
 	uint64_t n = 0;
 
 	for (unsigned int i = 0; i < lab->vm->nvcpus; i++)
-		n += lab->vm->vcpu[i].stats.faults;
+		n += lab->vm->vcpu[i].stats.wait.faults;
 	return n;
 }

@@ -7,8 +7,15 @@
 #ifndef TESTS_MACHINE_LAB_H
 #define TESTS_MACHINE_LAB_H
 
-#include "hv/jobs.h"
-#include "hv/vm.h"
+#include "hv/job/jobs.h"
+#include "hv/abi.h"
+#include "hv/mem/collapse.h"
+#include "hv/mem/place.h"
+#include "hv/policy/policy.h"
+#include "hv/source/source.h"
+#include "hv/vm/make.h"
+#include "hv/vm/payload.h"
+#include "hv/vm/run.h"
 
 #define GIB_FRAMES   (GIB >> PAGE_SHIFT)
 #define RANGE_FRAMES (2 * MIB >> PAGE_SHIFT)
@@ -65,6 +72,9 @@ const char *lab_fill_all(struct lab *lab, gfn_t gfn, gfn_t end, enum pg_level le
 
 /* Overwrites the word of a frame: right or wrong. */
 void lab_write(gfn_t gfn, hpa_t frame, bool wrong);
+
+/* Gives back a 4 KiB frame of the case's own. */
+void lab_free(hpa_t frame);
 
 /* Sends one page through the pager, as a source's answer. */
 void lab_place(struct lab *lab, gfn_t gfn);

@@ -43,10 +43,10 @@ vmx1-large-a_CFG := $(MATRIX_LARGE) --share 0/2
 vmx1-large-b_CFG := $(MATRIX_LARGE) --share 1/2
 
 # What the host's tests of the pure parts of hv/ need besides themselves.
-test_mca_SRCS := hv/mca.c
-test_control_SRCS := hv/control.c
-test_debug_SRCS := hv/debug.c
-test_cpuid_SRCS := hv/cpuid.c hv/control.c
+test_mca_SRCS := hv/cpu/mca.c
+test_control_SRCS := hv/cpu/control.c
+test_debug_SRCS := hv/cpu/debug.c
+test_cpuid_SRCS := hv/cpu/cpuid.c hv/cpu/control.c
 
 $(foreach n,1 2 4,$(eval vmx$(n)-all_RUN := bochs $(n) $(BUILD)/cleave.efi))
 $(foreach n,1 2 4,$(eval svm$(n)-all_RUN := qemu $(n) $(BUILD)/cleave.efi))
@@ -90,3 +90,24 @@ machine-bench: $(MACHINE_IMAGE) $(GUESTS)
 		$(filter %/touch.bin,$(GUESTS))
 
 .PHONY: machine-test machine-test-long machine-bench $(MACHINE_TARGETS)
+
+# The hypervisor inside of a program that hands over an untidy machine, as firmware may.
+UNTIDY_SRCS := boot/entry.c $(wildcard tests/machine/untidy/*.c)
+UNTIDY_OBJS := $(UNTIDY_SRCS:%=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/machine/untidy/untidy.asm.o \
+	$(filter %/string.c.o,$(EFI_OBJS))
+
+$(BUILD)/obj/tests/machine/untidy/%.c.o: ROOT_CFLAGS += $(BOOT_CFLAGS)
+$(BUILD)/obj/tests/machine/untidy/untidy.asm.o: tests/machine/untidy/untidy.asm $(BUILD)/cleave.efi
+	@mkdir -p $(@D)
+	$(NASM) -f elf64 -dHYPERVISOR="'$(BUILD)/cleave.efi'" -o $@ $<
+
+$(BUILD)/untidy.so: $(UNTIDY_OBJS) linker.ld
+	$(LD) $(EFI_LDFLAGS) -o $@ $(filter %.o,$^)
+
+-include $(UNTIDY_OBJS:.o=.d)
+
+# Machines on which something is wrong.
+wrong-machine-test: $(BUILD)/cleave.efi $(BUILD)/untidy.efi $(GUESTS)
+	@tests/machine/wrong_machine --efi $(BUILD)/cleave.efi --untidy $(BUILD)/untidy.efi $(GUESTS)
+
+.PHONY: wrong-machine-test

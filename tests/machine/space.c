@@ -8,7 +8,7 @@
  */
 #include "tests/machine/space.h"
 
-#include "hv/string.h"
+#include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/kmap.h"
 #include "mm/machine.h"

@@ -300,7 +300,7 @@ inline ept_give_up() {
 		 stand_outside() }
 }
 
-/* hv/pager.c: places one page, or one large one, and collapses what it completes. */
+/* hv/mem/pager.c: places one page, or one large one, and collapses what it completes. */
 inline arrive(level) {
 	gfn = page;
 	ept_fill(level);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A model of the second stage's protocol (ept/ept.h, hv/tlb.h), to be searched in all orders:
+ * A model of the second stage's protocol (ept/ept.h, hv/mem/tlb.h), to be searched in all orders:
  * tests/spin/run. Three actors run short scripts (scenarios.pml). Tables have two entries, there
  * are two or three levels, and as many table pages as can be in use at once; a freed page is junk,
  * and the next table takes it.
@@ -21,28 +21,28 @@
  * a circle is a deadlock, "invalid end state"; LIVENESS finds loops that turn for ever.
  *
  *	model				code
- *	slot_find			ept/slot.h slot_find(); also ept/walk.c, for vcpu_wait_over()
- *	slot_lock			ept/slot.h slot_lock(), table_lock(), table_dead()
- *	table_make, table_free		ept/table.c table_make(); ops->table_free()
- *	split_absent			ept/split.c split_absent(), fill_table(); table_discard()
+ *	slot_find			ept/tree/slot.h slot_find(); also ept/tree/walk.c, for vcpu_wait_over()
+ *	slot_lock			ept/tree/slot.h slot_lock(); table.h table_lock(), table_dead()
+ *	table_make, table_free		ept/tree/table.c table_make(); ops->table_free()
+ *	split_absent			ept/path/split.c split_absent(), fill_table(); table_discard()
  *	split_present, link_pieces	the same
  *	ept_split			the same; -EBUSY is taken for "look again later"
- *	ept_request			ept/arrive.c ept_request(), find_absent()
- *	ept_fill			ept/arrive.c ept_fill(), fill_slowly(), try_claim()
- *	ept_publish			ept/arrive.c ept_publish(): publish_entry, count_arrival
- *	ept_give_up			ept/arrive.c ept_give_up()
- *	collapse_slot, merge, replace	ept/collapse.c collapse_slot(), collapse_locked(), the same
- *	ept_collapse			ept/collapse.c ept_collapse(), without collapse_below()
- *	gather_table, harvest, add_ad	ept/gather.c
- *	ept_sync			ept/gather.c; a gather is never full
- *	ept_poison			ept/poison.c ept_poison(), poison_slot()
- *	hide_present			ept/slot.c slot_hide()
- *	clear_slots, clear_present	ept/map.c clear_slot(), ept/each.c change_each()
- *	drop_tables, drop_locked	ept/map.c drop_tables(), drop_table()
- *	relocate, publish_frozen	ept/relocate.c ept_freeze(), ept_thaw(), with the copy between
- *	collapse_protected		ept/collapse.c replace() with `freeze`, ept/gather.c thaw()
- *	tlb_quiesce, tlb_flush, tlb_join	hv/tlb.c; cpu_kick: hv/smp.c
- *	vcpu, enter, fault		hv/vcpu.c vcpu_run(), hv/vm.c turn_of(), vcpu_wait_over()
+ *	ept_request			ept/path/arrive.c ept_request(), find_absent()
+ *	ept_fill			ept/path/arrive.c ept_fill(), fill_slowly(), try_claim()
+ *	ept_publish			ept/path/arrive.c ept_publish(): publish_entry, count_arrival
+ *	ept_give_up			ept/path/arrive.c ept_give_up()
+ *	collapse_slot, merge, replace	ept/path/collapse.c collapse_slot(), collapse_locked(), the same
+ *	ept_collapse			ept/path/collapse.c ept_collapse(), without collapse_below()
+ *	gather_table, harvest, add_ad	ept/tree/gather.c
+ *	ept_sync			ept/tree/gather.c; a gather is never full
+ *	ept_poison			ept/ops/poison.c ept_poison(), poison_slot()
+ *	hide_present			ept/tree/slot.c slot_hide()
+ *	clear_slots, clear_present	ept/ops/map.c clear_slot(), ept/ops/each.c change_each()
+ *	drop_tables, drop_locked	ept/ops/map.c drop_tables(), drop_table()
+ *	relocate, publish_frozen	ept/ops/relocate.c ept_freeze(), ept_thaw(), with the copy between
+ *	collapse_protected		ept/path/collapse.c replace() with `freeze`, ept/tree/gather.c thaw()
+ *	tlb_quiesce, tlb_flush, tlb_join	hv/mem/tlb.c; cpu_kick: hv/base/smp.c
+ *	vcpu, enter, fault		hv/cpu/vcpu.c vcpu_run(), hv/vm/run.c turn_of(), vcpu_wait_over()
  *	access, walk_entry, touch	the CPU
  *
  * Not in it: ept_map(), ept_move() and cloning while others are in the range, dirty tracking, a full

@@ -195,7 +195,7 @@ inline access() {
 #define WILL_COME(e) \
 	(KIND(e) == FILLING || KIND(e) == FROZEN || (KIND(e) == ABSENT && e & REQUESTED))
 
-/* hv/vcpu.c: runs until a kick, a fault, or until all others have finished. */
+/* hv/cpu/vcpu.c: runs until a kick, a fault, or until all others have finished. */
 inline enter() {
 	do
 	:: atomic { kick[me] -> kick[me] = 0; break }
@@ -208,7 +208,7 @@ inline enter() {
 	od
 }
 
-/* hv/vcpu.c begin_wait(), hv/vm.c turn_of(): asks for the page and looks from time to time. */
+/* hv/cpu/vcpu.c begin_wait(), hv/vm/vm.c turn_of(): asks for the page and looks from time to time. */
 inline fault() {
 	page = w_gfn;
 	ept_request();

@@ -36,7 +36,7 @@ static int table_alloc(void *ctx, unsigned int cpu, hpa_t *table)
 	struct crowd_cpu *me = &c->cpu[cpu];
 
 	if (!me->nfree)
-		return -ENOMEM;
+		return EPT_NO_TABLE;
 	*table = me->free[--me->nfree];
 	memset(frame_virt(&c->pool, *table), 0, PAGE_SIZE);
 	frame_of(&c->pool, *table)->state = FRAME_USED;

@@ -60,7 +60,7 @@ int ref_map(struct reference *ref, gfn_t gfn, uint64_t frames, uint64_t backing,
 
 	for (gfn_t i = gfn; i < end; i++)
 		if (ref->page[i].kind != EPT_NONE)
-			return -EEXIST;
+			return EPT_HERE;
 	while (gfn < end) {
 		enum pg_level level = fit(ref, gfn, end - gfn, backing);
 		uint64_t n = fmt_frames(ref->fmt, level);
@@ -107,10 +107,12 @@ void ref_drop(struct reference *ref, gfn_t gfn, uint64_t frames)
 	for (unsigned int level = PG_LEVEL_2M; level <= ref->fmt->top; level++) {
 		uint64_t n = fmt_frames(ref->fmt, (enum pg_level)level);
 
-		for (gfn_t i = ALIGN_UP(gfn, n); i + n <= end; i += n) {
-			if (!maps_nothing(ref, (struct span){ i, i + n }))
+		for (gfn_t i = ALIGN_DOWN(gfn, n); i < end; i += n) {
+			struct span s = ref_span(ref, i, level);
+
+			if (!maps_nothing(ref, s))
 				continue;
-			for (gfn_t j = i; j < i + n && ref->page[j].level < level; j++) {
+			for (gfn_t j = s.start; j < s.end && ref->page[j].level < level; j++) {
 				ref->page[j].level = (uint8_t)level;
 				ref->page[j].executed &= (uint8_t)(~0u << (level + 1));
 			}
@@ -131,7 +133,7 @@ int ref_unmap(struct reference *ref, gfn_t gfn, uint64_t frames)
 	gfn_t end = gfn + frames;
 
 	if (anything_frozen(ref, gfn, end))
-		return -EBUSY;
+		return EPT_BUSY;
 	ref_cut(ref, gfn);
 	ref_cut(ref, end);
 	for (gfn_t i = gfn; i < end; i++)
@@ -146,14 +148,14 @@ static int not_absent(const struct ref_page *p)
 {
 	switch (p->kind) {
 	case EPT_PRESENT:
-		return -EEXIST;
+		return EPT_HERE;
 	case EPT_FILLING:
 	case EPT_FROZEN:
-		return -EBUSY;
+		return EPT_BUSY;
 	case EPT_POISON:
-		return -EHWPOISON;
+		return EPT_LOST;
 	case EPT_NONE:
-		return -ENOENT;
+		return EPT_UNMAPPED;
 	default:
 		return 0;
 	}
@@ -167,9 +169,9 @@ int ref_request(struct reference *ref, gfn_t gfn)
 	if (err)
 		return err;
 	if (p->zero)
-		return -ENODATA;
+		return EPT_DISCARDED;
 	if (p->requested)
-		return -EALREADY;
+		return EPT_ASKED;
 	ref_shrink(ref, gfn, PG_LEVEL_4K, false);
 	p->requested = true;
 	return 0;
@@ -182,19 +184,19 @@ int ref_fill_special(struct reference *ref, gfn_t gfn, enum pg_level level, bool
 	int err;
 
 	if (gfn % n)
-		return -EINVAL;
+		return EPT_INVALID;
 	if (p->level < level)
-		return -E2BIG;
+		return EPT_SMALLER;
 	err = not_absent(p);
 	if (err)
 		return err;
 	if (p->zero && !zero)
-		return -ENODATA;
+		return EPT_DISCARDED;
 	if (p->cow && !cow)
-		return -EXDEV;
+		return EPT_FOREIGN;
 	ref_shrink(ref, gfn, level, false);
 	if (cow && !p->cow)
-		return -EINVAL;
+		return EPT_OWN;
 	for (uint64_t i = 0; i < n; i++)
 		ref->page[gfn + i].kind = EPT_FILLING;
 	return 0;
@@ -250,11 +252,11 @@ int ref_split(struct reference *ref, gfn_t gfn, enum pg_level level)
 	if (p->level < level)
 		return 0;
 	if (p->kind == EPT_NONE)
-		return -ENOENT;
+		return EPT_UNMAPPED;
 	if (p->kind == EPT_POISON)
-		return -EHWPOISON;
+		return EPT_LOST;
 	if (p->kind == EPT_FROZEN || (p->level > level && p->kind == EPT_FILLING))
-		return -EBUSY;
+		return EPT_BUSY;
 	ref_shrink(ref, gfn, level, false);
 	return 0;
 }
@@ -266,16 +268,16 @@ static int unlike(const struct reference *ref, struct span s, unsigned int level
 	bool mixed = false;
 
 	if (first->frame % (fmt_frames(ref->fmt, (enum pg_level)level) << PAGE_SHIFT))
-		return -EINVAL;
+		return EPT_SCATTERED;
 	for (gfn_t i = s.start; i < s.end; i++) {
 		const struct ref_page *p = &ref->page[i];
 
 		if (p->frame != first->frame + ((i - s.start) << PAGE_SHIFT))
-			return -EINVAL;
+			return EPT_SCATTERED;
 		mixed |= p->perms != first->perms || p->memtype != first->memtype ||
 			 p->cow != first->cow || p->tracked;
 	}
-	return mixed ? -EFAULT : 0;
+	return mixed ? EPT_MIXED : 0;
 }
 
 static int obstacle(const struct reference *ref, struct span s, unsigned int level, bool undo)
@@ -286,16 +288,16 @@ static int obstacle(const struct reference *ref, struct span s, unsigned int lev
 		const struct ref_page *p = &ref->page[i];
 
 		if (p->level < level - 1)
-			return -EAGAIN; /* a smaller table stands in the way */
+			return EPT_SMALLER; /* a smaller table stands in the way */
 		if (p->kind == EPT_POISON)
-			return -EHWPOISON;
+			return EPT_LOST;
 		if (p->kind == EPT_FILLING || p->kind == EPT_FROZEN)
-			return -EBUSY;
+			return EPT_BUSY;
 		if (p->kind != EPT_PRESENT)
-			return -ENOENT;
+			return EPT_HOLE;
 	}
 	if (!undo && ref->page[s.start].executed >> level & 1)
-		return -EPERM;
+		return EPT_EXECUTED;
 	return unlike(ref, s, level);
 }
 
@@ -326,7 +328,7 @@ int ref_collapse(struct reference *ref, gfn_t gfn, enum pg_level level)
 	int n = 0, r;
 
 	if (level < PG_LEVEL_2M || level > ref->leaf_max)
-		return -EINVAL;
+		return EPT_INVALID;
 	for (unsigned int l = PG_LEVEL_2M; l <= level; l++) {
 		int err = 0;
 
@@ -361,12 +363,8 @@ void ref_collapse_range(struct reference *ref, gfn_t gfn, uint64_t frames,
 			int r = ref_collapse_slot(ref, i, level, false);
 
 			result->collapsed += r == 1;
-			result->hole += r == -ENOENT;
-			result->poison += r == -EHWPOISON;
-			result->mixed += r == -EFAULT;
-			result->scattered += r == -EINVAL;
-			result->busy += r == -EBUSY;
-			result->executed += r == -EPERM;
+			if (r < 0 && r != EPT_SMALLER)
+				result->refused[ept_nr((enum ept_refusal)r)]++;
 		}
 	}
 }
@@ -377,10 +375,12 @@ int ref_poison(struct reference *ref, gfn_t gfn)
 	int err = ref_split(ref, gfn, PG_LEVEL_4K);
 
 	if (err)
-		return err == -EHWPOISON ? -EALREADY : err;
+		return err;
 	p->kind = EPT_POISON;
 	p->requested = false;
 	p->zero = false;
+	p->tracked = false;
+	p->logged = false;
 	p->must = 0;
 	p->may = 0;
 	return 0;

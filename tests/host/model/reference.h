@@ -110,7 +110,7 @@ void ref_shrink(struct reference *ref, gfn_t gfn, unsigned int level, bool execu
 /* What reaches across this edge becomes smaller. */
 void ref_cut(struct reference *ref, gfn_t edge);
 
-/* The tables that lie wholly in the range, and that map nothing, go away. */
+/* The tables that map something of the range, and nothing any more, go away. */
 void ref_drop(struct reference *ref, gfn_t gfn, uint64_t frames);
 
 /* Are the pieces of `level` around gfn all present? */

@@ -19,11 +19,11 @@ static bool anything(const struct reference *ref, gfn_t gfn, uint64_t frames)
 	return false;
 }
 
-/* -EBUSY, or both edges are cut. */
+/* EPT_BUSY, or both edges are cut. */
 static int enter(struct reference *ref, gfn_t gfn, uint64_t frames)
 {
 	if (any_of_kind(ref, gfn, frames, EPT_FROZEN))
-		return -EBUSY;
+		return EPT_BUSY;
 	ref_cut(ref, gfn);
 	ref_cut(ref, gfn + frames);
 	return 0;
@@ -37,7 +37,7 @@ static bool grantable(const struct reference *ref, unsigned int perms)
 
 int ref_protect(struct reference *ref, gfn_t gfn, uint64_t frames, unsigned int perms)
 {
-	int err = grantable(ref, perms) ? enter(ref, gfn, frames) : -EINVAL;
+	int err = grantable(ref, perms) ? enter(ref, gfn, frames) : EPT_INVALID;
 
 	for (gfn_t i = gfn; !err && i < gfn + frames; i++)
 		if (ref->page[i].kind != EPT_NONE)
@@ -61,7 +61,8 @@ static void lose(struct reference *ref, gfn_t gfn, enum ept_kind kind, bool zero
 	p->requested = false;
 	p->must = 0;
 	p->may = 0;
-	p->logged = zero && p->tracked;
+	p->tracked = p->tracked && zero;
+	p->logged = p->tracked;
 }
 
 int ref_discard(struct reference *ref, gfn_t gfn, uint64_t frames)
@@ -109,9 +110,9 @@ static bool fits(const struct reference *ref, gfn_t to, unsigned int level)
 int ref_move(struct reference *ref, gfn_t from, gfn_t to, uint64_t frames)
 {
 	gfn_t at = from, end = from + frames;
-	int err = anything(ref, to, frames) ? -EEXIST : enter(ref, from, frames);
+	int err = anything(ref, to, frames) ? EPT_HERE : enter(ref, from, frames);
 
-	if (err == -EBUSY) /* it looked for tables that it might have left there */
+	if (err == EPT_BUSY) /* it looked for tables that it might have left there */
 		ref_drop(ref, to, frames);
 	while (!err && at < end) {
 		unsigned int level = ref->page[at].level;
@@ -141,9 +142,8 @@ void ref_split_range(struct reference *ref, gfn_t gfn, uint64_t frames, enum pg_
 		int err = ref_split(ref, at, level);
 
 		result->split += was - ref->page[at].level;
-		result->hole += err == -ENOENT;
-		result->poison += err == -EHWPOISON;
-		result->busy += err == -EBUSY;
+		if (err)
+			result->refused[ept_nr((enum ept_refusal)err)]++;
 		at = ref_span(ref, at, MAX((unsigned int)ref->page[at].level, level)).end;
 	}
 }
@@ -154,20 +154,20 @@ int ref_freeze(struct reference *ref, gfn_t gfn, enum pg_level level)
 	const struct ref_page *p = &ref->page[gfn];
 
 	if (gfn % n)
-		return -EINVAL;
+		return EPT_INVALID;
 	if (p->level < level)
-		return -E2BIG;
+		return EPT_SMALLER;
 	switch (p->kind) {
 	case EPT_NONE:
-		return -ENOENT;
+		return EPT_UNMAPPED;
 	case EPT_POISON:
-		return -EHWPOISON;
+		return EPT_LOST;
 	case EPT_FROZEN:
-		return -EBUSY;
+		return EPT_BUSY;
 	case EPT_PRESENT:
 		break;
 	default:
-		return -EAGAIN;
+		return EPT_NOT_HERE;
 	}
 	ref_shrink(ref, gfn, level, false);
 	for (uint64_t i = 0; i < n; i++)
@@ -212,15 +212,15 @@ static void copy_entry(struct reference *ref, struct reference *clone, gfn_t gfn
 static int uncopied(const struct ref_page *p, bool private)
 {
 	if (p->kind == EPT_FROZEN)
-		return -EBUSY;
-	return p->cow && !private ? -EXDEV : 0;
+		return EPT_BUSY;
+	return p->cow && !private ? EPT_FOREIGN : 0;
 }
 
 int ref_clone(struct reference *ref, struct reference *clone, gfn_t gfn, uint64_t frames,
 	      bool private)
 {
 	gfn_t at = gfn, end = gfn + frames;
-	int err = anything(clone, gfn, frames) ? -EEXIST : 0;
+	int err = anything(clone, gfn, frames) ? EPT_HERE : 0;
 
 	while (!err && at < end) {
 		const struct ref_page *p = &ref->page[at];
@@ -231,7 +231,7 @@ int ref_clone(struct reference *ref, struct reference *clone, gfn_t gfn, uint64_
 			at = s.end;
 			continue;
 		}
-		err = whole ? uncopied(p, private) : p->kind == EPT_FROZEN ? -EBUSY : 0;
+		err = whole ? uncopied(p, private) : p->kind == EPT_FROZEN ? EPT_BUSY : 0;
 		if (err)
 			break;
 		if (whole && clone->page[at].level >= p->level) {
@@ -245,7 +245,7 @@ int ref_clone(struct reference *ref, struct reference *clone, gfn_t gfn, uint64_
 		ref_shrink(ref, at, p->level - 1u, false);
 	}
 	/* Nothing of it stays; what was marked in the original does. */
-	if (err && err != -EEXIST)
+	if (err && err != EPT_HERE)
 		(void)ref_unmap(clone, gfn, frames);
 	return err;
 }

@@ -38,7 +38,7 @@ int ref_track(struct reference *ref, gfn_t gfn, uint64_t frames, bool on)
 		const struct ref_page *p = &ref->page[i];
 
 		if (p->kind == EPT_FROZEN)
-			return -EBUSY;
+			return EPT_BUSY;
 		if (on && p->kind == EPT_PRESENT)
 			ref_shrink(ref, i, PG_LEVEL_4K, false);
 		if (p->kind == EPT_PRESENT || p->kind == EPT_ABSENT) {
@@ -52,7 +52,7 @@ int ref_track(struct reference *ref, gfn_t gfn, uint64_t frames, bool on)
 bool ref_tracked(const struct reference *ref)
 {
 	for (gfn_t i = 0; i < ref->npages; i++)
-		if (ref->page[i].tracked && ref->page[i].kind != EPT_POISON)
+		if (ref->page[i].tracked)
 			return true;
 	return false;
 }
@@ -116,15 +116,15 @@ static int not_here(const struct ref_page *p)
 {
 	switch (p->kind) {
 	case EPT_NONE:
-		return -ENOENT;
+		return EPT_UNMAPPED;
 	case EPT_POISON:
-		return -EHWPOISON;
+		return EPT_LOST;
 	case EPT_FROZEN:
-		return -EBUSY;
+		return EPT_BUSY;
 	case EPT_PRESENT:
 		return 0;
 	default:
-		return -EAGAIN;
+		return EPT_NOT_HERE;
 	}
 }
 
@@ -136,13 +136,13 @@ int ref_resolve(struct reference *ref, gfn_t gfn, unsigned int access, bool dirt
 	if (err)
 		return err;
 	if (access & ~(unsigned int)p->perms)
-		return -EFAULT;
+		return EPT_FORBIDDEN;
 	if (access & ref_withheld(ref, p, dirty) & EPT_X)
 		ref_shrink(ref, gfn, PG_LEVEL_4K, true);
 	if (!(access & ref_withheld(ref, p, dirty) & EPT_W))
 		return 0;
 	if (p->cow)
-		return -EXDEV;
+		return EPT_FOREIGN;
 	ref_shrink(ref, gfn, PG_LEVEL_4K, false);
 	p->must |= REF_ACCESSED | REF_DIRTY;
 	p->may |= REF_ACCESSED | REF_DIRTY;
@@ -155,8 +155,8 @@ int ref_reach(struct reference *ref, gfn_t gfn, unsigned int access, bool dirty)
 	uint8_t bits = REF_ACCESSED | (access & EPT_W ? REF_DIRTY : 0);
 	int err = ref_resolve(ref, gfn, access, dirty);
 
-	if (err == -EAGAIN && p->kind == EPT_ABSENT && p->zero)
-		return -ENODATA;
+	if (err == EPT_NOT_HERE && p->kind == EPT_ABSENT && p->zero)
+		return EPT_DISCARDED;
 	if (err)
 		return err;
 	p->must |= bits;

@@ -75,7 +75,7 @@ static int copy(struct world *w, gfn_t gfn)
 	struct ept_frozen f;
 	int r = ept_resolve(me, gfn, EPT_W, &c->gather);
 
-	if (r != -EXDEV) {
+	if (r != EPT_FOREIGN) {
 		world_fail(w, "the clone's write to a shared frame was answered by %d", r);
 		return r;
 	}
@@ -99,7 +99,7 @@ static int fill(struct world *w, gfn_t gfn)
 	bool zero = p->zero;
 	struct ept_claim claim;
 	int r = ept_fill_into(me, gfn, hpa(to), &claim);
-	int must = r == -ENOMEM ? r : ref_fill_special(&c->ref, gfn, PG_LEVEL_4K, true, true);
+	int must = r == EPT_NO_TABLE ? r : ref_fill_special(&c->ref, gfn, PG_LEVEL_4K, true, true);
 
 	if (r != must)
 		world_fail(w, "fill_into returned %d, not %d", r, must);

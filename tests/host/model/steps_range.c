@@ -104,7 +104,7 @@ static int track(struct world *w, const struct step *s)
 	gfn_t next = s->gfn, end = s->gfn + s->frames;
 	int r = ept_track_begin(&w->ept, by);
 
-	if (r != (on ? -EBUSY : 0))
+	if (r != (on ? EPT_BUSY : 0))
 		world_fail(w, "track_begin returned %d", r);
 	if (!on)
 		w->ref.track = by;
@@ -242,7 +242,7 @@ static int copy(struct world *w, const struct step *s)
 	struct ept_frozen f;
 	int r = ept_resolve(me, s->gfn, EPT_W, &w->gather);
 
-	if (r != -EXDEV) {
+	if (r != EPT_FOREIGN) {
 		world_fail(w, "a write to a shared frame was answered by %d", r);
 		return r;
 	}
@@ -281,7 +281,7 @@ static int split_range(struct world *w, const struct step *s)
 	ept_split_range(ept_cpu(&w->ept, 0), s->gfn, s->frames, (enum pg_level)s->level,
 			EPT_WHY_ASKED, &w->gather, &is);
 	ref_split_range(&w->ref, s->gfn, s->frames, (enum pg_level)s->level, &must);
-	if (!is.nomem && memcmp(&is, &must, sizeof(is)))
+	if (!is.refused[ept_nr(EPT_NO_TABLE)] && memcmp(&is, &must, sizeof(is)))
 		world_fail(w, "split_range counted wrongly");
 	return 0;
 }

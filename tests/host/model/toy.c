@@ -49,6 +49,7 @@ const struct ept_format ept_format_toy = {
 	.accessed = TOY_ACCESSED,
 	.dirty = TOY_DIRTY,
 	.table = TOY_VISIBLE | TOY_TABLE,
+	.memtypes = 1 << EPT_UC | 1 << EPT_WC | 1 << EPT_WT | 1 << EPT_WP | 1 << EPT_WB,
 	.leaf = toy_leaf,
 	.perms_of = toy_perms,
 	.memtype_of = toy_memtype,

@@ -78,11 +78,11 @@ static int table_alloc(void *ctx, unsigned int cpu, hpa_t *table)
 
 	(void)cpu;
 	if (++w->allocs == w->pair->fail_at)
-		return -ENOMEM;
+		return EPT_NO_TABLE;
 	while (i < w->pair->ntables && w->pool.frames[i].state == FRAME_USED)
 		i++;
 	if (i == w->pair->ntables)
-		return -ENOMEM;
+		return EPT_NO_TABLE;
 	*table = hpa(WORLD_TABLES + (uint64_t)i * PAGE_SIZE);
 	memset(frame_virt(&w->pool, *table), 0, PAGE_SIZE);
 	w->pool.frames[i].state = FRAME_USED;
@@ -461,7 +461,7 @@ bool twins_step(struct twins *t, const struct step *s, unsigned int fail_at)
 	intel = answer(&t->intel, s);
 	amd = answer(&t->amd, s);
 	t->step = NULL;
-	t->starved += intel.r == -ENOMEM;
+	t->starved += intel.r == EPT_NO_TABLE;
 	if (s->code == STEP_FILL)
 		t->claimed = intel.r == 0;
 	else if (s->code == STEP_PUBLISH || s->code == STEP_GIVE_UP)

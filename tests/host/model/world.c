@@ -102,7 +102,8 @@ static void flush(void *ctx, unsigned int cpu)
 
 	(void)cpu;
 	watch(w, "at a flush");
-	if (w->step && w->step->code == STEP_SYNC && w->step->write)
+	if (w->step && w->step->write &&
+	    (w->step->code == STEP_SYNC || (w->step->code == STEP_RECOVER_NX && w->step->way)))
 		world_touch(w, w->step->also, EPT_W, w->step->way);
 	tlb_flush(&w->tlb);
 	ref_flushed(&w->ref);

@@ -58,12 +58,13 @@ enum step_code {
 	STEP_FREEZE,       /* gfn, level: by one who keeps it */
 	STEP_THAW,         /* that one; write: on another frame, with a copy */
 	STEP_COPY,         /* gfn: what a write to a shared frame needs, all at once */
-	STEP_RECOVER_NX,   /* gfn, frames, level: the budget */
-	STEP_CLONE,        /* gfn, frames; write: private */
-	STEP_CLONE_UNMAP,  /* gfn, frames: what follows is done to the clone */
-	STEP_CLONE_TOUCH,  /* gfn, write, way */
-	STEP_CLONE_COPY,   /* gfn */
-	STEP_CLONE_FILL,   /* gfn: it arrives in a frame of its own */
+	STEP_RECOVER_NX,  /* gfn, frames, level: the budget; write: see STEP_SYNC, but way 0 is none
+			   */
+	STEP_CLONE,       /* gfn, frames; write: private */
+	STEP_CLONE_UNMAP, /* gfn, frames: what follows is done to the clone */
+	STEP_CLONE_TOUCH, /* gfn, write, way */
+	STEP_CLONE_COPY,  /* gfn */
+	STEP_CLONE_FILL,  /* gfn: it arrives in a frame of its own */
 	STEP_CODES,
 };
 
@@ -157,7 +158,7 @@ void world_clone_touch(struct world *w, gfn_t gfn, unsigned int perms, unsigned 
 bool world_step(struct world *w, const struct step *s);
 
 /* Does the step to the second stage alone, with allocation `nth` failing. It must refuse with
- * -ENOMEM and leave every page as it was. Steps that answer otherwise to that are not done. */
+ * EPT_NO_TABLE and leave every page as it was. Steps that answer otherwise to that are not done. */
 bool world_step_fails(struct world *w, const struct step *s, unsigned int nth);
 
 /* Compares everything with the reference; world_step() does so for small worlds by itself. */

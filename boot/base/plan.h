@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What boot/firmware/ prepares while there is a firmware to ask, for boot/bringup/. */
+#ifndef BOOT_BASE_PLAN_H
+#define BOOT_BASE_PLAN_H
+
+#include "boot/base/cpu_list.h"
+#include "boot/base/ranges.h"
+
+/* Stacks of a CPU: its main one, and those that interrupts switch to, as numbered in the IDT. */
+enum {
+	STACK_MAIN = 0,
+	IST_NMI,
+	IST_DOUBLE_FAULT,
+	IST_MACHINE_CHECK,
+	IST_OTHER,
+	CPU_STACKS
+};
+
+#define BOOT_IOAPICS_MAX 128
+
+struct boot_plan {
+	struct cpu_list cpus;
+	unsigned int nioapics;             /* 0: the firmware does not list them */
+	uint32_t ioapic[BOOT_IOAPICS_MAX]; /* addresses, bytes */
+	hpa_t frames;                      /* room for the frame descriptors */
+	struct ranges described;           /* the frames that have one, in that order */
+	hpa_t early;                       /* pages for tables and stacks, below 4 GiB */
+	uint64_t nearly;                   /* frames */
+	hpa_t trampoline;                  /* one page below 1 MiB */
+	struct ranges ram;                 /* what the direct map maps, the image still in it */
+	struct ranges usable;
+};
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* How fast the time stamp counter runs. */
+#include "boot/base/refuse.h"
+#include "boot/firmware/machine.h"
+#include "mm/x86.h"
+
+#define TRY_US 10000 /* microseconds of one measurement */
+#define TRIES  3
+
+/* By CPUID 0x15, "Time Stamp Counter and Nominal Core Crystal Clock", or 0 where it does not say.
+ */
+static uint64_t tsc_claimed(void)
+{
+	struct cpuid c;
+
+	if (x86_cpuid(0, 0).eax < 0x15)
+		return 0;
+	c = x86_cpuid(0x15, 0);
+	return c.eax ? (uint64_t)c.ecx * c.ebx / c.eax / 1000 : 0;
+}
+
+/* By the firmware's clock. A wait may take longer than was asked for, never shorter: the least of
+ * a few is the best. */
+static uint64_t tsc_by_stall(void)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (unsigned int i = 0; i < TRIES; i++) {
+		uint64_t start = x86_rdtsc();
+
+		firmware.bs->Stall(TRY_US);
+		best = MIN(best, x86_rdtsc() - start);
+	}
+	return best / (TRY_US / 1000);
+}
+
+uint64_t tsc_measure(void)
+{
+	uint64_t claimed = tsc_claimed(), measured = tsc_by_stall();
+	uint64_t off = claimed > measured ? claimed - measured : measured - claimed;
+
+	if (!measured)
+		refuse("the time stamp counter does not count");
+	/* What CPUID says is exact, except on an emulator that recites the model it plays. */
+	return off < measured / 8 ? claimed : measured;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The path of an arriving page: request, fill, publish. No lock, and no line is written that all
+ * CPUs share: only the slot, and its table's counter.
+ */
+#include "ept/path/split.h"
+#include "ept/tree/limits.h"
+
+/* What is there is not an absent entry of the wanted level. 0: now it may be, look again. */
+static __attribute__((noinline)) int not_absent(struct ept_cpu *me, gfn_t gfn, struct ept_slot s)
+{
+	switch (entry_kind(me->ept->fmt, s.entry, s.level)) {
+	case EPT_ABSENT:
+		return split_absent(me, &s, gfn, EPT_WHY_ARRIVAL);
+	case EPT_PRESENT:
+		return EPT_HERE;
+	case EPT_FILLING:
+		return EPT_BUSY;
+	case EPT_TABLE:
+		return EPT_SMALLER;
+	case EPT_POISON:
+		return EPT_LOST;
+	case EPT_NONE:
+		return EPT_UNMAPPED;
+	default: /* frozen: its owner needs us to stand outside */
+		return EPT_BUSY;
+	}
+}
+
+/* Absent, nothing special about it. */
+static inline bool is_absent(const struct ept_walk *w, uint64_t e)
+{
+	return (e & w->absent_mask) == (uint64_t)EPT_ABSENT << ENTRY_KIND_SHIFT;
+}
+
+/* The absent entry of this level; larger ones are split. 0: *s is that slot, as it was found.
+ * `special`: ENTRY_ZERO, ENTRY_COW: such entries will do, too. */
+static int find_absent(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uint64_t special,
+		       struct ept_slot *s)
+{
+	for (;;) {
+		int err;
+
+		*s = slot_find(me->ept, gfn, level);
+		if (entry_kind(me->ept->fmt, s->entry, s->level) == EPT_ABSENT) {
+			if (s->entry & ENTRY_ZERO & ~special)
+				return EPT_DISCARDED;
+			if (s->entry & ENTRY_COW & ~special)
+				return EPT_FOREIGN;
+			if (s->level == level)
+				return 0;
+		}
+		err = not_absent(me, gfn, *s);
+		if (err)
+			return err;
+	}
+}
+
+int ept_request_piece(struct ept_cpu *me, gfn_t gfn, enum pg_level level)
+{
+	struct ept_slot s;
+
+	if (!gfn_range_ok(me->ept, gfn, 1))
+		return EPT_UNMAPPED;
+	do {
+		int err = find_absent(me, gfn, level, ENTRY_COW, &s);
+
+		while (err == EPT_SMALLER)
+			err = find_absent(me, gfn, --level, ENTRY_COW, &s);
+		if (err)
+			return err;
+		if (s.entry & ENTRY_REQUESTED)
+			return EPT_ASKED;
+	} while (!slot_swap(&s, s.entry | ENTRY_REQUESTED));
+	ept_stat_add(&me->stats.requests, 1);
+	return 0;
+}
+
+static inline bool try_claim(struct ept_slot s, gfn_t gfn, struct ept_claim *claim)
+{
+	uint64_t filling = entry_with_kind(s.entry, EPT_FILLING);
+	uint64_t expected = s.entry; /* of its own: what is found instead does not matter */
+
+	if (!atomic_compare_exchange_strong_explicit(s.at, &expected, filling, memory_order_acq_rel,
+						     memory_order_relaxed))
+		return false;
+	*claim = (struct ept_claim){
+		.slot = s.at,
+		.entry = filling,
+		.table = s.table,
+		.gfn = gfn,
+		.level = s.level,
+		.frame = hpa(entry_hidden_frame(filling)),
+	};
+	return true;
+}
+
+/* Somebody was faster, or there is something to split, or something special. */
+static __attribute__((noinline)) int fill_slowly(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
+						 uint64_t special, struct ept_claim *claim)
+{
+	struct ept_slot s;
+
+	do {
+		int err = find_absent(me, gfn, level, special, &s);
+
+		if (err) {
+			if (err == EPT_HERE || err == EPT_BUSY)
+				ept_stat_add(&me->stats.duplicates, 1);
+			return err;
+		}
+	} while (!try_claim(s, gfn, claim));
+	return 0;
+}
+
+static inline int fill_refused(const struct ept *ept, gfn_t gfn, enum pg_level level)
+{
+	if (!(ept->walk.leaf_levels >> level & 1) || gfn & ept->walk.inside[level])
+		return EPT_INVALID;
+	/* Aligned, so if it begins in the address space it ends there. */
+	return gfn >= ept->walk.space ? EPT_UNMAPPED : 0;
+}
+
+int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_claim *claim)
+{
+	const struct ept *ept = me->ept;
+	int err = fill_refused(ept, gfn, level);
+	struct ept_slot s;
+
+	if (err)
+		return err;
+	s = slot_find(ept, gfn, level);
+	if (__builtin_expect(s.level == level && is_absent(&ept->walk, s.entry) &&
+				     try_claim(s, gfn, claim),
+			     1))
+		return 0;
+	return fill_slowly(me, gfn, level, 0, claim);
+}
+
+int ept_fill_zero(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_claim *claim)
+{
+	int err = fill_refused(me->ept, gfn, level);
+
+	return err ? err : fill_slowly(me, gfn, level, ENTRY_ZERO, claim);
+}
+
+int ept_fill_into(struct ept_cpu *me, gfn_t gfn, hpa_t frame, struct ept_claim *claim)
+{
+	int err = fill_refused(me->ept, gfn, PG_LEVEL_4K);
+
+	if (!err && !backing_ok(me->ept, frame, 1))
+		err = EPT_INVALID;
+	if (!err)
+		err = fill_slowly(me, gfn, PG_LEVEL_4K, ENTRY_ZERO | ENTRY_COW, claim);
+	if (err)
+		return err;
+	if (!(claim->entry & ENTRY_COW)) {
+		ept_give_up(me, claim);
+		return EPT_OWN;
+	}
+	claim->frame = frame;
+	return 0;
+}
+
+/* Not just what its rights say: tracked, or in a frame that was brought. What was discarded has
+ * changed since it was last looked at. */
+static __attribute__((noinline)) uint64_t special_leaf(const struct ept *ept,
+						       const struct ept_claim *claim)
+{
+	struct ept_state s = entry_decode(ept->fmt, claim->entry, claim->level);
+
+	s.frame = claim->frame;
+	s.cow = false;
+	s.dirty = s.tracked && s.zero;
+	return leaf_encode(ept, s);
+}
+
+/* As leaf_encode() would. */
+static inline uint64_t leaf_of(const struct ept *ept, const struct ept_claim *claim)
+{
+	if (__builtin_expect(claim->entry & (ENTRY_TRACKED | ENTRY_COW), 0))
+		return special_leaf(ept, claim);
+	return ept->leaf[claim->level][entry_rights(claim->entry)] | claim->frame.v;
+}
+
+bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim)
+{
+	const struct ept *ept = me->ept;
+
+	/* Release: the page's contents come first. The slot is ours alone, so a store will do. */
+	atomic_store_explicit(claim->slot, leaf_of(ept, claim), memory_order_release);
+	ept_stat_add(ept_stat_pages(&me->stats, claim->level), 1);
+	ept_stat_add(&me->stats.arrivals, 1);
+	return table_count(claim->table, 1) == ept->walk.index_mask + 1 &&
+	       claim->level < ept->leaf_max;
+}
+
+void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim)
+{
+	(void)me;
+	atomic_store_explicit(claim->slot, entry_with_kind(claim->entry, EPT_ABSENT),
+			      memory_order_release);
+}

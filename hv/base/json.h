@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* One line of JSON, for programs: `cleave-json: {...}`. */
+#ifndef HV_BASE_JSON_H
+#define HV_BASE_JSON_H
+
+#include "mm/types.h"
+
+#define JSON_MAX 16384 /* bytes of a line */
+
+struct json {
+	char text[JSON_MAX];
+	size_t n;
+	bool comma; /* the next value follows another one */
+};
+
+/* Begins a line, and ends and prints it. A line that is too long is not printed; a line says so. */
+void json_begin(struct json *j);
+void json_end(struct json *j);
+
+void json_int(struct json *j, const char *key, int64_t value);
+void json_str(struct json *j, const char *key, const char *value);
+
+/* A value within an object or an array; `key` NULL: in an array. */
+void json_open(struct json *j, const char *key, char bracket);
+void json_close(struct json *j, char bracket);
+
+#endif

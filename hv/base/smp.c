@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Handing work to the other CPUs. See hv/base/smp.h. */
+#include "hv/base/smp.h"
+
+#include <stdatomic.h>
+
+#include "hv/base/trace.h"
+#include "mm/apic.h"
+#include "mm/lock.h"
+#include "mm/x86.h"
+
+static struct {
+	void (*fn)(void *arg);
+	void *arg;
+	_Atomic bool busy; /* set by the giver, after fn and arg; cleared by the CPU, when done */
+} __attribute__((aligned(CACHE_LINE))) work[MAX_CPUS];
+
+void cpu_start(unsigned int cpu, void (*fn)(void *arg), void *arg)
+{
+	work[cpu].fn = fn;
+	work[cpu].arg = arg;
+	atomic_store_explicit(&work[cpu].busy, true, memory_order_release);
+	cpu_kick(cpu);
+}
+
+bool cpu_busy(unsigned int cpu)
+{
+	return atomic_load_explicit(&work[cpu].busy, memory_order_acquire);
+}
+
+void cpu_wait(unsigned int cpu)
+{
+	while (cpu_busy(cpu))
+		cpu_relax();
+}
+
+void cpu_kick(unsigned int cpu)
+{
+	trace(TRACE_KICK, cpu, 0);
+	apic_kick(cpus[cpu].apic_id);
+}
+
+_Noreturn void cpu_idle(void)
+{
+	unsigned int me = cpu_id();
+
+	for (;;) {
+		/* Interrupts are off between the look and the sleep, so no kick is lost. */
+		while (!atomic_load_explicit(&work[me].busy, memory_order_acquire))
+			x86_sleep();
+		work[me].fn(work[me].arg);
+		atomic_store_explicit(&work[me].busy, false, memory_order_release);
+	}
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Printing the trace. */
+#include "hv/base/trace.h"
+
+#include "hv/base/console.h"
+
+struct trace_ring trace_rings[MAX_CPUS];
+struct trace_record *trace_next[MAX_CPUS];
+
+static const char *event_name(unsigned int event)
+{
+	static const char *const names[] = {
+#define X(name, what) #name,
+		TRACE_EVENTS(X)
+#undef X
+	};
+
+	return event < TRACE_EVENT_COUNT ? names[event] : "?";
+}
+
+void trace_init(void)
+{
+	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
+		trace_next[cpu] = trace_rings[cpu].record;
+		/* A record's CPU never changes, so writing one leaves it alone. */
+		for (unsigned int i = 0; i < TRACE_RECORDS; i++)
+			trace_rings[cpu].record[i].cpu = cpu;
+	}
+}
+
+void trace_print(unsigned int cpu, unsigned int n)
+{
+	const struct trace_record *records = trace_rings[cpu].record;
+	unsigned int end = (unsigned int)(trace_next[cpu] - records);
+
+	n = MIN(n, (unsigned int)TRACE_RECORDS);
+	for (unsigned int i = end - n; i != end; i++) {
+		const struct trace_record *r = &records[i & (TRACE_RECORDS - 1)];
+
+		if (r->tsc)
+			con_printf("cleave:   cpu%u %16llu %-9s %llx %llx\n", cpu, r->tsc,
+				   event_name(r->event), r->a, r->b);
+	}
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* What must hold between the keys of a run. */
+#include "hv/config/check.h"
+
+#include "mm/err.h"
+
+/* What was not said: the largest frames that fill the region. The key's own limits see to it that
+ * 2 MiB always do. */
+static void decide_backing(struct run_config *run)
+{
+	run->backing = run->backing_asked;
+	if (run->backing_asked == PG_LEVEL_NONE)
+		run->backing = run->region % GIB ? PG_LEVEL_2M : PG_LEVEL_1G;
+}
+
+struct run_check {
+	const struct run_config *run;
+	struct config_error *error;
+	unsigned int line;
+};
+
+/* "[name]: key=size" */
+static int refuse_run(const struct run_check *c, const char *key, uint64_t size)
+{
+	int err = config_refuse(c->error, c->line);
+
+	config_put(c->error->text, "[");
+	config_put(c->error->text, c->run->name);
+	config_put(c->error->text, "]: ");
+	config_put(c->error->text, key);
+	config_put_size(c->error->text, size);
+	return err;
+}
+
+static int check_backing(const struct run_check *c)
+{
+	int err;
+
+	if (c->run->backing != PG_LEVEL_1G || c->run->region % GIB == 0)
+		return 0;
+	err = refuse_run(c, "region=", c->run->region);
+	config_put(c->error->text, ": must be a multiple of 1G with backing=1G; or use backing=2M");
+	return err;
+}
+
+static int check_arrive(const struct run_check *c)
+{
+	int err;
+
+	if (c->run->region % c->run->arrive == 0)
+		return 0;
+	err = refuse_run(c, "region=", c->run->region);
+	config_put(c->error->text, ": must be a multiple of 1G with arrive=1G; or use arrive=2M");
+	return err;
+}
+
+static int check_work_fits(const struct run_check *c)
+{
+	const struct run_config *run = c->run;
+	int err;
+
+	if (run->work_start < run->region && run->work <= run->region - run->work_start)
+		return 0;
+	err = refuse_run(c, "work=", run->work);
+	config_put(c->error->text, " from start=");
+	config_put_size(c->error->text, run->work_start);
+	config_put(c->error->text, " does not fit into region=");
+	config_put_size(c->error->text, run->region);
+	config_put(c->error->text, "; make work smaller or region larger");
+	return err;
+}
+
+static int check_work_for_all(const struct run_check *c)
+{
+	const struct run_config *run = c->run;
+	int err;
+
+	if ((run->work - PAGE_SIZE) / run->stride + 1 >= run->vcpus)
+		return 0;
+	err = refuse_run(c, "work=", run->work);
+	config_put(c->error->text, " with stride=");
+	config_put_size(c->error->text, run->stride);
+	config_put(c->error->text, " has fewer pages than vcpus=");
+	config_put_number(c->error->text, run->vcpus);
+	config_put(c->error->text, "; make work larger or stride smaller");
+	return err;
+}
+
+static int check_losses(const struct run_check *c)
+{
+	const struct run_config *run = c->run;
+	int err;
+
+	if ((uint64_t)run->lose + run->lose_late <= run->region / PAGE_SIZE)
+		return 0;
+	err = refuse_run(c, "region=", run->region);
+	config_put(c->error->text, " has fewer pages than lose=");
+	config_put_number(c->error->text, run->lose);
+	config_put(c->error->text, " and lose_late=");
+	config_put_number(c->error->text, run->lose_late);
+	config_put(c->error->text, " together; lose fewer or make region larger");
+	return err;
+}
+
+int config_settle(struct run_config *run, struct config_error *error, unsigned int line)
+{
+	static int (*const checks[])(const struct run_check *) = {
+		check_backing, check_arrive, check_work_fits, check_work_for_all, check_losses,
+	};
+	const struct run_check c = { run, error, line };
+	int err = 0;
+
+	decide_backing(run);
+	for (unsigned int i = 0; i < ARRAY_LEN(checks) && !err; i++)
+		err = checks[i](&c);
+	return err;
+}

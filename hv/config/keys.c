@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of the keys. See hv/config/keys.h; `make docs` writes it into docs/configuration.md. */
+#include "hv/config/keys.h"
+
+#include "hv/abi.h"
+
+static const struct config_choice exits[] = {
+	{ "halt", EXIT_HALT },
+	{ "bochs", EXIT_BOCHS },
+	{ "qemu", EXIT_QEMU },
+	{ "reset", EXIT_RESET },
+};
+
+static const struct config_choice all_cpus[] = {
+	{ "all", MAX_CPUS },
+};
+
+static const struct config_choice backings[] = {
+	{ "auto", PG_LEVEL_NONE },
+	{ "4K", PG_LEVEL_4K },
+	{ "2M", PG_LEVEL_2M },
+	{ "1G", PG_LEVEL_1G },
+};
+
+static const struct config_choice pieces[] = {
+	{ "4K", PG_LEVEL_4K },
+	{ "2M", PG_LEVEL_2M },
+};
+
+static const struct config_choice arrivals[] = {
+	{ "4K", 4 * KIB },
+	{ "64K", 64 * KIB },
+	{ "2M", 2 * MIB },
+	{ "1G", GIB },
+};
+
+static const struct config_choice policies[] = {
+#define X(id, name) { #name, POLICY_##id },
+	CONFIG_POLICIES(X)
+#undef X
+};
+
+static const struct config_choice triggers[] = {
+	{ "ready", TRIGGER_READY },
+	{ "guest", TRIGGER_GUEST },
+	{ "time", TRIGGER_TIME },
+};
+
+static const struct config_choice nx_rules[] = {
+	{ "auto", NX_AUTO },
+	{ "on", NX_ON },
+	{ "off", NX_OFF },
+};
+
+static const struct config_choice logs[] = {
+	{ "auto", LOG_AUTO },
+	{ "writes", LOG_WRITES },
+	{ "bits", LOG_BITS },
+	{ "hardware", LOG_HARDWARE },
+};
+
+static const struct config_choice orders[] = {
+#define X(id, name) { #name, ORDER_##id },
+	CONFIG_ORDERS(X)
+#undef X
+};
+
+static const struct config_choice rates[] = {
+	{ "unlimited", CONFIG_UNLIMITED },
+};
+
+#define FIELD(type, member) .offset = offsetof(type, member), .bytes = sizeof(((type *)0)->member)
+#define MACHINE(member)     .machine = true, FIELD(struct hv_config, member)
+#define RUN(member)         FIELD(struct run_config, member)
+#define NAMES(array)        .choices = (array), .nchoices = ARRAY_LEN(array)
+#define CHOICE(array)       .type = CONFIG_CHOICE, NAMES(array)
+#define NUMBER(from, to)    .type = CONFIG_NUMBER, .min = (from), .max = (to)
+#define SIZE(from, step)    .type = CONFIG_SIZE, .min = (from), .max = 512 * GIB, .multiple = (step)
+#define TEXT                .type = CONFIG_TEXT
+
+/* clang-format off */
+const struct config_key config_keys[] = {
+	{ "exit", "halt", "How the machine ends when all runs are over. The launcher sets it.",
+	  MACHINE(exit), CHOICE(exits) },
+	{ "verbose", "1", "1 prints progress lines and tables beside the JSON line.",
+	  MACHINE(verbose), NUMBER(0, 1) },
+	{ "cpus", "all", "Cleave uses at most this many CPUs.",
+	  MACHINE(cpus), NUMBER(1, MAX_CPUS), NAMES(all_cpus) },
+	{ "debugger", "0", "1 waits for GDB before the first run (docs/debugging.md).",
+	  MACHINE(debugger), NUMBER(0, 1) },
+
+	{ "job", "migrate", "What to do. The test image has more jobs.",
+	  RUN(job), TEXT },
+	{ "guest", "seq", "The payload: `guests\\NAME.bin` on the boot disk (see below).",
+	  RUN(guest), TEXT },
+	{ "region", "1G", "Bytes of guest memory, from guest address 0 on.",
+	  RUN(region), SIZE(2 * MIB, 2 * MIB) },
+	{ "backing", "auto",
+	  "Size of the frames behind the destination's memory. `auto` takes the largest of which "
+	  "`region` is a multiple. Where no 1 GiB frame is free, Cleave takes 2M and says so.",
+	  RUN(backing_asked), CHOICE(backings) },
+	{ "populate", "2M",
+	  "Size of the pieces in which the source VM's memory appears when it is first touched.",
+	  RUN(populate), CHOICE(pieces) },
+	{ "arrive", "4K",
+	  "Size of the pieces in which pages arrive at the destination. 64K is sixteen 4 KiB pages "
+	  "at once.",
+	  RUN(arrive), CHOICE(arrivals) },
+	{ "vcpus", "1", "Virtual CPUs of the guest.",
+	  RUN(vcpus), NUMBER(1, ABI_VCPUS_MAX) },
+	{ "collapse", "complete",
+	  "When complete ranges become larger leaves: `complete` at once, `end` after the last "
+	  "page, `budget` in the background, `never` not at all.",
+	  RUN(policy), CHOICE(policies) },
+	{ "budget", "4", "Collapses per millisecond, for collapse=budget.",
+	  RUN(budget), NUMBER(1, 1000000) },
+	{ "nx", "auto",
+	  "`on` makes large leaves not executable and splits them down to 4 KiB on the first "
+	  "fetch; `auto` does so where the CPU may suffer from iTLB multihit. The launcher sets "
+	  "`off` for emulated Intel CPUs, unless the configuration sets it.",
+	  RUN(nx), CHOICE(nx_rules) },
+	{ "trigger", "ready",
+	  "When the migration begins: `ready` when all vCPUs have prepared their memory, `guest` "
+	  "when the guest asks, `time` `after` milliseconds after they were ready.",
+	  RUN(trigger), CHOICE(triggers) },
+	{ "after", "100", "Milliseconds to wait, for trigger=time.",
+	  RUN(after_ms), NUMBER(0, 86400000) },
+	{ "precopy", "0",
+	  "Rounds in which pages are copied while the source still runs, before the switch-over. "
+	  "0 copies nothing ahead.",
+	  RUN(precopy), NUMBER(0, 30) },
+	{ "log", "auto",
+	  "How a dirty log notes writes: `writes` by write faults, `bits` by dirty bits, "
+	  "`hardware` by the CPU's own log. `auto` takes the best that the CPU has.",
+	  RUN(log), CHOICE(logs) },
+	{ "order", "bubble",
+	  "Order of the background stream. `bubble` goes outwards from the latest fault.",
+	  RUN(order), CHOICE(orders) },
+	{ "latency", "20",
+	  "Microseconds from a request until the source answers. With 0 the fault handler copies "
+	  "the page itself and nothing is requested.",
+	  RUN(latency_us), NUMBER(0, 10000000) },
+	{ "window", "64", "Pages that the background stream has under way at once.",
+	  RUN(window), NUMBER(1, 256) },
+	{ "stream", "unlimited", "Rate of the background stream in pages per millisecond.",
+	  RUN(stream), NUMBER(1, 1000000), NAMES(rates) },
+	{ "lose", "0", "Pages of the source that are lost before the migration.",
+	  RUN(lose), NUMBER(0, 1000000) },
+	{ "lose_late", "0", "Pages that are lost at the destination before they have arrived.",
+	  RUN(lose_late), NUMBER(0, 1000000) },
+	{ "rounds", "4", "How often a job repeats its operation.",
+	  RUN(rounds), NUMBER(1, 1000000) },
+	{ "start", "8M", "Guest address at which the payload's memory begins, in bytes.",
+	  RUN(work_start), SIZE(4 * MIB, PAGE_SIZE) },
+	{ "work", "64M", "Bytes of the payload's memory.",
+	  RUN(work), SIZE(PAGE_SIZE, PAGE_SIZE) },
+	{ "stride", "4K", "Bytes from one page that the payload uses to the next.",
+	  RUN(stride), SIZE(PAGE_SIZE, PAGE_SIZE) },
+	{ "seed", "1", "Seed of the pages' contents and of what is random.",
+	  RUN(seed), NUMBER(0, UINT64_MAX) },
+	{ "timeout", "600000", "Milliseconds of machine time after which the run has failed.",
+	  RUN(timeout_ms), NUMBER(1, 86400000) },
+};
+/* clang-format on */
+
+const unsigned int config_nkeys = ARRAY_LEN(config_keys);
+
+_Static_assert(ARRAY_LEN(config_keys) <= 64, "config_key_bit() has 64 bits");
+
+const struct config_key *config_key_find(struct span name)
+{
+	for (unsigned int i = 0; i < config_nkeys; i++) {
+		if (span_is(name, config_keys[i].name))
+			return &config_keys[i];
+	}
+	return NULL;
+}
+
+uint64_t config_key_bit(const struct config_key *key)
+{
+	return UINT64_C(1) << (key - config_keys);
+}
+
+void config_put_keys(char text[CONFIG_TEXT_MAX])
+{
+	for (unsigned int i = 0; i < config_nkeys; i++) {
+		config_put(text, i ? ", " : "");
+		config_put(text, config_keys[i].name);
+	}
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+/* Running a vCPU on SVM, and what its exits mean (APM vol. 2, "#VMEXIT", appendix C). */
+#include "hv/cpu/svm/svm.h"
+
+#include "hv/abi.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/cpu/debug.h"
+#include "mm/apic.h"
+#include "mm/err.h"
+#include "mm/machine.h"
+#include "mm/percpu.h"
+#include "mm/x86.h"
+
+/* --- events ------------------------------------------------------------------------------- */
+
+/* DR7.GD: what delivers a #DB clears it, so that its handler may use the debug registers; EVENTINJ
+ * does not. */
+void svm_inject(struct vcpu *vcpu, unsigned int vector, int64_t error)
+{
+	struct vmcb *b = direct(vcpu->hw_page);
+	uint64_t event = EVENT_VALID | EVENT_EXCEPTION << 8 | vector;
+
+	if (vector == EXCEPTION_DB)
+		b->dr7 &= ~(uint64_t)DR7_GD;
+	if (error >= 0)
+		event |= EVENT_HAS_ERROR | (uint64_t)error << 32;
+	b->event_inject = event;
+}
+
+static bool svm_was_delivering(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->exit_int_info & EVENT_VALID;
+}
+
+static uint64_t svm_cr4(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->cr4;
+}
+
+/*
+ * The exit interrupted the delivery of an event: deliver it again. A software interrupt is not:
+ * RIP still points at its instruction, which is executed again (APM vol. 2, "Event Injection").
+ */
+static void keep_event(struct vmcb *b)
+{
+	if (EVENT_TYPE((uint32_t)b->exit_int_info) != EVENT_SOFTWARE)
+		b->event_inject = b->exit_int_info;
+}
+
+static uint64_t svm_rip(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->rip;
+}
+
+static bool svm_in_kernel(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->efer & EFER_LMA && b->cs.attributes & VMCB_ATTR_LONG && !b->cpl;
+}
+
+static void step_over(struct vmcb *b, unsigned int length)
+{
+	b->rip += length;
+	b->rflags &= ~(uint64_t)RFLAGS_RF;
+	b->interrupt_shadow = 0;
+}
+
+void svm_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	struct vmcb *b = direct(vcpu->hw_page);
+	uint64_t due = 0;
+
+	step_over(b, exit->length);
+	if (b->rflags & RFLAGS_TF)
+		due = DR6_BS;
+	if (b->exit_code == SVM_IO)
+		due |= debug_io_hits(b->dr7, b->cr4, exit->port, exit->size);
+	if (!due)
+		return;
+	b->dr6 |= due;
+	svm_inject(vcpu, EXCEPTION_DB, INJECT_NO_ERROR);
+}
+
+/* --- exits -------------------------------------------------------------------------------- */
+
+static bool met_itself(const struct vmcb *b, uint32_t vector)
+{
+	uint32_t event = (uint32_t)b->exit_int_info;
+
+	return event & EVENT_VALID && EVENT_TYPE(event) == EVENT_EXCEPTION &&
+	       (event & 0xff) == vector;
+}
+
+/*
+ * #DB and #AC are the guest's own, and take the place of an event whose delivery they interrupted:
+ * it comes again by itself. While they go on meeting each other the guest executes nothing, so no
+ * interrupt makes it exit: it counts as kicked.
+ */
+static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vmcb *b)
+{
+	uint32_t vector = (uint32_t)b->exit_code - SVM_EXCEPTION;
+	bool has_error = vector == EXCEPTION_AC;
+
+	if (vector == EXCEPTION_MC)
+		return EXIT_BROKEN;
+	if (vcpu_is_storm(vcpu, met_itself(b, vector)))
+		return EXIT_STORM;
+	svm_inject(vcpu, vector, has_error ? (int64_t)(uint32_t)b->exit_info1 : INJECT_NO_ERROR);
+	return EXIT_KICK;
+}
+
+/* Nothing wakes a payload, but for the single step over the HLT itself. */
+static enum exit_reason hlt_exit(struct vcpu *vcpu, const struct vmcb *b, struct vcpu_exit *exit)
+{
+	if (!(b->rflags & RFLAGS_TF))
+		return EXIT_HLT;
+	svm_skip(vcpu, exit);
+	return EXIT_RETRY;
+}
+
+/* EXITINFO1: 0 in, 2 string, 3 repeated, 6:4 size, 31:16 port; EXITINFO2: the next RIP. */
+static enum exit_reason io_exit(const struct vmcb *b, struct vcpu_exit *exit)
+{
+	uint64_t info = b->exit_info1;
+
+	exit->port = (uint16_t)(info >> 16);
+	exit->size = (uint8_t)(info >> 4 & 7);
+	exit->out = !(info & 1);
+	exit->length = (unsigned int)(b->exit_info2 - b->rip);
+	return info & (1u << 2) ? EXIT_UD : EXIT_IO;
+}
+
+static struct control control_of(const struct vmcb *b)
+{
+	return (struct control){
+		.cr0 = b->cr0,
+		.cr4 = b->cr4,
+		.efer = b->efer & ~(uint64_t)EFER_SVME,
+		.code_64 = b->cs.attributes & VMCB_ATTR_LONG,
+	};
+}
+
+/*
+ * A write to CR0 or CR4 that the CPU has taken apart (APM vol. 2, "Decode Assists"). What is not
+ * marked as a MOV is LMSW, with another value for EM: a 64-bit guest has no need of it.
+ *
+ * By the manual only: none of the CPUs and emulators that this was run on has decode assists.
+ */
+static enum exit_reason cr_exit(struct vcpu *vcpu, struct vmcb *b, struct vcpu_exit *exit)
+{
+	unsigned int reg = b->exit_info1 & 15;
+	uint64_t value = reg == RSP ? b->rsp : vcpu->state.gpr[reg];
+	struct control c = control_of(b);
+
+	if (!(b->exit_info1 & CR_IS_MOV))
+		return EXIT_UD;
+	if (b->exit_code == SVM_CR4_WRITE ? !control_set_cr4(&c, value)
+					  : !control_set_cr0(&c, value))
+		return EXIT_GP;
+	b->cr0 = c.cr0;
+	b->cr4 = c.cr4;
+	b->efer = c.efer | EFER_SVME;
+	/* The CPU's own MOV would have forgotten translations that these bits govern. */
+	svm_flush(vcpu_ept(vcpu));
+	exit->length = (unsigned int)(b->next_rip - b->rip);
+	svm_skip(vcpu, exit);
+	return EXIT_RETRY;
+}
+
+static enum exit_reason npf_exit(const struct vmcb *b, struct vcpu_exit *exit)
+{
+	uint32_t error = (uint32_t)b->exit_info1;
+
+	exit->gpa = gpa(b->exit_info2);
+	exit->access = EPT_R | (error & NPF_WRITE ? EPT_W : 0) | (error & NPF_FETCH ? EPT_X : 0);
+	return EXIT_STAGE2;
+}
+
+/* Lengths of the instructions that exit, where the CPU does not tell the next RIP. Prefixes that
+ * mean nothing make them longer: such a guest executes the rest as its next instruction. The next
+ * RIP is by the manual only: nothing that this was run on tells it. */
+static unsigned int length_of(const struct vmcb *b, unsigned int usual)
+{
+	return svm.nrip && b->next_rip ? (unsigned int)(b->next_rip - b->rip) : usual;
+}
+
+static enum exit_reason decode(struct vcpu *vcpu, struct vmcb *b, struct vcpu_exit *exit)
+{
+	if ((uint32_t)b->exit_code == SVM_INVALID)
+		return EXIT_BROKEN;
+	switch (b->exit_code) {
+	case SVM_INTR:
+	case SVM_NMI:
+	case SVM_SMI:
+	case SVM_INIT:
+		return EXIT_KICK;
+	case SVM_EXCEPTION ... SVM_EXCEPTION + 31:
+		return exception_exit(vcpu, b);
+	case SVM_CPUID:
+		exit->length = length_of(b, 2);
+		return EXIT_CPUID;
+	case SVM_HLT:
+		exit->length = length_of(b, 1);
+		return hlt_exit(vcpu, b, exit);
+	case SVM_ICEBP: /* INT1: a trap, delivered with the RIP behind it */
+		step_over(b, length_of(b, 1));
+		svm_inject(vcpu, EXCEPTION_DB, INJECT_NO_ERROR);
+		return EXIT_RETRY;
+	case SVM_VMMCALL:
+		exit->length = length_of(b, 3);
+		return EXIT_CALL;
+	case SVM_MSR:
+		exit->length = length_of(b, 2);
+		return b->exit_info1 ? EXIT_WRMSR : EXIT_RDMSR;
+	case SVM_IO:
+		return io_exit(b, exit);
+	case SVM_SHUTDOWN:
+		return EXIT_TRIPLE;
+	case SVM_INVD: /* the host's dirty lines must not be lost: written back instead */
+	case SVM_WBINVD:
+		exit->length = length_of(b, 2);
+		__asm__ volatile("wbinvd" : : : "memory");
+		svm_skip(vcpu, exit);
+		return EXIT_RETRY;
+	case SVM_CR0_SEL_WRITE:
+	case SVM_CR4_WRITE:
+		return cr_exit(vcpu, b, exit);
+	case SVM_RDPMC: /* there is no counter */
+		return EXIT_GP;
+	case SVM_RDTSCP:
+	case SVM_INVLPGA:
+	case SVM_VMRUN:
+	case SVM_VMLOAD ... SVM_SKINIT:
+	case SVM_MONITOR ... SVM_RDPRU:
+		return EXIT_UD;
+	default:
+		return EXIT_BROKEN;
+	}
+}
+
+/* --- the run ------------------------------------------------------------------------------- */
+
+/* The slice ends with a timer interrupt. */
+static void set_timer(struct vcpu *vcpu, uint64_t deadline)
+{
+	uint64_t now = clock_now();
+
+	vcpu->hw_deadline = deadline;
+	apic_timer(!deadline ? 0 : deadline > now ? deadline - now : 1);
+}
+
+/*
+ * What an entry rarely needs: another deadline; a flush, or none after one. All is flushed, also
+ * where ASIDs could be flushed alone: other vCPUs of the same second stage on this CPU have ASIDs
+ * of their own.
+ */
+static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu, uint64_t deadline)
+{
+	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
+	bool asked = c->flush == FLUSH_ASKED;
+
+	if (deadline != vcpu->hw_deadline)
+		set_timer(vcpu, deadline);
+	c->current->tlb_control = asked ? TLB_ALL : TLB_NOTHING;
+	c->flush = asked ? FLUSH_DONE : FLUSH_NOT;
+}
+
+static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *b,
+						struct vcpu_exit *exit)
+{
+	exit->reason = decode(vcpu, b, exit);
+	if (exit->reason != EXIT_KICK || !vcpu->hw_deadline)
+		return;
+	if (clock_now() >= vcpu->hw_deadline) {
+		x86_take_interrupts();
+		exit->reason = EXIT_SLICE;
+	} else {
+		/* Perhaps the timer, a little early: it will not come again by itself. */
+		vcpu->hw_deadline = 0;
+	}
+}
+
+void svm_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit)
+{
+	const struct svm_cpu *c = &svm_cpus[vcpu->cpu];
+	struct vmcb *b = c->current;
+
+	if (__builtin_expect(c->flush != FLUSH_NOT || deadline != vcpu->hw_deadline, 0))
+		prepare_entry(vcpu, deadline);
+	b->rax = vcpu->state.gpr[RAX];
+	svm_enter(vcpu->state.gpr, vcpu->hw_page, c->host);
+	vcpu->state.gpr[RAX] = b->rax;
+	exit->code = b->exit_code;
+	b->event_inject = 0;
+	if (__builtin_expect(b->exit_int_info & EVENT_VALID, 0))
+		keep_event(b);
+	if (__builtin_expect(b->exit_code == SVM_NPF, 1))
+		exit->reason = npf_exit(b, exit);
+	else
+		rare_exit(vcpu, b, exit);
+}
+
+void svm_dump(void)
+{
+	const struct vmcb *b = svm_cpus[cpu_id()].current;
+
+	if (!b)
+		return;
+	con_printf("cleave: vmcb: code 0x%llx info1 0x%llx info2 0x%llx intinfo 0x%llx\n",
+		   (unsigned long long)b->exit_code, (unsigned long long)b->exit_info1,
+		   (unsigned long long)b->exit_info2, (unsigned long long)b->exit_int_info);
+	con_printf("cleave: vmcb: rip 0x%llx rsp 0x%llx rflags 0x%llx cr0 0x%llx cr3 0x%llx cr4 "
+		   "0x%llx efer 0x%llx\n",
+		   (unsigned long long)b->rip, (unsigned long long)b->rsp,
+		   (unsigned long long)b->rflags, (unsigned long long)b->cr0,
+		   (unsigned long long)b->cr3, (unsigned long long)b->cr4,
+		   (unsigned long long)b->efer);
+	con_printf("cleave: vmcb: n_cr3 0x%llx asid %u inject 0x%llx\n",
+		   (unsigned long long)b->n_cr3, b->asid, (unsigned long long)b->event_inject);
+}
+
+/* EFER and PAT live in the VMCB, and so does what the TSC is off by. */
+static int svm_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	switch (msr) {
+	case MSR_TSC:
+		*value = x86_rdtsc() + b->tsc_offset;
+		return 0;
+	case MSR_EFER:
+		*value = b->efer & ~(uint64_t)EFER_SVME;
+		return 0;
+	case MSR_PAT:
+		*value = b->pat;
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+static int svm_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+	struct vmcb *b = direct(vcpu->hw_page);
+	struct control c = control_of(b);
+
+	switch (msr) {
+	case MSR_TSC:
+		vcpu->state.tsc_offset = b->tsc_offset = value - x86_rdtsc();
+		return 0;
+	case MSR_EFER:
+		if (!control_set_efer(&c, value))
+			return -EINVAL;
+		b->efer = c.efer | EFER_SVME;
+		return 0;
+	case MSR_PAT:
+		if (!control_pat_valid(value))
+			return -EINVAL;
+		b->pat = value;
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+const struct vendor vendor_svm = {
+	.name = "SVM",
+	.format = &ept_format_amd,
+	.flush_name = "TLB flushes",
+	.call_abi = ABI_CALL_VMMCALL,
+	.mca = &mca_kind_amd,
+	.probe = svm_probe,
+	.leaf_max = svm_leaf_max,
+	.has_dirty = svm_has_dirty,
+	.nx_rule = svm_nx_rule,
+	.enable = svm_enable,
+	.create = svm_create,
+	.destroy = svm_destroy,
+	.load = svm_load,
+	.activate = svm_activate,
+	.deactivate = svm_deactivate,
+	.save = svm_save,
+	.peek = svm_peek,
+	.run = svm_run,
+	.inject = svm_inject,
+	.was_delivering = svm_was_delivering,
+	.cr4 = svm_cr4,
+	.rip = svm_rip,
+	.in_kernel = svm_in_kernel,
+	.skip = svm_skip,
+	.rdmsr = svm_rdmsr,
+	.wrmsr = svm_wrmsr,
+	.flush = svm_flush,
+	.dump = svm_dump,
+};

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* Running a vCPU: the loop around VM entry, and what each exit leads to. */
+#include "hv/cpu/vcpu.h"
+
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/base/trace.h"
+#include "hv/cpu/vcpu_dump.h"
+#include "hv/cpu/vm.h"
+#include "mm/percpu.h"
+#include "mm/x86.h"
+
+#define EXCEPTION_UD 6
+#define EXCEPTION_GP 13
+
+static bool is_over(const struct vcpu *vcpu)
+{
+	return vcpu->run == VCPU_DONE || vcpu->run == VCPU_DEAD || vcpu->run == VCPU_HALTED;
+}
+
+static void end_with(struct vcpu *vcpu, enum vcpu_run_state state)
+{
+	if (is_over(vcpu))
+		return;
+	vcpu->run = state;
+	atomic_fetch_add_explicit(&vcpu->vm->over, 1, memory_order_release);
+}
+
+void vcpu_kill(struct vcpu *vcpu, const char *why)
+{
+	vcpu->death = why;
+	end_with(vcpu, VCPU_DEAD);
+}
+
+/* --- waiting ------------------------------------------------------------------------------ */
+
+static void begin_wait(struct vcpu *vcpu, gpa_t at)
+{
+	vcpu->run = VCPU_WAITING;
+	vcpu->wait_gfn = gpa_to_gfn(at);
+	vcpu->wait_since = clock_now();
+}
+
+/* Asked for, or being filled: it will come. Anything else is worth another try. */
+static bool will_come(const struct ept_state *e)
+{
+	return e->kind == EPT_FILLING || e->kind == EPT_FROZEN ||
+	       (e->kind == EPT_ABSENT && e->requested);
+}
+
+bool vcpu_wait_over(struct vcpu *vcpu)
+{
+	struct ept_state e = ept_lookup(&vcpu->mem->ept, vcpu->wait_gfn);
+	uint64_t waited;
+
+	if (will_come(&e))
+		return false;
+	waited = clock_now() - vcpu->wait_since;
+	vcpu->stats.wait.waits++;
+	vcpu->stats.wait.wait_cycles += waited;
+	fault_waited(&vcpu->stats.wait, waited);
+	return true;
+}
+
+/* --- exits -------------------------------------------------------------------------------- */
+
+static bool raise(struct vcpu *vcpu, unsigned int vector, int64_t error)
+{
+	vendor->inject(vcpu, vector, error);
+	return true;
+}
+
+/* It touched a page that is lost. Returns true to enter again. */
+static bool machine_check(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	struct mca_access access = {
+		.at = exit->gpa,
+		.fetch = exit->access & EPT_X,
+		.restart = !vendor->was_delivering(vcpu),
+		.delivered = vendor->cr4(vcpu) & CR4_MCE,
+	};
+	const char *why = mca_consume(&vcpu->state.mca, vendor->mca, &access);
+
+	if (!why) {
+		vcpu->stats.machine_checks++;
+		return raise(vcpu, EXCEPTION_MC, INJECT_NO_ERROR);
+	}
+	con_printf("cleave: [%s/%u] stopped at gpa 0x%llx: %s\n", vcpu->vm->name, vcpu->index,
+		   (unsigned long long)exit->gpa.v, why);
+	vcpu_kill(vcpu, why);
+	return false;
+}
+
+/* The page does not come, or not now. Returns true to enter again. */
+static bool fault_left(struct vcpu *vcpu, const struct vcpu_exit *exit, enum pager_answer answer)
+{
+	switch (answer) {
+	case PAGER_RESUME:
+		return true;
+	case PAGER_WAIT:
+		begin_wait(vcpu, exit->gpa);
+		return false;
+	case PAGER_WILD:
+		vcpu_kill(vcpu, "it accessed an address outside of its memory");
+		return false;
+	case PAGER_DENIED:
+		vcpu_kill(vcpu, "its access is not permitted there");
+		return false;
+	case PAGER_NOMEM:
+		vcpu_kill(vcpu, "there is no memory for its own copy of a page");
+		return false;
+	default:
+		return machine_check(vcpu, exit);
+	}
+}
+
+static inline bool stage2_fault(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	enum pager_answer answer =
+		pager_fault(vcpu->mem, vcpu->cpu, exit->gpa, exit->access, &vcpu->stats.wait);
+
+	return __builtin_expect(answer == PAGER_RESUME, 1) || fault_left(vcpu, exit, answer);
+}
+
+/* Looked at where there is time to: some CPUs have no timer that ends a slice. */
+static bool slice_over(const struct vcpu *vcpu)
+{
+	return vcpu->slice_end && clock_now() >= vcpu->slice_end;
+}
+
+/* The instruction is made again once the page is there, as any other that faults. */
+static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	struct vcpu_exit fault = { .access = EPT_R };
+
+	if (!vendor->in_kernel(vcpu))
+		return raise(vcpu, EXCEPTION_UD, INJECT_NO_ERROR);
+	switch (hypercall(vcpu, &fault.gpa)) {
+	case CALL_MISSING:
+		return stage2_fault(vcpu, &fault);
+	case CALL_DONE:
+		end_with(vcpu, VCPU_DONE);
+		break;
+	case CALL_OK:
+		break;
+	}
+	vendor->skip(vcpu, exit);
+	return !is_over(vcpu) && !slice_over(vcpu);
+}
+
+static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	trace(TRACE_EXIT, exit->reason, exit->code);
+	switch (exit->reason) {
+	case EXIT_CPUID:
+		emulate_cpuid(vcpu);
+		vendor->skip(vcpu, exit);
+		return true;
+	case EXIT_RDMSR:
+		if (!emulate_rdmsr(vcpu))
+			return raise(vcpu, EXCEPTION_GP, 0);
+		vendor->skip(vcpu, exit);
+		return true;
+	case EXIT_WRMSR:
+		if (!emulate_wrmsr(vcpu))
+			return raise(vcpu, EXCEPTION_GP, 0);
+		vendor->skip(vcpu, exit);
+		return true;
+	case EXIT_IO:
+		emulate_io(vcpu, exit);
+		vendor->skip(vcpu, exit);
+		return true;
+	case EXIT_CALL:
+		return call(vcpu, exit);
+	case EXIT_GP:
+		return raise(vcpu, EXCEPTION_GP, 0);
+	case EXIT_UD:
+		return raise(vcpu, EXCEPTION_UD, INJECT_NO_ERROR);
+	case EXIT_HLT:
+		end_with(vcpu, VCPU_HALTED);
+		return false;
+	case EXIT_LOG:
+		vendor->drain(vcpu);
+		return true;
+	case EXIT_STORM:
+		vcpu_kill(vcpu, "an exception meets itself on its way without end");
+		return false;
+	case EXIT_TRIPLE:
+		vcpu_kill(vcpu, "triple fault");
+		return false;
+	case EXIT_MISCONFIG:
+		panic_vcpu(vcpu, "the CPU rejects a second-stage entry");
+	default:
+		vcpu_kill(vcpu, "the CPU refused to run it");
+		return false;
+	}
+}
+
+/* --- the hardware's log of writes ----------------------------------------------------------- */
+
+static bool log_changed(struct vcpu *vcpu)
+{
+	return (atomic_load(&vcpu->mem->logged) != NULL) !=
+	       atomic_load_explicit(&vcpu->logging, memory_order_relaxed);
+}
+
+static void follow_log(struct vcpu *vcpu)
+{
+	bool on = atomic_load(&vcpu->mem->logged) != NULL;
+
+	if (!log_changed(vcpu))
+		return;
+	vendor->log(vcpu, on);
+	atomic_store(&vcpu->logging, on);
+}
+
+static void drain_log(struct vcpu *vcpu)
+{
+	if (__builtin_expect(atomic_load_explicit(&vcpu->logging, memory_order_relaxed), 0))
+		vendor->drain(vcpu);
+}
+
+static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	vcpu->stats.exits++;
+	if (__builtin_expect(exit->reason == EXIT_STAGE2, 1))
+		return stage2_fault(vcpu, exit);
+	switch (exit->reason) {
+	case EXIT_RETRY:
+		return true;
+	case EXIT_SLICE:
+		return false;
+	case EXIT_KICK:
+		x86_take_interrupts();
+		return !atomic_load_explicit(&vcpu->vm->stop, memory_order_acquire) &&
+		       !log_changed(vcpu);
+	default:
+		return rare_exit(vcpu, exit);
+	}
+}
+
+static void note_first_entry(struct vm *vm)
+{
+	uint64_t none = 0;
+
+	if (!atomic_load_explicit(&vm->first_entry, memory_order_relaxed))
+		atomic_compare_exchange_strong(&vm->first_entry, &none, clock_now());
+}
+
+void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
+{
+	void (*run)(struct vcpu *, uint64_t, struct vcpu_exit *) = vendor->run;
+	struct tlb *tlb = &vcpu->mem->tlb;
+	struct vcpu_exit *exit = &vcpu->last_exit;
+	const unsigned int cpu = vcpu->cpu;
+	uint64_t deadline = cycles ? clock_now() + cycles : 0;
+
+	vcpu->slice_end = deadline;
+	atomic_store(&vcpu->running, true);
+	vcpu_switch_to(vcpu);
+	follow_log(vcpu);
+	note_first_entry(vcpu->vm);
+	do {
+		if (__builtin_expect(tlb_behind(tlb, cpu), 0)) {
+			drain_log(vcpu); /* whoever flushed finds there what was logged before */
+			tlb_quiesce(tlb, cpu);
+		}
+		run(vcpu, deadline, exit);
+	} while (handle(vcpu, exit));
+	drain_log(vcpu);
+	atomic_store(&vcpu->running, false);
+}

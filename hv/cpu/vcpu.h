@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vCPUs. A vCPU's state is in `state` whenever it is not loaded; while it is, the hardware has it.
+ * `state` holds all that a guest can see of its CPU, so moving a vCPU is copying that struct.
+ */
+#ifndef HV_VCPU_H
+#define HV_VCPU_H
+
+#include "hv/cpu/mca.h"
+#include "hv/cpu/vendor.h"
+#include "hv/mem/memory.h"
+
+enum gpr {
+	RAX,
+	RCX,
+	RDX,
+	RBX,
+	RSP,
+	RBP,
+	RSI,
+	RDI,
+	R8,
+	R9,
+	R10,
+	R11,
+	R12,
+	R13,
+	R14,
+	R15,
+	GPRS
+};
+
+enum segment {
+	SEG_ES,
+	SEG_CS,
+	SEG_SS,
+	SEG_DS,
+	SEG_FS,
+	SEG_GS,
+	SEG_LDTR,
+	SEG_TR,
+	SEGMENTS
+};
+
+/* Attributes as the VMCS has them (SDM vol. 3C, "Guest Register State"). */
+#define ATTR_DPL      (3u << 5)
+#define ATTR_PRESENT  (1u << 7)
+#define ATTR_LONG     (1u << 13) /* CS: 64-bit code */
+#define ATTR_UNUSABLE (1u << 16)
+
+struct segment_state {
+	uint16_t selector;
+	uint16_t unused;
+	uint32_t attributes;
+	uint32_t limit;
+	uint32_t unused2;
+	uint64_t base;
+};
+
+/* An event whose delivery was interrupted by an exit, and has to be delivered again. Format of the
+ * VM-entry interruption information (SDM vol. 3C, "VM-Entry Controls for Event Injection"). */
+struct pending_event {
+	uint32_t info; /* bit 31: valid */
+	uint32_t error;
+	uint32_t length; /* of the instruction, for software interrupts */
+	uint32_t unused;
+};
+
+struct guest_state {
+	uint64_t gpr[GPRS];
+	uint64_t rip, rflags;
+	uint64_t cr0, cr2, cr3, cr4, cr8;
+	uint64_t dr[4], dr6, dr7;
+	uint64_t efer, pat;
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t star, lstar, cstar, fmask, kernel_gs_base;
+	uint64_t tsc_offset;
+	struct segment_state seg[SEGMENTS];
+	uint64_t gdt_base, idt_base;
+	uint32_t gdt_limit, idt_limit;
+	uint32_t interruptibility; /* SDM vol. 3C, "Guest Non-Register State" */
+	uint32_t unused;
+	uint64_t pending_debug; /* likewise; VMX alone */
+	struct pending_event event;
+	struct mca_state mca;
+	uint8_t fx[512] __attribute__((aligned(16))); /* FXSAVE's image */
+};
+
+enum vcpu_run_state {
+	VCPU_OFF,     /* not started yet */
+	VCPU_RUNNING, /* can run */
+	VCPU_WAITING, /* for the page at wait_gfn */
+	VCPU_HALTED,  /* executed HLT; nothing will wake it */
+	VCPU_DONE,    /* said that it is done */
+	VCPU_DEAD,    /* stopped by a fault that is not the guest's to handle */
+};
+
+struct vcpu_stats {
+	uint64_t exits;
+	uint64_t machine_checks; /* raised for lost pages */
+	struct fault_stats wait; /* second-stage faults, and how long they kept it waiting */
+};
+
+struct vm;
+
+struct vcpu {
+	struct guest_state state;
+	struct vm *vm;
+	struct memory *mem; /* the VM's */
+	unsigned int index; /* in the VM */
+	unsigned int cpu;   /* that it runs on */
+	enum vcpu_run_state run;
+	bool loaded;          /* the hardware has its state */
+	_Atomic bool running; /* within vcpu_run() */
+	_Atomic bool logging; /* the hardware logs what it writes: vm->mem.logged */
+
+	gfn_t wait_gfn;
+	uint64_t wait_since; /* TSC */
+	uint64_t slice_end;  /* TSC; 0: it has no slice */
+
+	/* What it told us through hypercalls. */
+	_Atomic bool ready;
+	uint64_t verdict, steps, pages_written, chain, passes;
+	uint64_t wrong_gpa, wrong_expected, wrong_found, wrong_count;
+	const char *death; /* why it is DEAD */
+	struct vcpu_exit last_exit;
+
+	struct vcpu_stats stats;
+
+	/* The vendor's own. */
+	hpa_t hw_page; /* VMCS or VMCB */
+	bool hw_launched;
+	bool hw_timer;         /* a deadline was set at the last entry */
+	uint64_t hw_deadline;  /* that it was set for */
+	unsigned int hw_tag;   /* VPID or ASID */
+	hpa_t hw_log;          /* where the hardware logs writes */
+	unsigned int hw_storm; /* exceptions in a row that met themselves on their way */
+};
+
+/* The second stage of its VM. */
+static inline struct ept *vcpu_ept(const struct vcpu *vcpu)
+{
+	return &vcpu->mem->ept;
+}
+
+/* The state in which hv/abi.h says that a payload begins. */
+void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t cr3, uint64_t stack);
+
+/* Runs a vCPU on this CPU until its slice of `cycles` is over (0: no limit), it waits, it is over
+ * with, or its VM is to stop. */
+void vcpu_run(struct vcpu *vcpu, uint64_t cycles);
+
+/* Is what it waits for here? Then it can run again; its waiting is accounted for. */
+bool vcpu_wait_over(struct vcpu *vcpu);
+
+/* Makes this CPU hold the vCPU's registers, loading its state first where that is needed. */
+void vcpu_switch_to(struct vcpu *vcpu);
+
+/* Saves the vCPU's state from this CPU's hardware, if it is loaded. */
+void vcpu_put(struct vcpu *vcpu);
+
+/* Stops a vCPU for good; `why` is kept. */
+void vcpu_kill(struct vcpu *vcpu, const char *why);
+
+/* An exception came on the way to the guest's handler; it was the same one whose delivery it
+ * interrupted, or not. True: so many times in a row that the guest will not get any further. */
+static inline bool vcpu_is_storm(struct vcpu *vcpu, bool met_itself)
+{
+	enum {
+		STORM = 100
+	};
+
+	vcpu->hw_storm = met_itself ? vcpu->hw_storm + 1 : 0;
+	return vcpu->hw_storm >= STORM;
+}
+
+/* --- emulate.c: what a guest asks the platform for ----------------------------------------- */
+
+void emulate_cpuid(struct vcpu *vcpu);
+/* False: #GP. */
+bool emulate_rdmsr(struct vcpu *vcpu);
+bool emulate_wrmsr(struct vcpu *vcpu);
+void emulate_io(struct vcpu *vcpu, const struct vcpu_exit *exit);
+
+/* --- hypercall.c --------------------------------------------------------------------------- */
+
+enum call_answer {
+	CALL_OK,
+	CALL_MISSING, /* memory that the call reads has not arrived; no register was changed */
+	CALL_DONE     /* the guest says that this vCPU is done */
+};
+
+/* @missing: for CALL_MISSING, an address in the page that is to come; make the call again then */
+enum call_answer must_check hypercall(struct vcpu *vcpu, gpa_t *missing);
+
+#endif

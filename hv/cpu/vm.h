@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* A VM: its memory, its vCPUs, and what they share while they run. hv/vm/ makes VMs and runs them.
+ */
+#ifndef HV_CPU_VM_H
+#define HV_CPU_VM_H
+
+#include "hv/config/config.h"
+#include "hv/mem/memory.h"
+
+struct vcpu;
+
+struct vm {
+	const char *name;
+	unsigned int id;
+	const struct run_config *config;
+	struct memory mem;
+
+	unsigned int nvcpus;
+	struct vcpu *vcpu;         /* nvcpus of them */
+	bool shared_cpu[MAX_CPUS]; /* that CPU has more to do than one vCPU: slices are needed */
+
+	_Atomic bool stop;            /* all vCPUs leave as soon as they can */
+	_Atomic bool asked_to_finish; /* what ABI_PASS answers: enough */
+	_Atomic bool wants_migration; /* the guest asked for it */
+	_Atomic uint32_t over;        /* vCPUs that are done, halted or dead */
+	_Atomic uint64_t first_entry; /* TSC of the first VM entry; 0 before */
+};
+
+#endif

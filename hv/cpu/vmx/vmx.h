@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VMX: the VMCS's fields and the bits of its controls that Cleave uses, and the instructions.
+ * Numbers: SDM vol. 3D, appendices A (capability MSRs), B (field encodings), C (exit reasons).
+ */
+#ifndef HV_VMX_H
+#define HV_VMX_H
+
+#include "hv/cpu/control.h"
+#include "hv/cpu/vcpu.h"
+
+#define MSR_VMX_BASIC          0x480
+#define MSR_VMX_PROCBASED      0x482
+#define MSR_VMX_MISC           0x485
+#define MSR_VMX_CR0_FIXED0     0x486
+#define MSR_VMX_CR0_FIXED1     0x487
+#define MSR_VMX_CR4_FIXED0     0x488
+#define MSR_VMX_CR4_FIXED1     0x489
+#define MSR_VMX_PROCBASED2     0x48b
+#define MSR_VMX_EPT_VPID_CAP   0x48c
+#define MSR_VMX_TRUE_PINBASED  0x48d
+#define MSR_VMX_TRUE_PROCBASED 0x48e
+#define MSR_VMX_TRUE_EXIT      0x48f
+#define MSR_VMX_TRUE_ENTRY     0x490
+
+/* MSR_VMX_EPT_VPID_CAP */
+#define EPT_CAP_4_LEVELS       (UINT64_C(1) << 6)
+#define EPT_CAP_WB             (UINT64_C(1) << 14)
+#define EPT_CAP_2M             (UINT64_C(1) << 16)
+#define EPT_CAP_1G             (UINT64_C(1) << 17)
+#define EPT_CAP_INVEPT         (UINT64_C(1) << 20)
+#define EPT_CAP_AD             (UINT64_C(1) << 21)
+#define EPT_CAP_INVEPT_SINGLE  (UINT64_C(1) << 25)
+#define EPT_CAP_INVEPT_ALL     (UINT64_C(1) << 26)
+#define EPT_CAP_INVVPID        (UINT64_C(1) << 32)
+#define EPT_CAP_INVVPID_SINGLE (UINT64_C(1) << 41)
+
+/* Pin-based controls */
+#define PIN_EXTINT  (1u << 0)
+#define PIN_NMI     (1u << 3)
+#define PIN_PREEMPT (1u << 6)
+
+/* Primary processor-based controls */
+#define CPU_TSC_OFFSET (1u << 3)
+#define CPU_HLT        (1u << 7)
+#define CPU_MWAIT      (1u << 10)
+#define CPU_RDPMC      (1u << 11)
+#define CPU_CR8_LOAD   (1u << 19)
+#define CPU_CR8_STORE  (1u << 20)
+#define CPU_IO         (1u << 24)
+#define CPU_MSR_BITMAP (1u << 28)
+#define CPU_MONITOR    (1u << 29)
+#define CPU_SECONDARY  (1u << 31)
+
+/* Secondary processor-based controls */
+#define CPU2_EPT          (1u << 1)
+#define CPU2_VPID         (1u << 5)
+#define CPU2_WBINVD       (1u << 6)
+#define CPU2_UNRESTRICTED (1u << 7)
+#define CPU2_PML          (1u << 17)
+
+/* VM-exit and VM-entry controls */
+#define EXITC_SAVE_DEBUG  (1u << 2)
+#define EXITC_HOST_64     (1u << 9)
+#define EXITC_SAVE_PAT    (1u << 18)
+#define EXITC_LOAD_PAT    (1u << 19)
+#define EXITC_SAVE_EFER   (1u << 20)
+#define EXITC_LOAD_EFER   (1u << 21)
+#define ENTRYC_LOAD_DEBUG (1u << 2)
+#define ENTRYC_GUEST_64   (1u << 9)
+#define ENTRYC_LOAD_PAT   (1u << 14)
+#define ENTRYC_LOAD_EFER  (1u << 15)
+
+/* Interruption information */
+#define INTR_VALID       (1u << 31)
+#define INTR_HAS_ERROR   (1u << 11)
+#define INTR_TYPE(info)  ((info) >> 8 & 7)
+#define INTR_TYPE_NMI    2u
+#define INTR_TYPE_HW     3u
+#define INTR_TYPE_SW_INT 4u
+#define INTR_TYPE_INT1   5u /* privileged software exception */
+#define INTR_TYPE_SW_EXC 6u
+
+/* Of the pending debug exceptions: beside bits 3:0, breakpoints. */
+#define PENDING_BREAKPOINT (UINT64_C(1) << 12)
+#define PENDING_STEP       (UINT64_C(1) << 14)
+
+#define BLOCKED_BY_STI    (1u << 0)
+#define BLOCKED_BY_MOV_SS (1u << 1)
+#define BLOCKED_BY_NMI    (1u << 3)
+
+enum vmcs_field {
+	VMCS_VPID = 0x0000,
+	VMCS_GUEST_ES = 0x0800, /* + 2 * enum segment */
+	VMCS_PML_INDEX = 0x0812,
+	VMCS_HOST_ES = 0x0c00,
+	VMCS_HOST_CS = 0x0c02,
+	VMCS_HOST_SS = 0x0c04,
+	VMCS_HOST_DS = 0x0c06,
+	VMCS_HOST_FS = 0x0c08,
+	VMCS_HOST_GS = 0x0c0a,
+	VMCS_HOST_TR = 0x0c0c,
+	VMCS_MSR_BITMAP = 0x2004,
+	VMCS_PML_ADDRESS = 0x200e,
+	VMCS_TSC_OFFSET = 0x2010,
+	VMCS_EPTP = 0x201a,
+	VMCS_GUEST_PHYS = 0x2400,
+	VMCS_LINK = 0x2800,
+	VMCS_GUEST_DEBUGCTL = 0x2802,
+	VMCS_GUEST_PAT = 0x2804,
+	VMCS_GUEST_EFER = 0x2806,
+	VMCS_HOST_PAT = 0x2c00,
+	VMCS_HOST_EFER = 0x2c02,
+	VMCS_PIN = 0x4000,
+	VMCS_CPU = 0x4002,
+	VMCS_EXCEPTIONS = 0x4004,
+	VMCS_EXITC = 0x400c,
+	VMCS_ENTRYC = 0x4012,
+	VMCS_INJECT_INFO = 0x4016,
+	VMCS_INJECT_ERROR = 0x4018,
+	VMCS_INJECT_LENGTH = 0x401a,
+	VMCS_CPU2 = 0x401e,
+	VMCS_ERROR = 0x4400,
+	VMCS_REASON = 0x4402,
+	VMCS_INTR_INFO = 0x4404,
+	VMCS_INTR_ERROR = 0x4406,
+	VMCS_IDTV_INFO = 0x4408,
+	VMCS_IDTV_ERROR = 0x440a,
+	VMCS_LENGTH = 0x440c,
+	VMCS_GUEST_ES_LIMIT = 0x4800, /* + 2 * enum segment */
+	VMCS_GUEST_GDT_LIMIT = 0x4810,
+	VMCS_GUEST_IDT_LIMIT = 0x4812,
+	VMCS_GUEST_ES_ATTR = 0x4814, /* + 2 * enum segment */
+	VMCS_GUEST_INTERRUPTIBILITY = 0x4824,
+	VMCS_GUEST_ACTIVITY = 0x4826,
+	VMCS_GUEST_SYSENTER_CS = 0x482a,
+	VMCS_PREEMPT = 0x482e,
+	VMCS_HOST_SYSENTER_CS = 0x4c00,
+	VMCS_CR0_MASK = 0x6000,
+	VMCS_CR4_MASK = 0x6002,
+	VMCS_CR0_SHADOW = 0x6004,
+	VMCS_CR4_SHADOW = 0x6006,
+	VMCS_QUALIFICATION = 0x6400,
+	VMCS_GUEST_CR0 = 0x6800,
+	VMCS_GUEST_CR3 = 0x6802,
+	VMCS_GUEST_CR4 = 0x6804,
+	VMCS_GUEST_ES_BASE = 0x6806, /* + 2 * enum segment */
+	VMCS_GUEST_GDT_BASE = 0x6816,
+	VMCS_GUEST_IDT_BASE = 0x6818,
+	VMCS_GUEST_DR7 = 0x681a,
+	VMCS_GUEST_RSP = 0x681c,
+	VMCS_GUEST_RIP = 0x681e,
+	VMCS_GUEST_RFLAGS = 0x6820,
+	VMCS_GUEST_PENDING_DEBUG = 0x6822,
+	VMCS_GUEST_SYSENTER_ESP = 0x6824,
+	VMCS_GUEST_SYSENTER_EIP = 0x6826,
+	VMCS_HOST_CR0 = 0x6c00,
+	VMCS_HOST_CR3 = 0x6c02,
+	VMCS_HOST_CR4 = 0x6c04,
+	VMCS_HOST_FS_BASE = 0x6c06,
+	VMCS_HOST_GS_BASE = 0x6c08,
+	VMCS_HOST_TR_BASE = 0x6c0a,
+	VMCS_HOST_GDT_BASE = 0x6c0c,
+	VMCS_HOST_IDT_BASE = 0x6c0e,
+	VMCS_HOST_SYSENTER_ESP = 0x6c10,
+	VMCS_HOST_SYSENTER_EIP = 0x6c12,
+	VMCS_HOST_RSP = 0x6c14,
+	VMCS_HOST_RIP = 0x6c16,
+};
+
+/* Basic exit reasons (SDM vol. 3D, appendix C) */
+enum vmx_reason {
+	VMX_EXCEPTION = 0,
+	VMX_EXTINT = 1,
+	VMX_TRIPLE = 2,
+	VMX_CPUID = 10,
+	VMX_GETSEC = 11,
+	VMX_HLT = 12,
+	VMX_INVD = 13,
+	VMX_RDPMC = 15,
+	VMX_VMCALL = 18,
+	VMX_VMCLEAR = 19,
+	VMX_VMXON = 27,
+	VMX_CR = 28,
+	VMX_IO = 30,
+	VMX_RDMSR = 31,
+	VMX_WRMSR = 32,
+	VMX_MWAIT = 36,
+	VMX_MONITOR = 39,
+	VMX_EPT_VIOLATION = 48,
+	VMX_EPT_MISCONFIG = 49,
+	VMX_INVEPT = 50,
+	VMX_PREEMPT = 52,
+	VMX_INVVPID = 53,
+	VMX_WBINVD = 54,
+	VMX_XSETBV = 55,
+	VMX_VMFUNC = 59,
+	VMX_PML_FULL = 62,
+};
+
+/* The controls that this CPU allows, chosen at probe; identical on all CPUs. */
+struct vmx_controls {
+	uint32_t revision; /* of the VMCS */
+	uint32_t pin, cpu, cpu2, exit, entry;
+	uint64_t cr0_fixed0, cr0_fixed1; /* bits that must be 1, that may be 1 */
+	uint64_t cr4_fixed0, cr4_fixed1;
+	uint64_t ept_cap;
+	unsigned int preempt_shift; /* the timer counts TSC >> this */
+	bool unrestricted, preempt, vpid, ad, pml;
+};
+
+extern struct vmx_controls vmx;
+
+/* --- vmx_cpu.c ----------------------------------------------------------------------------- */
+
+int vmx_probe(void);
+int vmx_enable(void);
+enum pg_level vmx_leaf_max(void);
+bool vmx_has_dirty(void);
+bool vmx_nx_rule(void);
+void vmx_flush(const struct ept *ept);
+uint64_t vmx_eptp(const struct ept *ept);
+
+/* A VMX instruction that may not fail did. Ends the machine. */
+_Noreturn void vmx_failed(const char *instruction, uint64_t operand);
+
+/* --- vmx_vmcs.c ---------------------------------------------------------------------------- */
+
+int vmx_create(struct vcpu *vcpu);
+void vmx_destroy(struct vcpu *vcpu);
+void vmx_load(struct vcpu *vcpu);
+void vmx_activate(struct vcpu *vcpu);
+void vmx_deactivate(struct vcpu *vcpu);
+void vmx_save(struct vcpu *vcpu);
+void vmx_peek(const struct vcpu *vcpu, struct guest_state *s);
+
+/* --- vmx_log.c ----------------------------------------------------------------------------- */
+
+bool vmx_has_log(void);
+void vmx_log(struct vcpu *vcpu, bool on);
+void vmx_drain(struct vcpu *vcpu);
+
+/* --- vmx_cr.c ------------------------------------------------------------------------------ */
+
+/* Writes CR0 and CR4 as the guest sees them; forces what VMX needs. */
+void vmx_load_crs(const struct guest_state *s);
+/* The current vCPU's registers, as it sees them. */
+struct control vmx_control(void);
+uint64_t vmx_get_cr0(void);
+uint64_t vmx_get_cr4(void);
+/* The access to a control register that exited: made, and not stepped over yet. False: #GP. */
+bool vmx_cr_access(struct vcpu *vcpu);
+
+/* --- vmx_run.c ----------------------------------------------------------------------------- */
+
+void vmx_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit);
+void vmx_inject(struct vcpu *vcpu, unsigned int vector, int64_t error);
+void vmx_skip(struct vcpu *vcpu, const struct vcpu_exit *exit);
+void vmx_dump(void);
+
+/*
+ * vmx_enter.asm. Loads the guest's registers and enters; returns at the next exit, with the
+ * guest's registers in gpr[] again. RSP, RIP and RFLAGS are the VMCS's.
+ * Return: 0, or 1 where VMLAUNCH or VMRESUME failed (VMCS_ERROR says why).
+ */
+int vmx_enter(uint64_t gpr[GPRS], bool launched);
+void vmx_exit_point(void); /* where HOST_RIP points; not to be called */
+
+/* --- instructions (SDM vol. 3C, "VMX Instruction Reference") -------------------------------- */
+
+static inline uint64_t vmread(enum vmcs_field field)
+{
+	uint64_t value;
+	bool fail;
+
+	__asm__ volatile("vmread %[field], %[value]"
+			 : [value] "=r"(value), "=@ccbe"(fail)
+			 : [field] "r"((uint64_t)field)
+			 : "memory");
+	if (__builtin_expect(fail, 0))
+		vmx_failed("VMREAD", field);
+	return value;
+}
+
+static inline void vmwrite(enum vmcs_field field, uint64_t value)
+{
+	bool fail;
+
+	__asm__ volatile("vmwrite %[value], %[field]"
+			 : "=@ccbe"(fail)
+			 : [field] "r"((uint64_t)field), [value] "r"(value)
+			 : "memory");
+	if (__builtin_expect(fail, 0))
+		vmx_failed("VMWRITE", field);
+}
+
+static inline void vmptrld(hpa_t vmcs)
+{
+	bool fail;
+
+	__asm__ volatile("vmptrld %1" : "=@ccbe"(fail) : "m"(vmcs.v) : "memory");
+	if (fail)
+		vmx_failed("VMPTRLD", vmcs.v);
+}
+
+/* The current VMCS; UINT64_MAX: none. */
+static inline hpa_t vmptrst(void)
+{
+	hpa_t vmcs;
+
+	__asm__ volatile("vmptrst %0" : "=m"(vmcs.v) : : "memory");
+	return vmcs;
+}
+
+static inline void vmclear(hpa_t vmcs)
+{
+	bool fail;
+
+	__asm__ volatile("vmclear %1" : "=@ccbe"(fail) : "m"(vmcs.v) : "memory");
+	if (fail)
+		vmx_failed("VMCLEAR", vmcs.v);
+}
+
+enum {
+	INVEPT_SINGLE = 1,
+	INVEPT_ALL = 2
+};
+enum {
+	INVVPID_SINGLE = 1,
+	INVVPID_ALL = 2
+};
+
+static inline void invept(uint64_t type, uint64_t eptp)
+{
+	struct {
+		uint64_t eptp, zero;
+	} d = { eptp, 0 };
+	bool fail;
+
+	__asm__ volatile("invept %[d], %[type]"
+			 : "=@ccbe"(fail)
+			 : [d] "m"(d), [type] "r"(type)
+			 : "memory");
+	if (fail)
+		vmx_failed("INVEPT", eptp);
+}
+
+static inline void invvpid(uint64_t type, uint16_t vpid)
+{
+	struct {
+		uint64_t vpid, address;
+	} d = { vpid, 0 };
+	bool fail;
+
+	__asm__ volatile("invvpid %[d], %[type]"
+			 : "=@ccbe"(fail)
+			 : [d] "m"(d), [type] "r"(type)
+			 : "memory");
+	if (fail)
+		vmx_failed("INVVPID", vpid);
+}
+
+#endif

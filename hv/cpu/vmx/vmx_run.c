@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/* Running a vCPU on VMX, and what its exits mean (SDM vol. 3C, "VM Exits"). */
+#include "hv/cpu/vmx/vmx.h"
+
+#include "hv/abi.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/cpu/debug.h"
+#include "mm/err.h"
+#include "mm/x86.h"
+
+#define QUAL_NMI_UNBLOCKED (UINT64_C(1) << 12) /* by IRET */
+#define REASON_FAILED      (1u << 31)
+
+/* --- events ------------------------------------------------------------------------------- */
+
+/* What delivers a #DB clears DR7.GD, so that its handler may use the debug registers; VM entry does
+ * not (SDM vol. 3C, "Event Injection"; vol. 3B, "Debug Control Register (DR7)"). The same holds for
+ * LBR and BTF of IA32_DEBUGCTL, but no guest can set them: the MSR exits. */
+static void enter_debug_handler(void)
+{
+	uint64_t dr7 = vmread(VMCS_GUEST_DR7);
+
+	if (dr7 & DR7_GD)
+		vmwrite(VMCS_GUEST_DR7, dr7 & ~(uint64_t)DR7_GD);
+}
+
+/* What STI and MOV SS block ends with the next instruction, or with an event (SDM vol. 3C, "Checks
+ * on Guest Non-Register State": it must not be left there beside RFLAGS.TF, unless a step is
+ * pending). */
+static void unblock(void)
+{
+	uint64_t blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+	if (blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			blocked & ~(uint64_t)(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
+}
+
+void vmx_inject(struct vcpu *vcpu, unsigned int vector, int64_t error)
+{
+	uint32_t info = INTR_VALID | INTR_TYPE_HW << 8 | vector;
+
+	(void)vcpu;
+	unblock();
+	if (vector == EXCEPTION_DB)
+		enter_debug_handler();
+	if (error >= 0) {
+		info |= INTR_HAS_ERROR;
+		vmwrite(VMCS_INJECT_ERROR, (uint64_t)error);
+	}
+	vmwrite(VMCS_INJECT_INFO, info);
+}
+
+static bool vmx_was_delivering(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return vmread(VMCS_IDTV_INFO) & INTR_VALID;
+}
+
+static uint64_t vmx_cr4(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return vmx_get_cr4();
+}
+
+/*
+ * The exit interrupted the delivery of an event: deliver it again at the next entry. Type and
+ * vector have the same format in both fields; bit 12 is undefined in the one and reserved in the
+ * other (SDM vol. 3C, "Information for VM Exits That Occur During Event Delivery").
+ */
+static void keep_event(uint32_t idtv)
+{
+	uint32_t type = INTR_TYPE(idtv);
+
+	vmwrite(VMCS_INJECT_INFO, idtv & ~(1u << 12));
+	if (idtv & INTR_HAS_ERROR)
+		vmwrite(VMCS_INJECT_ERROR, vmread(VMCS_IDTV_ERROR));
+	if (type >= INTR_TYPE_SW_INT && type <= INTR_TYPE_SW_EXC)
+		vmwrite(VMCS_INJECT_LENGTH, vmread(VMCS_LENGTH));
+	if (type == INTR_TYPE_NMI)
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKED_BY_NMI);
+}
+
+static uint64_t vmx_rip(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return vmread(VMCS_GUEST_RIP);
+}
+
+static bool vmx_in_kernel(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return vmread(VMCS_GUEST_EFER) & EFER_LMA &&
+	       vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_CS) & ATTR_LONG &&
+	       !(vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_SS) & ATTR_DPL);
+}
+
+/* Of the debug exceptions that are pending, those that the instruction brings. */
+static uint64_t steps_and_breakpoints(const struct vcpu_exit *exit, uint64_t rflags)
+{
+	uint64_t pending = rflags & RFLAGS_TF ? PENDING_STEP : 0;
+	uint64_t hits = exit->code != VMX_IO ? 0
+					     : debug_io_hits(vmread(VMCS_GUEST_DR7), vmx_get_cr4(),
+							     exit->port, exit->size);
+
+	return pending | hits | (hits ? PENDING_BREAKPOINT : 0);
+}
+
+/*
+ * A single step or an I/O breakpoint is left pending, as the CPU leaves it where an instruction
+ * that it completed is followed by an exit. It joins data breakpoints that MOV SS had put off (SDM
+ * vol. 3C, "Guest Non-Register State", "Delivery of Pending Debug Exceptions after VM Entry").
+ */
+void vmx_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	uint64_t rflags = vmread(VMCS_GUEST_RFLAGS), pending;
+
+	(void)vcpu;
+	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + exit->length);
+	if (rflags & RFLAGS_RF)
+		vmwrite(VMCS_GUEST_RFLAGS, rflags & ~(uint64_t)RFLAGS_RF);
+	pending = steps_and_breakpoints(exit, rflags);
+	if (pending)
+		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | pending);
+	unblock();
+}
+
+/* --- exits -------------------------------------------------------------------------------- */
+
+/* An IRET that exited has unblocked NMIs already: block them again. */
+static inline void block_nmi_again(uint64_t qualification, uint32_t idtv)
+{
+	if (__builtin_expect((qualification & QUAL_NMI_UNBLOCKED) && !(idtv & INTR_VALID), 0))
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+}
+
+static enum exit_reason stage2_exit(struct vcpu_exit *exit, uint32_t idtv)
+{
+	uint64_t q = vmread(VMCS_QUALIFICATION);
+
+	block_nmi_again(q, idtv);
+	exit->gpa = gpa(vmread(VMCS_GUEST_PHYS));
+	exit->access = q & EPT_RWX;
+	return EXIT_STAGE2;
+}
+
+/* DR6's new bits come as a qualification (SDM vol. 3C, "Exit Qualification for Debug Exceptions");
+ * DR6 itself is the guest's all the time. */
+static void note_debug_status(void)
+{
+	x86_write_dr6(x86_read_dr6() | (vmread(VMCS_QUALIFICATION) & 0x600f));
+}
+
+/* INT1 is delivered with the RIP behind it: the length tells how far that is. */
+static void inject_int1(const struct vcpu_exit *exit)
+{
+	unblock();
+	vmwrite(VMCS_INJECT_LENGTH, exit->length);
+	vmwrite(VMCS_INJECT_INFO, INTR_VALID | INTR_TYPE_INT1 << 8 | EXCEPTION_DB);
+}
+
+static bool slice_over(const struct vcpu *vcpu)
+{
+	return vcpu->slice_end && clock_now() >= vcpu->slice_end;
+}
+
+/*
+ * #DB and #AC are the guest's own, and take the place of an event whose delivery they interrupted:
+ * it comes again by itself. While they go on meeting each other the guest executes nothing, so
+ * neither its timer nor an interrupt makes it exit: it counts as kicked.
+ */
+static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	uint32_t info = (uint32_t)vmread(VMCS_INTR_INFO);
+	uint32_t idtv = (uint32_t)vmread(VMCS_IDTV_INFO);
+	uint32_t vector = info & 0xff;
+
+	if (INTR_TYPE(info) == INTR_TYPE_NMI) {
+		if (idtv & INTR_VALID)
+			keep_event(idtv);
+		return EXIT_KICK;
+	}
+	if (vector == EXCEPTION_MC)
+		return EXIT_BROKEN;
+	if (vcpu_is_storm(vcpu, idtv & INTR_VALID && (idtv & 0xff) == vector))
+		return EXIT_STORM;
+	if (INTR_TYPE(info) == INTR_TYPE_INT1) {
+		inject_int1(exit);
+		return EXIT_RETRY;
+	}
+	if (vector == EXCEPTION_DB)
+		note_debug_status();
+	vmx_inject(vcpu, vector,
+		   info & INTR_HAS_ERROR ? (int64_t)vmread(VMCS_INTR_ERROR) : INJECT_NO_ERROR);
+	return slice_over(vcpu) ? EXIT_SLICE : EXIT_KICK;
+}
+
+/* Nothing wakes a payload, but for the single step over the HLT itself. */
+static enum exit_reason hlt_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	if (!(vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF))
+		return EXIT_HLT;
+	vmx_skip(vcpu, exit);
+	return EXIT_RETRY;
+}
+
+static enum exit_reason io_exit(struct vcpu_exit *exit)
+{
+	enum {
+		STRING = 1 << 4
+	};
+	uint64_t q = vmread(VMCS_QUALIFICATION);
+
+	exit->port = (uint16_t)(q >> 16);
+	exit->size = (uint8_t)((q & 7) + 1);
+	exit->out = !(q & 8);
+	/* Nothing here has a port that takes strings. */
+	return q & STRING ? EXIT_UD : EXIT_IO;
+}
+
+static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_exit *exit)
+{
+	switch (reason & 0xffff) {
+	case VMX_EXCEPTION:
+		return exception_exit(vcpu, exit);
+	case VMX_EXTINT:
+		return EXIT_KICK;
+	case VMX_PREEMPT:
+		return EXIT_SLICE;
+	case VMX_PML_FULL:
+		block_nmi_again(vmread(VMCS_QUALIFICATION), (uint32_t)vmread(VMCS_IDTV_INFO));
+		return EXIT_LOG;
+	case VMX_TRIPLE:
+		return EXIT_TRIPLE;
+	case VMX_CPUID:
+		return EXIT_CPUID;
+	case VMX_HLT:
+		return hlt_exit(vcpu, exit);
+	case VMX_VMCALL:
+		return EXIT_CALL;
+	case VMX_CR:
+		if (!vmx_cr_access(vcpu))
+			return EXIT_GP;
+		vmx_skip(vcpu, exit);
+		return EXIT_RETRY;
+	case VMX_IO:
+		return io_exit(exit);
+	case VMX_RDMSR:
+		return EXIT_RDMSR;
+	case VMX_WRMSR:
+		return EXIT_WRMSR;
+	case VMX_EPT_MISCONFIG:
+		exit->gpa = gpa(vmread(VMCS_GUEST_PHYS));
+		return EXIT_MISCONFIG;
+	case VMX_INVD: /* the host's dirty lines must not be lost: written back instead */
+	case VMX_WBINVD:
+		__asm__ volatile("wbinvd" : : : "memory");
+		vmx_skip(vcpu, exit);
+		return EXIT_RETRY;
+	case VMX_RDPMC: /* there is no counter */
+		return EXIT_GP;
+	case VMX_GETSEC:
+	case VMX_MWAIT:
+	case VMX_MONITOR:
+	case VMX_INVEPT:
+	case VMX_INVVPID:
+	case VMX_XSETBV:
+	case VMX_VMFUNC:
+	case VMX_VMCLEAR ... VMX_VMXON:
+		return EXIT_UD;
+	default:
+		return EXIT_BROKEN;
+	}
+}
+
+/* The timer counts down from (deadline - now), in units of 2^shift cycles. */
+static void set_timer(uint64_t deadline)
+{
+	uint64_t now, left;
+
+	if (!vmx.preempt)
+		return;
+	vmwrite(VMCS_PIN, deadline ? vmx.pin | PIN_PREEMPT : vmx.pin);
+	if (!deadline)
+		return;
+	now = clock_now();
+	left = deadline > now ? (deadline - now) >> vmx.preempt_shift : 0;
+	vmwrite(VMCS_PREEMPT, MIN(left, (uint64_t)UINT32_MAX));
+}
+
+void vmx_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit)
+{
+	uint32_t idtv;
+
+	if (deadline || vcpu->hw_timer) {
+		set_timer(deadline);
+		vcpu->hw_timer = deadline != 0;
+	}
+	if (vmx_enter(vcpu->state.gpr, vcpu->hw_launched)) {
+		exit->code = vmread(VMCS_ERROR);
+		exit->reason = EXIT_BROKEN;
+		return;
+	}
+	vcpu->hw_launched = true;
+	exit->code = vmread(VMCS_REASON);
+	if (__builtin_expect(exit->code == VMX_EPT_VIOLATION, 1)) {
+		idtv = (uint32_t)vmread(VMCS_IDTV_INFO);
+		exit->reason = stage2_exit(exit, idtv);
+	} else if (exit->code & REASON_FAILED) {
+		exit->reason = EXIT_BROKEN;
+		return;
+	} else {
+		idtv = (uint32_t)vmread(VMCS_IDTV_INFO);
+		exit->length = (unsigned int)vmread(VMCS_LENGTH);
+		exit->reason = decode(vcpu, (uint32_t)exit->code, exit);
+	}
+	if (__builtin_expect(idtv & INTR_VALID, 0) && exit->code != VMX_EXCEPTION)
+		keep_event(idtv);
+}
+
+void vmx_dump(void)
+{
+	con_printf("cleave: vmcs: reason 0x%llx qualification 0x%llx gpa 0x%llx error %llu\n",
+		   (unsigned long long)vmread(VMCS_REASON),
+		   (unsigned long long)vmread(VMCS_QUALIFICATION),
+		   (unsigned long long)vmread(VMCS_GUEST_PHYS),
+		   (unsigned long long)vmread(VMCS_ERROR));
+	con_printf("cleave: vmcs: rip 0x%llx rsp 0x%llx rflags 0x%llx cr0 0x%llx cr3 0x%llx cr4 "
+		   "0x%llx efer 0x%llx\n",
+		   (unsigned long long)vmread(VMCS_GUEST_RIP),
+		   (unsigned long long)vmread(VMCS_GUEST_RSP),
+		   (unsigned long long)vmread(VMCS_GUEST_RFLAGS),
+		   (unsigned long long)vmread(VMCS_GUEST_CR0),
+		   (unsigned long long)vmread(VMCS_GUEST_CR3),
+		   (unsigned long long)vmread(VMCS_GUEST_CR4),
+		   (unsigned long long)vmread(VMCS_GUEST_EFER));
+	con_printf("cleave: vmcs: eptp 0x%llx pin 0x%llx cpu 0x%llx cpu2 0x%llx exit 0x%llx entry "
+		   "0x%llx inject 0x%llx idtv 0x%llx\n",
+		   (unsigned long long)vmread(VMCS_EPTP), (unsigned long long)vmread(VMCS_PIN),
+		   (unsigned long long)vmread(VMCS_CPU), (unsigned long long)vmread(VMCS_CPU2),
+		   (unsigned long long)vmread(VMCS_EXITC), (unsigned long long)vmread(VMCS_ENTRYC),
+		   (unsigned long long)vmread(VMCS_INJECT_INFO),
+		   (unsigned long long)vmread(VMCS_IDTV_INFO));
+}
+
+/* EFER and PAT live in the VMCS, and so does what the TSC is off by. */
+static int vmx_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+	switch (msr) {
+	case MSR_TSC:
+		*value = x86_rdtsc() + vcpu->state.tsc_offset;
+		return 0;
+	case MSR_EFER:
+		*value = vmread(VMCS_GUEST_EFER);
+		return 0;
+	case MSR_PAT:
+		*value = vmread(VMCS_GUEST_PAT);
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+static int vmx_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+	struct control c;
+
+	switch (msr) {
+	case MSR_TSC:
+		vcpu->state.tsc_offset = value - x86_rdtsc();
+		vmwrite(VMCS_TSC_OFFSET, vcpu->state.tsc_offset);
+		return 0;
+	case MSR_EFER:
+		c = vmx_control();
+		if (!control_set_efer(&c, value))
+			return -EINVAL;
+		vmwrite(VMCS_GUEST_EFER, c.efer);
+		return 0;
+	case MSR_PAT:
+		if (!control_pat_valid(value))
+			return -EINVAL;
+		vmwrite(VMCS_GUEST_PAT, value);
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+const struct vendor vendor_vmx = {
+	.name = "VMX",
+	.format = &ept_format_intel,
+	.flush_name = "INVEPTs",
+	.call_abi = ABI_CALL_VMCALL,
+	.mca = &mca_kind_intel,
+	.probe = vmx_probe,
+	.leaf_max = vmx_leaf_max,
+	.has_dirty = vmx_has_dirty,
+	.has_log = vmx_has_log,
+	.log = vmx_log,
+	.drain = vmx_drain,
+	.nx_rule = vmx_nx_rule,
+	.enable = vmx_enable,
+	.create = vmx_create,
+	.destroy = vmx_destroy,
+	.load = vmx_load,
+	.activate = vmx_activate,
+	.deactivate = vmx_deactivate,
+	.save = vmx_save,
+	.peek = vmx_peek,
+	.run = vmx_run,
+	.inject = vmx_inject,
+	.was_delivering = vmx_was_delivering,
+	.cr4 = vmx_cr4,
+	.rip = vmx_rip,
+	.in_kernel = vmx_in_kernel,
+	.skip = vmx_skip,
+	.rdmsr = vmx_rdmsr,
+	.wrmsr = vmx_wrmsr,
+	.flush = vmx_flush,
+	.dump = vmx_dump,
+};

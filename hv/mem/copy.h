@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Contents of frames: copying them, and writing what a page source sent. */
+#ifndef HV_MEM_COPY_H
+#define HV_MEM_COPY_H
+
+#include "hv/source/source.h"
+#include "mm/machine.h"
+
+/* Frames of a level, as an order of the frame allocator. */
+static inline unsigned int level_order(enum pg_level level)
+{
+	return 9 * (level - 1u);
+}
+
+/* Copies a piece. Page by page: of a size that the compiler knows it copies words, not bytes. */
+static inline void copy_frames(hpa_t to, hpa_t from, enum pg_level level)
+{
+	for (uint64_t at = 0; at < level_frames(level) << PAGE_SHIFT; at += PAGE_SIZE)
+		__builtin_memcpy(direct(hpa(to.v + at)), direct(hpa(from.v + at)), PAGE_SIZE);
+}
+
+/**
+ * page_write() - write what a source said to a frame.
+ * @home: where contents that are in place already lie: copied from there if that is elsewhere
+ */
+static inline void page_write(hpa_t to, const struct page_reply *contents, hpa_t home,
+			      enum pg_level level)
+{
+	if (contents->data)
+		__builtin_memcpy(direct(to), contents->data, PAGE_SIZE);
+	else if (!contents->in_place)
+		__builtin_memset(direct(to), 0, level_frames(level) << PAGE_SHIFT);
+	else if (to.v != home.v)
+		copy_frames(to, home, level);
+}
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* What placing a page needs beside its plain case. See hv/mem/fill.h. */
+#include "hv/mem/fill.h"
+
+#include "ept/access.h"
+#include "hv/mem/copy.h"
+#include "hv/mem/family.h"
+#include "mm/err.h"
+
+const struct page_reply fill_zeros = { 0 };
+
+int fill_claim_foreign(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
+		       struct ept_claim *claim, const struct page_reply **contents)
+{
+	/* Its frame is another memory's: page by page. */
+	return level > PG_LEVEL_4K ? EPT_SMALLER : family_claim(mem, cpu, gfn, claim, contents);
+}
+
+static void worked(struct memory *mem, unsigned int cpu, uint64_t bytes)
+{
+	if (cpu == 0)
+		mem->pager.work += bytes;
+}
+
+/* Sixteen pages of a piece that came whole. False: one of them is lost. */
+static bool write_step(struct memory *mem, const struct ept_claim *claim, uint64_t from)
+{
+	struct page_source *source = mem->pager.source;
+
+	for (uint64_t i = from; i < from + FILL_STEP && i < level_frames(claim->level); i++) {
+		struct page_reply page;
+
+		source->ops->page(source, claim->gfn + i, &page);
+		if (page.lost)
+			return false;
+		if (page.data || !mem->zeroed)
+			page_write(hpa(claim->frame.v + (i << PAGE_SHIFT)), &page,
+				   hpa(claim->frame.v + (i << PAGE_SHIFT)), PG_LEVEL_4K);
+	}
+	return true;
+}
+
+/* Whoever waits for other pages gets his turn between two steps. */
+static bool write_whole(struct memory *mem, unsigned int cpu, const struct ept_claim *claim)
+{
+	struct pager *p = &mem->pager;
+	bool good = true;
+
+	for (uint64_t i = 0; good && i < level_frames(claim->level); i += FILL_STEP) {
+		good = write_step(mem, claim, i);
+		worked(mem, cpu, FILL_STEP << PAGE_SHIFT);
+		if (cpu == 0 && p->between) {
+			p->holding = true;
+			p->between(mem, cpu);
+			p->holding = false;
+		}
+	}
+	return good;
+}
+
+bool fill_write(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
+		const struct page_reply *contents)
+{
+	bool discarded = claim->entry & ENTRY_ZERO;
+	bool zeros = contents && (discarded || !(contents->data || contents->in_place));
+
+	if (!contents)
+		return true;
+	if (contents->whole && !discarded)
+		return write_whole(mem, cpu, claim);
+	if (zeros && mem->zeroed && !discarded && claim->level > PG_LEVEL_4K)
+		return true;
+	/* What was discarded is zeros, whatever the source says. */
+	page_write(claim->frame, discarded ? &fill_zeros : contents,
+		   hpa(entry_hidden_frame(claim->entry)), claim->level);
+	worked(mem, cpu, level_frames(claim->level) << PAGE_SHIFT);
+	return true;
+}
+
+void fill_complete(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level)
+{
+	struct pager *p = &mem->pager;
+
+	if (cpu == 0 && p->holding) {
+		p->deferred[p->ndeferred].gfn = gfn;
+		p->deferred[p->ndeferred++].level = level;
+		return;
+	}
+	p->policy->complete(mem, cpu, gfn, level);
+}
+
+/* It is zeros now, and was not at the source: it counts as written. */
+static void count_again(struct memory *mem, unsigned int cpu, gfn_t gfn)
+{
+	hpa_t at;
+	int err = ept_reach(ept_cpu(&mem->ept, cpu), gfn, EPT_W, &at, &mem->gather[cpu]);
+
+	(void)err; /* the guest may only read it; or it is gone again */
+	pager_count(&mem->pager.stats[cpu].refilled, 1);
+	mem_note_dirty(mem, gfn, 1);
+}
+
+void fill_count(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
+		const struct page_reply *contents, enum fill_why why, uint64_t begin, uint64_t end)
+{
+	bool data = contents->data || contents->in_place || contents->whole;
+	struct pager_counters *stats = &mem->pager.stats[cpu];
+	unsigned int size = claim->level - PG_LEVEL_4K;
+
+	if (why == FILL_AGAIN)
+		count_again(mem, cpu, claim->gfn);
+	if (why == FILL_AGAIN || why == FILL_LOAD)
+		return;
+	pager_count(data ? &stats->data_frames : &stats->zero_frames, level_frames(claim->level));
+	pager_count(why == FILL_FAULT || claim->entry & ENTRY_REQUESTED ? &stats->demand
+									: &stats->background,
+		    1);
+	pager_count(&stats->placed_4k + size, 1);
+	pager_count(&stats->place_cycles_4k + size, end - begin);
+	trace_at(cpu, end, data ? TRACE_ARRIVE : TRACE_ZERO, claim->gfn, claim->level);
+}

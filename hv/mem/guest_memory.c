@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* See hv/mem/guest_memory.h. */
+#include "hv/mem/guest_memory.h"
+
+#include "ept/access.h"
+#include "ept/range.h"
+#include "hv/mem/own.h"
+#include "hv/mem/pager.h"
+#include "mm/err.h"
+#include "mm/machine.h"
+
+#define RECOVER_STEP 16 /* tables of one step; the CPUs pass in between */
+
+/* --- copying ------------------------------------------------------------------------------ */
+
+/* What the page at gfn lacks is brought. 0, EPT_NOT_HERE: look again; EPT_BUSY: it is on its way.
+ */
+static int bring(struct memory *mem, gfn_t gfn, int lacks)
+{
+	switch (lacks) {
+	case EPT_FOREIGN:
+		return own_copy(mem, cpu_id(), gfn);
+	case EPT_NOT_HERE:
+	case EPT_DISCARDED:
+		return pager_bring(mem, cpu_id(), gfn);
+	default:
+		return lacks;
+	}
+}
+
+static void wait_a_little(struct memory *mem)
+{
+	if (cpu_id() == 0)
+		pager_poll(mem);
+	mem_pass(mem);
+}
+
+/* Where the page is, ready for the access. */
+static int reach(struct memory *mem, gfn_t gfn, unsigned int access, enum guest_wait wait,
+		 hpa_t *at)
+{
+	for (;;) {
+		int err = ept_reach(mem_handle(mem), gfn, access, at, mem_gather(mem));
+
+		if (!err && access & EPT_W)
+			mem_note_dirty(mem, gfn, 1);
+		if (!err)
+			return 0;
+		err = bring(mem, gfn, err);
+		if (err == EPT_BUSY && wait == GUEST_NOWAIT)
+			return EPT_NOT_HERE;
+		if (err == EPT_BUSY)
+			wait_a_little(mem);
+		else if (err && err != EPT_NOT_HERE && err != EPT_HERE)
+			return err;
+	}
+}
+
+/* Bytes from `at` to the end of its page, but no more than `bytes`. */
+static uint64_t in_page(uint64_t at, uint64_t bytes)
+{
+	return MIN(bytes, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
+}
+
+int guest_read(struct memory *mem, gpa_t from, void *to, uint64_t bytes, enum guest_wait wait)
+{
+	uint64_t at = from.v, n;
+
+	for (char *p = to; bytes; at += n, p += n, bytes -= n) {
+		hpa_t page;
+		int err = reach(mem, at >> PAGE_SHIFT, EPT_R, wait, &page);
+
+		if (err)
+			return err;
+		n = in_page(at, bytes);
+		__builtin_memcpy(p, (char *)direct(page) + (at & (PAGE_SIZE - 1)), n);
+	}
+	return 0;
+}
+
+int guest_write(struct memory *mem, gpa_t to, const void *from, uint64_t bytes,
+		enum guest_wait wait)
+{
+	uint64_t at = to.v, n;
+
+	for (const char *p = from; bytes; at += n, p += n, bytes -= n) {
+		hpa_t page;
+		int err = reach(mem, at >> PAGE_SHIFT, EPT_W, wait, &page);
+
+		if (err)
+			return err;
+		n = in_page(at, bytes);
+		__builtin_memcpy((char *)direct(page) + (at & (PAGE_SIZE - 1)), p, n);
+	}
+	return 0;
+}
+
+/* --- ranges ------------------------------------------------------------------------------- */
+
+int guest_discard(struct memory *mem, gfn_t gfn, uint64_t frames)
+{
+	int err;
+
+	while ((err = ept_discard(mem_handle(mem), gfn, frames, mem_gather(mem))) == EPT_BUSY)
+		mem_pass(mem);
+	ept_sync(mem_gather(mem));
+	mem_note_dirty(mem, gfn, frames);
+	return err;
+}
+
+int guest_protect(struct memory *mem, gfn_t gfn, uint64_t frames, unsigned int perms)
+{
+	int err;
+
+	while ((err = ept_protect(mem_handle(mem), gfn, frames, perms, mem_gather(mem))) ==
+	       EPT_BUSY)
+		mem_pass(mem);
+	ept_sync(mem_gather(mem));
+	return err;
+}
+
+int guest_poison(struct memory *mem, gfn_t gfn, uint64_t frames)
+{
+	int err;
+
+	while ((err = ept_poison_range(mem_handle(mem), gfn, frames, mem_gather(mem))) == EPT_BUSY)
+		mem_pass(mem);
+	ept_sync(mem_gather(mem));
+	return err;
+}
+
+uint64_t guest_recover_nx(struct memory *mem)
+{
+	uint64_t n = 0;
+
+	for (gfn_t next = 0; next < mem->frames; mem_pass(mem))
+		n += ept_recover_nx(mem_handle(mem), &next, mem->frames, RECOVER_STEP,
+				    mem_gather(mem));
+	ept_sync(mem_gather(mem));
+	return n;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* Faults, and what else needs a page: see hv/mem/pager.h. */
+#include "hv/mem/pager.h"
+
+#include "ept/access.h"
+#include "hv/mem/fill.h"
+#include "hv/mem/own.h"
+#include "hv/mem/place.h"
+#include "mm/err.h"
+
+void pager_init(struct memory *mem, struct page_source *source, enum pg_level piece,
+		uint64_t arrive, const struct policy *policy)
+{
+	mem->pager = (struct pager){
+		.source = source,
+		.piece = piece,
+		.arrive = arrive,
+		.policy = policy,
+	};
+}
+
+static struct pager_counters *counters(struct memory *mem, unsigned int cpu)
+{
+	return &mem->pager.stats[cpu];
+}
+
+/* What was discarded comes back as zeros; nobody is asked. 0, or why it was not filled. */
+static int refill(struct memory *mem, unsigned int cpu, gfn_t gfn)
+{
+	return fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_AGAIN, 0, NULL);
+}
+
+/* --- faults that bring no page -------------------------------------------------------------- */
+
+/* A private page: the vCPU gets a copy of its own. */
+static enum pager_answer fault_copy(struct memory *mem, unsigned int cpu, gfn_t gfn)
+{
+	switch (own_copy(mem, cpu, gfn)) {
+	case -ENOMEM:
+		return PAGER_NOMEM;
+	case EPT_BUSY:
+		return PAGER_WAIT;
+	case EPT_LOST:
+		return PAGER_POISON;
+	default:
+		return PAGER_RESUME;
+	}
+}
+
+/* No table page is free just now. */
+static enum pager_answer fault_starved(struct memory *mem, unsigned int cpu)
+{
+	pager_count(&counters(mem, cpu)->starved, 1);
+	return PAGER_WAIT;
+}
+
+/* The page is here. Then the fault is stale, unless the page withholds what the access needs. */
+static enum pager_answer fault_present(struct memory *mem, unsigned int cpu, gfn_t gfn,
+				       unsigned int access, struct fault_stats *stats)
+{
+	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
+	int64_t resolved = me->stats.write_faults + me->stats.nx_splits;
+
+	switch (ept_resolve(me, gfn, access, &mem->gather[cpu])) {
+	case EPT_FORBIDDEN:
+		return PAGER_DENIED;
+	case EPT_FOREIGN:
+		return fault_copy(mem, cpu, gfn);
+	case EPT_LOST:
+		return PAGER_POISON;
+	case EPT_BUSY:
+		return PAGER_WAIT;
+	case -ENOMEM:
+		return fault_starved(mem, cpu);
+	default:
+		stats->spurious += me->stats.write_faults + me->stats.nx_splits == resolved;
+		return PAGER_RESUME;
+	}
+}
+
+static __attribute__((noinline)) enum pager_answer fault_refused(struct memory *mem,
+								 unsigned int cpu, gfn_t gfn,
+								 unsigned int access, int err,
+								 struct fault_stats *stats)
+{
+	switch (err) {
+	case EPT_HERE:
+		return fault_present(mem, cpu, gfn, access, stats);
+	case EPT_DISCARDED:
+		return refill(mem, cpu, gfn) == -ENOMEM ? PAGER_WAIT : PAGER_RESUME;
+	case EPT_UNMAPPED:
+		return PAGER_WILD;
+	case EPT_LOST:
+		return PAGER_POISON;
+	case -ENOMEM:
+		/* A frame of its own, which nobody gives back; or a table page, which somebody
+		 * does.
+		 */
+		return ept_lookup(&mem->ept, gfn).cow ? PAGER_NOMEM : fault_starved(mem, cpu);
+	default:
+		return PAGER_WAIT; /* asked for, being filled, or frozen */
+	}
+}
+
+/* --- faults that bring one ------------------------------------------------------------------ */
+
+/* Zeros, at hand: in pieces of the size that the memory grows by. */
+static int place_zeros_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t begin)
+{
+	enum pg_level piece = mem->pager.piece;
+	int err = fill_page(mem, cpu, ALIGN_DOWN(gfn, level_frames(piece)), piece, &fill_zeros,
+			    FILL_FAULT, begin, NULL);
+
+	return err == EPT_SMALLER
+		       ? fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_FAULT, begin, NULL)
+		       : err;
+}
+
+/* The entry that one arrival fills: the largest that what arrives at once covers. */
+static enum pg_level arrival_level(const struct memory *mem)
+{
+	enum pg_level level = PG_LEVEL_4K;
+
+	while (level < mem->ept.leaf_max && level_frames(level + 1) <= mem->pager.arrive)
+		level++;
+	return level;
+}
+
+/* Somebody waits for the page. 0: it was asked for, by this call. */
+static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn)
+{
+	struct page_source *source = mem->pager.source;
+	int err = ept_request_piece(ept_cpu(&mem->ept, cpu), gfn, arrival_level(mem));
+
+	if (err)
+		return err;
+	mem->pager.last_fault = gfn;
+	trace(TRACE_REQUEST, gfn, 1);
+	/* At most one request for each waiting vCPU: the source's ring has room for them. */
+	if (source->ops->request(source, cpu, ALIGN_DOWN(gfn, mem->pager.arrive), mem->pager.arrive,
+				 true))
+		pager_count(&counters(mem, cpu)->source_full, 1);
+	return 0;
+}
+
+/* A page without contents at hand: zeros, a larger piece, a loss. 0, or why there is no page. */
+static int fault_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
+			 const struct page_reply *reply, uint64_t begin)
+{
+	if (reply->lost)
+		return place_lost(mem, cpu, gfn);
+	if (reply->whole)
+		return place_whole(mem, cpu, reply, FILL_FAULT);
+	return place_zeros_at_hand(mem, cpu, gfn, begin);
+}
+
+static __attribute__((noinline)) int fault_slowly(struct memory *mem, unsigned int cpu, gfn_t gfn,
+						  const struct page_reply *reply, uint64_t begin,
+						  struct fault_stats *stats)
+{
+	int err = reply ? fault_at_hand(mem, cpu, gfn, reply, begin) : ask(mem, cpu, gfn);
+
+	if (reply && !err) {
+		pager_count(&counters(mem, cpu)->pieces_at_hand, 1);
+		fault_waited(stats, clock_now() - begin);
+	}
+	return err;
+}
+
+enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
+			      struct fault_stats *stats)
+{
+	struct page_source *source = mem->pager.source;
+	gfn_t gfn = gpa_to_gfn(at);
+	uint64_t begin = clock_now();
+	struct page_reply reply;
+	bool at_hand;
+	int err;
+
+	if (gfn >= mem->end)
+		return PAGER_WILD;
+	stats->faults++;
+	at_hand = source->ops->now(source, gfn, &reply);
+	if (__builtin_expect(at_hand && (reply.data || reply.in_place), 1)) {
+		/* The path that everything else is measured against. */
+		err = fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply, FILL_FAULT, begin, stats);
+		if (__builtin_expect(!err, 1))
+			return PAGER_RESUME;
+		trace_at(cpu, begin, TRACE_FAULT, at.v, access);
+	} else {
+		trace_at(cpu, begin, TRACE_FAULT, at.v, access);
+		err = fault_slowly(mem, cpu, gfn, at_hand ? &reply : NULL, begin, stats);
+		if (!err)
+			return at_hand ? PAGER_RESUME : PAGER_WAIT;
+	}
+	return fault_refused(mem, cpu, gfn, access, err, stats);
+}
+
+/* --- without a vCPU ----------------------------------------------------------------------- */
+
+int pager_bring(struct memory *mem, unsigned int cpu, gfn_t gfn)
+{
+	struct page_source *source = mem->pager.source;
+	uint64_t begin = clock_now();
+	struct page_reply reply;
+	int err;
+
+	if (gfn >= mem->end)
+		return EPT_UNMAPPED;
+	if (source->ops->now(source, gfn, &reply)) {
+		err = reply.whole || reply.lost ? place_part(mem, cpu, gfn, FILL_ANSWER)
+						: fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply,
+							    FILL_ANSWER, begin, NULL);
+	} else {
+		err = ask(mem, cpu, gfn);
+		if (!err || err == EPT_ASKED)
+			err = EPT_BUSY;
+	}
+	return err == EPT_DISCARDED ? refill(mem, cpu, gfn) : err;
+}
+
+void pager_poll(struct memory *mem)
+{
+	struct page_reply reply;
+
+	if (pager_take(mem, true, &reply))
+		pager_place(mem, cpu_id(), &reply);
+}
+
+/* --- sums --------------------------------------------------------------------------------- */
+
+void pager_sum(const struct memory *mem, struct pager_stats *sum)
+{
+	*sum = (struct pager_stats){ 0 };
+	for (unsigned int i = 0; i < MAX_CPUS; i++) {
+		const struct pager_counters *s = &mem->pager.stats[i];
+
+#define X(name, what) sum->name += atomic_load_explicit(&s->name, memory_order_relaxed);
+		PAGER_STATS(X)
+#undef X
+	}
+	/* That path counts once for all of these. */
+	sum->data_frames += sum->at_hand;
+	sum->demand += sum->at_hand;
+}
+
+uint64_t pager_settled(const struct memory *mem)
+{
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < ncpus; i++) {
+		const struct pager_counters *s = &mem->pager.stats[i];
+		const struct ept_counters *e = &mem->ept.cpu[i].stats;
+
+		n += atomic_load_explicit(&s->data_frames, memory_order_relaxed) +
+		     atomic_load_explicit(&s->zero_frames, memory_order_relaxed) +
+		     atomic_load_explicit(&s->at_hand, memory_order_relaxed) +
+		     (uint64_t)atomic_load_explicit(&e->given_up, memory_order_relaxed) +
+		     (uint64_t)atomic_load_explicit(&e->lost_early, memory_order_relaxed);
+	}
+	return n;
+}

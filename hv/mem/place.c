@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* Placing what a source has sent. See hv/mem/place.h. */
+#include "hv/mem/place.h"
+
+#include "mm/err.h"
+
+bool pager_take(struct memory *mem, bool urgent_only, struct page_reply *reply)
+{
+	struct page_source *source = mem->pager.source;
+	struct pager *p = &mem->pager;
+
+	p->work_max = MAX(p->work_max, p->work);
+	p->work = 0;
+	if (!source->ops->poll || !source->ops->poll(source, urgent_only, reply))
+		return false;
+	p->late_max = MAX(p->late_max, reply->late);
+	return true;
+}
+
+/* Counts what the source sent in vain. */
+static void note_refused(struct memory *mem, unsigned int cpu, gfn_t gfn, int err)
+{
+	struct pager_counters *stats = &mem->pager.stats[cpu];
+
+	if (err == -ENOMEM) {
+		pager_count(&stats->starved, 1);
+	} else if (err) {
+		pager_count(&stats->duplicates, 1);
+		trace(TRACE_DUPLICATE, gfn, PG_LEVEL_4K);
+	}
+}
+
+int place_lost(struct memory *mem, unsigned int cpu, gfn_t gfn)
+{
+	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
+	struct ept_claim claim;
+	int err = ept_fill(me, gfn, PG_LEVEL_4K, &claim);
+
+	if (err == EPT_FOREIGN)
+		err = ept_poison(me, gfn, &mem->gather[cpu]);
+	else if (!err)
+		ept_lose(me, &claim);
+	return err ? err : EPT_LOST;
+}
+
+/* The largest piece of [gfn, end) that begins at gfn. */
+static enum pg_level largest_piece(const struct memory *mem, gfn_t gfn, gfn_t end)
+{
+	enum pg_level level = mem->ept.leaf_max;
+
+	while (level > PG_LEVEL_4K &&
+	       (!IS_ALIGNED(gfn, level_frames(level)) || end - gfn < level_frames(level)))
+		level--;
+	return level;
+}
+
+gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end,
+		      const struct page_reply *reply)
+{
+	enum pg_level level = largest_piece(mem, gfn, end);
+	uint64_t begin = clock_now();
+	struct ept_state there;
+	int err;
+
+	while ((err = fill_page(mem, cpu, gfn, level, reply, FILL_ANSWER, begin, NULL)) ==
+	       EPT_SMALLER)
+		level--;
+	if (!err)
+		return gfn + level_frames(level);
+	if (err == -ENOMEM)
+		pager_count(&mem->pager.stats[cpu].starved, 1);
+	/* It is here, or under way: step over what is. */
+	there = ept_lookup(&mem->ept, gfn);
+	return state_end(&there, gfn);
+}
+
+int place_part(struct memory *mem, unsigned int cpu, gfn_t gfn, enum fill_why why)
+{
+	struct page_source *source = mem->pager.source;
+	uint64_t begin = clock_now();
+	struct page_reply page;
+
+	source->ops->page(source, gfn, &page);
+	return page.lost ? place_lost(mem, cpu, gfn)
+			 : fill_page(mem, cpu, gfn, PG_LEVEL_4K, &page, why, begin, NULL);
+}
+
+int place_whole(struct memory *mem, unsigned int cpu, const struct page_reply *reply,
+		enum fill_why why)
+{
+	gfn_t end = reply->gfn + reply->frames;
+	int starved = 0;
+
+	for (gfn_t gfn = reply->gfn; gfn < end;) {
+		enum pg_level level = largest_piece(mem, gfn, end);
+		int err = EPT_SMALLER;
+
+		for (; level > PG_LEVEL_4K; level--) {
+			err = fill_page(mem, cpu, gfn, level, reply, why, clock_now(), NULL);
+			if (err != EPT_SMALLER && err != EPT_LOST)
+				break;
+		}
+		if (level == PG_LEVEL_4K)
+			err = place_part(mem, cpu, gfn, why);
+		if (level == PG_LEVEL_4K && gfn % FILL_STEP == 0 && cpu == 0 && mem->pager.between)
+			mem->pager.between(mem, cpu);
+		if (err != EPT_LOST)
+			note_refused(mem, cpu, gfn, err);
+		starved = err == -ENOMEM ? err : starved;
+		gfn += level_frames(level);
+	}
+	return starved;
+}
+
+static void serve_urgent(struct memory *mem, unsigned int cpu)
+{
+	struct pager *p = &mem->pager;
+	struct page_reply reply;
+
+	/* Not again from within. */
+	p->between = NULL;
+	if (p->ndeferred < PAGER_DEFERRED && pager_take(mem, true, &reply))
+		pager_place(mem, cpu, &reply);
+	p->between = serve_urgent;
+}
+
+/* What became complete while a large piece was held collapses now. */
+static void collapse_deferred(struct memory *mem, unsigned int cpu)
+{
+	struct pager *p = &mem->pager;
+
+	while (p->ndeferred) {
+		p->ndeferred--;
+		p->policy->complete(mem, cpu, p->deferred[p->ndeferred].gfn,
+				    p->deferred[p->ndeferred].level);
+	}
+}
+
+static void answer_whole(struct memory *mem, unsigned int cpu, const struct page_reply *reply)
+{
+	struct pager *p = &mem->pager;
+	bool first = !p->holding;
+	int err;
+
+	if (first)
+		p->between = serve_urgent;
+	err = place_whole(mem, cpu, reply, FILL_ANSWER);
+	(void)err; /* what found no table page is owed still, and will be asked for again */
+	if (first) {
+		p->between = NULL;
+		collapse_deferred(mem, cpu);
+	}
+}
+
+static void answer_page(struct memory *mem, unsigned int cpu, const struct page_reply *reply)
+{
+	int err = reply->lost ? place_lost(mem, cpu, reply->gfn)
+			      : fill_page(mem, cpu, reply->gfn, PG_LEVEL_4K, reply, FILL_ANSWER,
+					  clock_now(), NULL);
+
+	note_refused(mem, cpu, reply->gfn, err == EPT_LOST ? 0 : err);
+}
+
+void pager_place(struct memory *mem, unsigned int cpu, const struct page_reply *reply)
+{
+	gfn_t end = reply->gfn + reply->frames;
+
+	if (reply->whole)
+		answer_whole(mem, cpu, reply);
+	else if (reply->data || reply->lost)
+		answer_page(mem, cpu, reply);
+	else
+		for (gfn_t gfn = reply->gfn; gfn < end;)
+			gfn = pager_place_run(mem, cpu, gfn, end, reply);
+}

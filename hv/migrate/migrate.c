@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Post-copy migration. VM A runs until the configured moment and is stopped for good; its vCPUs'
+ * state moves to VM B, all of whose memory is absent; B runs at once. Its faults pull single
+ * pages out of A's frozen memory, the background stream pulls the rest, complete ranges collapse.
+ *
+ * The boot CPU runs the pager and the background stream, and watches the time. Where it is the only
+ * CPU it gives the vCPUs their turns in between.
+ */
+#include "hv/migrate/migrate.h"
+
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/base/trace.h"
+#include "hv/mem/collapse.h"
+#include "hv/mem/guest_memory.h"
+#include "hv/migrate/lose.h"
+#include "hv/migrate/report.h"
+#include "hv/policy/policy.h"
+#include "hv/vm/make.h"
+#include "hv/vm/payload.h"
+#include "hv/vm/run.h"
+#include "mm/machine.h"
+#include "mm/percpu.h"
+
+/* --- time --------------------------------------------------------------------------------- */
+
+static bool out_of_time(const struct migration *m)
+{
+	return cycles_to_us(clock_now() - m->begun) / 1000 > m->config->timeout_ms;
+}
+
+/* --- before ------------------------------------------------------------------------------- */
+
+static const char *prepare(struct migration *m, const struct boot_info *info)
+{
+	/* The destination first: it wants the largest frames, before anything breaks them up. */
+	m->to = vm_create_zeroed("B", m->config, m->config->backing);
+	if (!m->to)
+		return "no memory for the destination";
+	m->backing = m->to->mem.ept.leaf_max;
+	m->from = vm_create("A", m->config, PG_LEVEL_2M);
+	if (!m->from)
+		return "no memory for the source";
+	pager_init(&m->from->mem, &source_zero, m->config->populate, 1, policy_of(POLICY_COMPLETE));
+	return vm_load_payload_named(m->from, info, m->config->guest);
+}
+
+static bool triggered(const struct migration *m, uint64_t *ready_since)
+{
+	if (!vm_all_ready(m->from))
+		return false;
+	if (!*ready_since)
+		*ready_since = clock_now();
+	switch (m->config->trigger) {
+	case TRIGGER_GUEST:
+		return atomic_load_explicit(&m->from->wants_migration, memory_order_acquire);
+	case TRIGGER_TIME:
+		return cycles_to_us(clock_now() - *ready_since) / 1000 >= m->config->after_ms;
+	default:
+		return true;
+	}
+}
+
+/* One turn of A. NULL, or what went wrong. */
+static const char *turn_source(void *ctx)
+{
+	struct migration *m = ctx;
+
+	vm_wait(m->from);
+	if (atomic_load_explicit(&m->from->over, memory_order_acquire))
+		return "the guest ended before the migration began";
+	return out_of_time(m) ? "the guest was not ready in time" : NULL;
+}
+
+/* Runs A until it is migrated: until the trigger, and through the rounds of pre-copy. */
+static const char *run_source(struct migration *m)
+{
+	uint64_t ready_since = 0;
+	const char *why = NULL;
+
+	vm_start(m->from);
+	while (!why && !triggered(m, &ready_since))
+		why = turn_source(m);
+	if (!why)
+		why = precopy_run(&m->precopy, m->from, m->to, m->config, turn_source, m);
+	m->stopped = clock_now();
+	vm_stop(m->from);
+	precopy_stop(&m->precopy);
+	/* The last moment counts: a vCPU that is over with cannot be moved. */
+	if (!why && atomic_load_explicit(&m->from->over, memory_order_acquire))
+		why = "the guest ended before the migration began";
+	if (why && vm_casualty(m->from))
+		why = vm_casualty(m->from);
+	return why;
+}
+
+/* --- the switch ---------------------------------------------------------------------------- */
+
+static void move_vcpu(const struct vcpu *from, struct vcpu *to)
+{
+	to->state = from->state;
+	to->run = VCPU_RUNNING;
+	to->passes = from->passes;
+	to->chain = from->chain;
+	to->wrong_count = from->wrong_count;
+	atomic_store_explicit(&to->ready, true, memory_order_relaxed);
+}
+
+/* The pieces in which pages arrive: no larger than what the region consists of. */
+static uint64_t arrive_frames(const struct migration *m)
+{
+	uint64_t frames = m->config->arrive >> PAGE_SHIFT;
+
+	while (m->to->mem.frames % frames)
+		frames /= 512;
+	return MAX(frames, UINT64_C(1));
+}
+
+static void set_up_source(struct migration *m)
+{
+	struct source_pace pace = { .latency = us_to_cycles(m->config->latency_us),
+				    .arrive = arrive_frames(m) };
+
+	m->arrive = pace.arrive;
+	if (m->config->stream != CONFIG_UNLIMITED)
+		pace.per_page = us_to_cycles(1000) / m->config->stream;
+	source_vm_init(&m->source, &m->from->mem.ept, m->from->mem.frames, &pace);
+	if (m->precopy.staged.word)
+		m->source.staged = &m->precopy.staged;
+}
+
+/* NULL, or why pages could not be lost on purpose. */
+static const char *switch_over(struct migration *m)
+{
+	const char *why;
+
+	set_up_source(m);
+	pager_init(&m->to->mem, &m->source.source, PG_LEVEL_4K, m->arrive,
+		   policy_of(m->config->policy));
+	m->to->mem.pager.policy->begin(&m->to->mem, m->config);
+	stream_init(&m->stream, &m->to->mem, m->config);
+	for (unsigned int i = 0; i < m->to->nvcpus; i++)
+		move_vcpu(&m->from->vcpu[i], &m->to->vcpu[i]);
+	m->at_switch = granularity_of(&m->to->mem.ept);
+	m->worst = m->at_switch;
+	m->switched = clock_now();
+	trace(TRACE_SWITCH, m->from->id, m->to->id);
+	vm_start(m->to);
+	why = lose_pages(&m->to->mem, m->config, m->config->lose_late, &m->lost_pages);
+	return why;
+}
+
+/* --- after -------------------------------------------------------------------------------- */
+
+static const char *check_alive(const struct migration *m)
+{
+	if (atomic_load_explicit(&m->to->over, memory_order_acquire)) {
+		const char *why = vm_casualty(m->to);
+
+		return why ? why : "the guest ended before the migration did";
+	}
+	return out_of_time(m) ? "the pages did not all arrive in time" : NULL;
+}
+
+/* Brings pages in and collapses, as far as there is something to do. Where it shares its CPU with
+ * the vCPUs it goes on for as long as a turn of theirs lasts. */
+static void keep_house(struct migration *m)
+{
+	uint64_t until = ncpus == 1 ? clock_now() + us_to_cycles(SLICE_US) : 0;
+	const struct policy *policy = m->to->mem.pager.policy;
+	bool busy;
+
+	do {
+		busy = stream_step(&m->stream, cpu_id()) ||
+		       (policy->step && policy->step(&m->to->mem, cpu_id()));
+	} while (busy && clock_now() < until);
+}
+
+static const char *pull_pages(struct migration *m)
+{
+	const char *why = NULL;
+
+	while (!why && pager_settled(&m->to->mem) < m->to->mem.frames) {
+		keep_house(m);
+		vm_wait(m->to);
+		report_progress(m, false);
+		why = check_alive(m);
+	}
+	if (!why)
+		m->arrived = clock_now();
+	report_progress(m, true);
+	return why;
+}
+
+/* What was sent and is still to come is a duplicate by now: let it come, and be dropped. */
+static const char *drain(struct migration *m)
+{
+	while (!stream_idle(&m->stream)) {
+		(void)stream_step(&m->stream, cpu_id());
+		vm_wait(m->to);
+		if (out_of_time(m))
+			return "requests were never answered";
+	}
+	return NULL;
+}
+
+/* What the policy put off until all pages are here. */
+static const char *finish_collapse(struct migration *m)
+{
+	const struct policy *policy = m->to->mem.pager.policy;
+
+	while (policy->finish(&m->to->mem, cpu_id())) {
+		vm_wait(m->to);
+		if (out_of_time(m))
+			return "the collapses did not all come in time";
+	}
+	return NULL;
+}
+
+static const char *finish_guest(struct migration *m)
+{
+	atomic_store_explicit(&m->to->asked_to_finish, true, memory_order_release);
+	while (!vm_over(m->to)) {
+		vm_wait(m->to);
+		if (out_of_time(m))
+			return "the guest did not finish in time";
+	}
+	return vm_casualty(m->to);
+}
+
+/* The guest has stopped. What became complete by its last touches collapses, too. */
+static const char *collapse_late(struct migration *m)
+{
+	const struct policy *policy = m->to->mem.pager.policy;
+	const char *why = finish_collapse(m);
+
+	for (unsigned int i = 0; i < MAX_CPUS; i++)
+		ept_sync(&m->to->mem.gather[i]);
+	if (why || policy->keeps_small)
+		return why;
+	/* Nobody executes any more: what is small for that reason alone becomes large again. */
+	if (m->to->mem.ept.nx)
+		(void)guest_recover_nx(&m->to->mem);
+	m->healed = mem_collapse_all(&m->to->mem, cpu_id());
+	return NULL;
+}
+
+static const char *run_destination(struct migration *m)
+{
+	const char *why = pull_pages(m);
+
+	if (!why)
+		why = drain(m);
+	if (!why)
+		why = finish_collapse(m);
+	if (!why)
+		why = finish_guest(m);
+	vm_stop(m->to);
+	if (!why)
+		why = collapse_late(m);
+	m->finished = clock_now();
+	return why;
+}
+
+/* --- the whole ----------------------------------------------------------------------------- */
+
+static void collect(struct migration *m)
+{
+	m->end = granularity_of(&m->to->mem.ept);
+	ept_stats_sum(&m->to->mem.ept, &m->stats);
+	pager_sum(&m->to->mem, &m->pager);
+	m->flushes = tlb_count(&m->to->mem.tlb);
+	m->tables_peak = machine_tables.peak - m->tables_before;
+}
+
+static const char *move(struct migration *m)
+{
+	const char *why = lose_pages(&m->from->mem, m->config, m->config->lose, &m->lost_pages);
+
+	m->tables_before = machine_tables.in_use - (uint64_t)granularity_of(&m->to->mem.ept).tables;
+	table_cache_mark(&machine_tables);
+	if (!why)
+		why = switch_over(m);
+	if (!why)
+		why = run_destination(m);
+	else if (m->switched)
+		vm_stop(m->to);
+	collect(m);
+	if (!why)
+		why = migrate_verify(m);
+	m->verdict = why;
+	report(m);
+	return why;
+}
+
+const char *migrate(struct migration *m, const struct run_config *config,
+		    const struct boot_info *info)
+{
+	const char *why;
+
+	*m = (struct migration){
+		.config = config,
+		.begun = clock_now(),
+		.verbose = info->config.verbose,
+		.hw_dirty = vendor->has_dirty(),
+	};
+	why = prepare(m, info);
+	if (!why && bitmap_make(&m->lost_pages, m->to->mem.frames))
+		why = "no memory to note what is lost";
+	if (!why)
+		why = run_source(m);
+	if (!why)
+		why = move(m);
+	precopy_end(&m->precopy);
+	bitmap_free(&m->lost_pages);
+	if (m->from)
+		vm_destroy(m->from);
+	if (m->to)
+		vm_destroy(m->to);
+	return why;
+}

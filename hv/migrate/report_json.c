@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* The line of JSON: every knob, every figure, every counter. See hv/migrate/report_json.h. */
+#include "hv/migrate/report_json.h"
+
+#include "hv/base/clock.h"
+#include "hv/base/json.h"
+#include "hv/config/value.h"
+#include "mm/percpu.h"
+
+/* All that determines the run, as the configuration would say it. */
+static void put_knobs(struct json *j, const struct run_config *config)
+{
+	json_open(j, "config", '{');
+	for (unsigned int i = 0; i < config_nkeys; i++) {
+		const struct config_key *key = &config_keys[i];
+		char text[CONFIG_TEXT_MAX] = "";
+
+		if (key->machine)
+			continue;
+		config_print_value(key, config, text);
+		json_str(j, key->name, text);
+	}
+	json_close(j, '}');
+}
+
+static void put_levels(struct json *j, const char *key, const struct granularity *g)
+{
+	json_open(j, key, '{');
+	json_int(j, "pages_4k", g->pages_4k);
+	json_int(j, "pages_2m", g->pages_2m);
+	json_int(j, "pages_1g", g->pages_1g);
+	json_int(j, "tables", g->tables);
+	json_close(j, '}');
+}
+
+static void put_vcpu(struct json *j, const struct vcpu *v)
+{
+	json_open(j, NULL, '{');
+	json_int(j, "blocktime_us", (int64_t)cycles_to_us(v->stats.wait.block_cycles));
+	json_int(j, "longest_wait_us", (int64_t)cycles_to_us(v->stats.wait.block_max));
+	json_int(j, "faults", (int64_t)v->stats.wait.faults);
+	json_int(j, "exits", (int64_t)v->stats.exits);
+	if (v->run == VCPU_DONE) {
+		json_int(j, "steps", (int64_t)v->steps);
+		json_int(j, "verdict", (int64_t)v->verdict);
+	}
+	json_close(j, '}');
+}
+
+static void put_latency(struct json *j, const struct figures *f)
+{
+	json_open(j, "latency_log2_cycles", '[');
+	for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
+		json_int(j, NULL, (int64_t)f->latency[b]);
+	json_close(j, ']');
+}
+
+static void put_counters(struct json *j, const struct migration *m)
+{
+#define X(name, what) json_int(j, #name, m->stats.name);
+	EPT_STATS(X)
+#undef X
+#define X(name, number, word, what) json_int(j, "refused_" word, m->stats.refused[name##_NR]);
+	EPT_REFUSALS(X)
+#undef X
+#define X(name, what) json_int(j, "pager_" #name, (int64_t)m->pager.name);
+	PAGER_STATS(X)
+#undef X
+}
+
+static void put_figures(struct json *j, const struct figures *f)
+{
+#define X(name) json_int(j, #name, f->name);
+	REPORT_FIGURES(X)
+#undef X
+	put_latency(j, f);
+}
+
+void report_json(const struct migration *m, const struct figures *f)
+{
+	static const char *const level[] = { "", "4K", "2M", "1G" };
+	static struct json j;
+
+	json_begin(&j);
+	json_str(&j, "name", m->config->name);
+	json_str(&j, "verdict", m->verdict ? m->verdict : "pass");
+	json_str(&j, "second_stage", vendor->format->name);
+	json_str(&j, "backing", level[m->backing]);
+	json_int(&j, "cpus", ncpus);
+	json_int(&j, "pages", (int64_t)m->to->mem.frames);
+	json_int(&j, "tsc_khz", (int64_t)clock_khz);
+	put_knobs(&j, m->config);
+	put_figures(&j, f);
+	put_counters(&j, m);
+	put_levels(&j, "at_switch", &m->at_switch);
+	put_levels(&j, "worst", &m->worst);
+	put_levels(&j, "end", &m->end);
+	json_open(&j, "vcpus", '[');
+	for (unsigned int i = 0; i < m->to->nvcpus; i++)
+		put_vcpu(&j, &m->to->vcpu[i]);
+	json_close(&j, ']');
+	json_end(&j);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* The background stream. See hv/migrate/stream.h. */
+#include "hv/migrate/stream.h"
+
+#include "hv/base/clock.h"
+#include "hv/mem/place.h"
+
+#define CHUNK 16 /* pages of one request, where no larger piece arrives at once */
+#define LOOKS 64 /* entries of a run looked at in one step */
+
+void stream_init(struct stream *s, struct memory *mem, const struct run_config *config)
+{
+	*s = (struct stream){
+		.mem = mem,
+		.order = order_of(config->order),
+		.chunk = MAX(mem->pager.arrive, (uint64_t)CHUNK),
+		.window = config->window,
+		.rate = config->stream,
+		.begun = clock_now(),
+	};
+	cursor_init(&s->cursor, mem, s->chunk);
+	s->order->begin(&s->cursor);
+}
+
+/* --- asking ------------------------------------------------------------------------------- */
+
+static bool may_send(const struct stream *s)
+{
+	uint64_t most = MAX(s->window / s->chunk, UINT64_C(1));
+	uint64_t ms;
+
+	if (s->cursor.under_way >= MIN(most, (uint64_t)CURSOR_REQUESTS))
+		return false;
+	if (s->rate == CONFIG_UNLIMITED)
+		return true;
+	ms = cycles_to_us(clock_now() - s->begun) / 1000;
+	return s->sent < ms * s->rate;
+}
+
+/* What was requested and never came is owed again: look from the start, once nothing is under
+ * way any more. */
+static void sweep_again(struct stream *s)
+{
+	if (s->cursor.under_way || !s->order->through(&s->cursor))
+		return;
+	s->order = order_of(ORDER_LINEAR);
+	s->order->begin(&s->cursor);
+	s->cursor.sweeping = true;
+}
+
+/* A page, or a piece that came whole, is placed at once; a run piece by piece. */
+static void take_reply(struct stream *s, unsigned int cpu, const struct page_reply *reply)
+{
+	if (reply->frames == 1 || reply->whole) {
+		pager_place(s->mem, cpu, reply);
+	} else {
+		s->run = *reply;
+		s->run_came = false;
+	}
+}
+
+/* A source that has everything at hand is not asked: it is read. Returns how many pages. */
+static uint64_t take_now(struct stream *s, unsigned int cpu, gfn_t gfn)
+{
+	struct page_source *source = s->mem->pager.source;
+	struct page_reply reply;
+
+	if (!source->ops->now(source, gfn, &reply))
+		return 0;
+	take_reply(s, cpu, &reply);
+	return 1;
+}
+
+/* Asks for what begins at *gfn, or ends there. Returns how many pages; 0: not now. */
+static uint64_t request(struct stream *s, unsigned int cpu, gfn_t *gfn)
+{
+	struct page_source *source = s->mem->pager.source;
+	uint64_t arrive = s->mem->pager.arrive, n = arrive;
+
+	if (arrive > 1)
+		*gfn = ALIGN_DOWN(*gfn, arrive);
+	else
+		n = cursor_extent(&s->cursor, gfn, MIN(s->window, s->chunk));
+	if (source->ops->request(source, cpu, *gfn, n, false))
+		return 0;
+	cursor_sent(&s->cursor, *gfn, n);
+	return n;
+}
+
+static bool ask(struct stream *s, unsigned int cpu)
+{
+	gfn_t gfn;
+	uint64_t n;
+
+	if (s->run.frames || !may_send(s))
+		return false;
+	if (!s->order->look(&s->cursor, &gfn)) {
+		sweep_again(s);
+		return false;
+	}
+	n = take_now(s, cpu, gfn);
+	if (!n)
+		n = request(s, cpu, &gfn);
+	if (!n)
+		return false;
+	s->order->pass(&s->cursor, gfn, n);
+	s->sent += n;
+	return true;
+}
+
+/* --- taking ------------------------------------------------------------------------------- */
+
+/*
+ * A run can be long: a piece at a time, so that urgent pages get their turn. What is here already
+ * is no piece: a run that was asked for from above lies upon what came before it. Once it has
+ * brought something, a long stretch of what is here ends it; what it had beyond is asked for again.
+ */
+static void place_run(struct stream *s, unsigned int cpu)
+{
+	gfn_t end = s->run.gfn + s->run.frames, gfn = s->run.gfn;
+
+	for (unsigned int i = 0; i < LOOKS && gfn < end; i++) {
+		struct ept_state there = ept_lookup(&s->mem->ept, gfn);
+
+		if (there.kind == EPT_ABSENT) {
+			s->run.gfn = pager_place_run(s->mem, cpu, gfn, end, &s->run);
+			s->run.frames = end - MIN(s->run.gfn, end);
+			s->run_came = true;
+			return;
+		}
+		gfn = state_end(&there, gfn);
+	}
+	s->run.gfn = gfn;
+	s->run.frames = s->run_came ? 0 : end - MIN(gfn, end);
+}
+
+/* One page, or one piece of a run. */
+static bool take(struct stream *s, unsigned int cpu)
+{
+	bool placing = s->run.frames;
+	struct page_reply reply;
+
+	if (pager_take(s->mem, placing, &reply)) {
+		if (reply.completes != NO_REQUEST)
+			cursor_answered(&s->cursor, reply.completes);
+		take_reply(s, cpu, &reply);
+		return true;
+	}
+	if (placing)
+		place_run(s, cpu);
+	return placing;
+}
+
+bool stream_step(struct stream *s, unsigned int cpu)
+{
+	bool took = take(s, cpu);
+
+	return ask(s, cpu) || took;
+}
+
+bool stream_idle(const struct stream *s)
+{
+	return !s->cursor.under_way && !s->run.frames;
+}

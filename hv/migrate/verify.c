@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* Is the migrated VM what it should be? Nothing is believed that can be compared or counted. */
+#include "hv/abi.h"
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/migrate/migrate.h"
+#include "hv/policy/policy.h"
+#include "mm/machine.h"
+
+/* --- contents ----------------------------------------------------------------------------- */
+
+#define WORDS (PAGE_SIZE / sizeof(uint64_t))
+
+static bool same_page(const uint64_t *a, const uint64_t *b)
+{
+	uint64_t differs = 0;
+
+	for (unsigned int i = 0; i < WORDS; i += 4)
+		differs |= (a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) | (a[i + 2] ^ b[i + 2]) |
+			   (a[i + 3] ^ b[i + 3]);
+	return !differs;
+}
+
+/* Most pages of a large guest were never touched, and an emulator takes its time for each word. */
+static bool zero_page(const uint64_t *page)
+{
+	uint64_t any = 0;
+
+	for (const uint64_t *end = page + WORDS; page < end; page += 16) {
+#pragma GCC unroll 16
+		for (unsigned int i = 0; i < 16; i++)
+			any |= page[i];
+	}
+	return !any;
+}
+
+/* The guest gave it up, and has not touched it since. */
+static bool is_discarded(const struct migration *m, gfn_t gfn)
+{
+	struct ept_state e = ept_lookup(&m->to->mem.ept, gfn);
+
+	return e.kind == EPT_ABSENT && e.zero;
+}
+
+static bool is_lost(const struct vm *vm, gfn_t gfn)
+{
+	return ept_lookup(&vm->mem.ept, gfn).kind == EPT_POISON;
+}
+
+/* What the source has lost is lost; what is lost otherwise was lost on purpose. */
+static const char *compare_lost(struct migration *m, gfn_t gfn)
+{
+	m->lost++;
+	if (!is_lost(m->to, gfn))
+		return "a page that the source has lost is not lost at the destination";
+	return bitmap_test(&m->lost_pages, gfn) ? NULL : "a page is lost that nobody has lost";
+}
+
+/* A page that differs must lie under a leaf that the hardware marked as written. */
+static const char *compare_page(struct migration *m, gfn_t gfn)
+{
+	const void *a = mem_page(&m->from->mem, gfn), *b = mem_page(&m->to->mem, gfn);
+
+	if (is_lost(m->from, gfn) || is_lost(m->to, gfn))
+		return compare_lost(m, gfn);
+	if (!b && is_discarded(m, gfn)) {
+		m->written++;
+		return NULL;
+	}
+	if (!b)
+		return "a page of the destination is not there";
+	if (a ? same_page(a, b) : zero_page(b)) {
+		m->compared++;
+		return NULL;
+	}
+	m->written++;
+	if (ept_lookup(&m->to->mem.ept, gfn).dirty || !m->hw_dirty)
+		return NULL;
+	con_printf("cleave: gpa 0x%llx differs from the source, and the guest has not written it\n",
+		   (unsigned long long)gfn_to_gpa(gfn).v);
+	return "a page differs from the source's";
+}
+
+static const char *compare_contents(struct migration *m)
+{
+	uint64_t told = 0;
+
+	for (gfn_t gfn = 0; gfn < m->to->mem.frames; gfn++) {
+		const char *why = compare_page(m, gfn);
+
+		if (why)
+			return why;
+	}
+	/* The guest counts what it writes in its work area; its image and stacks come on top. */
+	for (unsigned int i = 0; i < m->to->nvcpus; i++)
+		told += m->to->vcpu[i].pages_written;
+	if (m->written > told + level_frames(PG_LEVEL_2M))
+		return "more pages changed than the guest says it wrote";
+	return NULL;
+}
+
+/* --- counters ----------------------------------------------------------------------------- */
+
+static const char *check_counters(const struct migration *m)
+{
+	const struct ept_stats *s = &m->stats;
+	uint64_t waits = 0, latencies = 0;
+
+	if (m->pager.data_frames + m->pager.zero_frames + (uint64_t)(s->given_up + s->lost_early) !=
+	    m->to->mem.frames)
+		return "pages arrived + zero pages + discarded and lost ones differ from the pages of "
+		       "the region";
+	if (m->pager.demand + m->pager.background + m->pager.refilled != (uint64_t)s->arrivals)
+		return "arrivals on demand + in the background + refills differ from the arrivals";
+	if (s->splits_absent + s->splits_present - s->collapses !=
+	    m->end.tables - m->at_switch.tables)
+		return "splits and collapses do not account for the tables";
+	if (s->tables_freed != s->collapses)
+		return "tables that collapsed were not freed";
+	for (unsigned int i = 0; i < m->to->nvcpus; i++) {
+		waits += m->to->vcpu[i].stats.wait.waits;
+		for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
+			latencies += m->to->vcpu[i].stats.wait.latency[b];
+	}
+	if (waits + m->pager.at_hand + m->pager.pieces_at_hand != latencies)
+		return "the latency histogram does not add up to the waits and the faults at hand";
+	return NULL;
+}
+
+/* --- levels ------------------------------------------------------------------------------- */
+
+/* Leaves as a walk over the tables finds them: the counters must say the same. */
+static const char *check_census(const struct migration *m)
+{
+	const struct granularity *e = &m->end;
+	struct ept_census c;
+
+	ept_census(&m->to->mem.ept, 0, m->to->mem.frames, &c);
+	if (c.kind[EPT_PRESENT][PG_LEVEL_4K] != (uint64_t)e->pages_4k ||
+	    c.kind[EPT_PRESENT][PG_LEVEL_2M] != (uint64_t)e->pages_2m ||
+	    c.kind[EPT_PRESENT][PG_LEVEL_1G] != (uint64_t)e->pages_1g)
+		return "the leaves that are there differ from the counters";
+	return NULL;
+}
+
+/* Is all of [gfn, gfn + frames) present? *small: it has a leaf below this level. */
+static bool is_full(const struct ept *ept, gfn_t gfn, enum pg_level level, bool *small)
+{
+	*small = false;
+	for (gfn_t at = gfn; at < gfn + level_frames(level);) {
+		struct ept_state s = ept_lookup(ept, at);
+
+		if (s.kind != EPT_PRESENT)
+			return false;
+		*small |= s.level < level;
+		at = state_end(&s, at);
+	}
+	return true;
+}
+
+/* No range that is complete is left in smaller leaves; holes and losses keep theirs small. */
+static const char *check_full(const struct migration *m, enum pg_level level)
+{
+	uint64_t frames = m->to->mem.frames;
+
+	for (gfn_t gfn = 0; gfn + level_frames(level) <= frames; gfn += level_frames(level)) {
+		bool small;
+
+		if (is_full(&m->to->mem.ept, gfn, level, &small) && small) {
+			con_printf("cleave: gpa 0x%llx: a complete range is mapped in smaller "
+				   "leaves\n",
+				   (unsigned long long)gfn_to_gpa(gfn).v);
+			return "a complete range is left in small leaves";
+		}
+	}
+	return NULL;
+}
+
+static const char *check_levels(const struct migration *m)
+{
+	const char *why = check_census(m);
+
+	if (m->to->mem.pager.policy->keeps_small) {
+		if (!why && m->stats.collapses)
+			why = "something collapsed, and nothing should";
+		return why;
+	}
+	for (enum pg_level level = PG_LEVEL_2M; !why && level <= m->backing; level++)
+		why = check_full(m, level);
+	return why;
+}
+
+/* --- the guest ---------------------------------------------------------------------------- */
+
+static const char *check_guest(const struct migration *m)
+{
+	static const char *const verdicts[] = {
+		[ABI_OK] = NULL,
+		[ABI_WRONG_DATA] = "the guest found wrong data",
+		[ABI_WRONG_CHAIN] = "the guest's hash chain broke",
+		[ABI_WRONG_TRAP] = "the guest took an exception that it did not expect",
+	};
+
+	for (unsigned int i = 0; i < m->to->nvcpus; i++) {
+		const struct vcpu *vcpu = &m->to->vcpu[i];
+
+		if (vcpu->verdict >= ARRAY_LEN(verdicts))
+			return "the guest's verdict is none";
+		if (verdicts[vcpu->verdict])
+			return verdicts[vcpu->verdict];
+		if (vcpu->wrong_count)
+			return "the guest reported wrong data";
+		if (!vcpu->steps)
+			return "the guest did nothing";
+	}
+	return NULL;
+}
+
+const char *migrate_verify(struct migration *m)
+{
+	const char *why = check_guest(m);
+	gfn_t where;
+
+	if (!why)
+		why = check_counters(m);
+	if (!why)
+		why = check_levels(m);
+	if (!why)
+		why = ept_check(&m->to->mem.ept, &where);
+	if (!why)
+		why = compare_contents(m);
+	return why;
+}

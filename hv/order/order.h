@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The order in which the background stream pulls the pages that nobody has asked for yet. An order
+ * is one row of the table in hv/order/order.c, and a name in hv/config/config.h.
+ */
+#ifndef HV_ORDER_ORDER_H
+#define HV_ORDER_ORDER_H
+
+#include "hv/config/config.h"
+#include "hv/order/cursor.h"
+
+struct order {
+	/* Sets the cursor to where the order begins. */
+	void (*begin)(struct cursor *c);
+
+	/* The next page that is owed, after a bounded number of looks. False: none was found. */
+	bool (*look)(struct cursor *c, gfn_t *gfn);
+
+	/* [gfn, gfn + n), found by look(), is under way or here. */
+	void (*pass)(struct cursor *c, gfn_t gfn, uint64_t n);
+
+	/* Every page was looked at once. */
+	bool (*through)(const struct cursor *c);
+};
+
+const struct order *order_of(enum config_order which);
+
+#endif

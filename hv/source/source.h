@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page sources: "give me the pages [gfn, gfn + n)". Another VM on this machine, or nothing but
+ * zeros; a network and a file fit the same interface.
+ *
+ * A source is a stateless server of a frozen image: asking twice is harmless, answers may come in
+ * any order, and zeros may come in larger runs than were asked for.
+ */
+#ifndef HV_SOURCE_H
+#define HV_SOURCE_H
+
+#include <stdatomic.h>
+
+#include "ept/ept.h"
+#include "hv/mem/bitmap.h"
+
+struct page_source;
+
+#define NO_REQUEST UINT64_MAX
+
+struct page_reply {
+	gfn_t gfn;
+	uint64_t frames;    /* 1 where there is data */
+	const void *data;   /* 4 KiB that stay valid until the next call; NULL: zeros */
+	bool in_place;      /* the frames hold the contents already: nothing is to be written */
+	bool lost;          /* the source has lost the page; 1 frame */
+	bool whole;         /* it came in one piece: ops->page() has each page's contents */
+	uint64_t completes; /* gfn of the background request that this answers wholly */
+	uint64_t late;      /* cycles for which an urgent answer has been waiting to be taken */
+};
+
+struct source_ops {
+	const char *name;
+	/* The content of the page at gfn, if it is at hand without asking. False: request it. */
+	bool (*now)(struct page_source *source, gfn_t gfn, struct page_reply *reply);
+	/* The contents of one page of a piece that came whole. NULL if none does. */
+	void (*page)(struct page_source *source, gfn_t gfn, struct page_reply *reply);
+	/* Asks for pages; urgent ones overtake. -ENOSPC: too much is under way, try again later. */
+	int (*request)(struct page_source *source, unsigned int cpu, gfn_t gfn, uint64_t frames,
+		       bool urgent);
+	/* The next page, or run of zeros, that has come, urgent ones first; or only these. Called
+	 * by one CPU only. False: nothing has come. */
+	bool (*poll)(struct page_source *source, bool urgent_only, struct page_reply *reply);
+};
+
+struct page_source {
+	const struct source_ops *ops;
+};
+
+/* --- source_zero.c ------------------------------------------------------------------------- */
+
+extern struct page_source source_zero;
+
+/* --- source_vm.c --------------------------------------------------------------------------- */
+
+#define SOURCE_URGENT     16  /* requests of one CPU under way */
+#define SOURCE_BACKGROUND 256 /* requests of the background stream */
+
+struct source_request {
+	gfn_t first; /* as it was asked for */
+	gfn_t gfn;   /* what is still to be answered */
+	uint64_t frames;
+	uint64_t due; /* TSC: not answered before */
+};
+
+/* One writer and one reader. */
+struct source_ring {
+	_Atomic uint32_t head; /* reader's */
+	_Atomic uint32_t tail; /* writer's */
+	uint32_t size;         /* power of two */
+	struct source_request *request;
+};
+
+/* What a link between the VMs would do to a request. */
+struct source_pace {
+	uint64_t latency;  /* cycles to its first page; 0: all pages are at hand */
+	uint64_t per_page; /* cycles from one page to the next of a piece that comes whole */
+	uint64_t arrive;   /* frames of such a piece; 1: there is none */
+};
+
+struct source_vm {
+	struct page_source source;
+	struct ept *from; /* the frozen VM's second stage */
+	uint64_t frames;  /* of its memory */
+	struct source_pace pace;
+	const struct bitmap *staged; /* pages whose contents lie in their frames already; or NULL */
+	struct source_ring urgent[MAX_CPUS];
+	struct source_ring background;
+	struct source_request urgent_slot[MAX_CPUS][SOURCE_URGENT];
+	struct source_request background_slot[SOURCE_BACKGROUND];
+};
+
+void source_vm_init(struct source_vm *s, struct ept *from, uint64_t frames,
+		    const struct source_pace *pace);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Another VM on this machine as the source, with a latency that can be set, so that demonstrations
+ * and tests see what a network would do. What the frozen VM never touched is absent in its own
+ * second stage: that is how a run of zeros is known without reading memory.
+ */
+#include "hv/source/source.h"
+
+#include "hv/base/clock.h"
+#include "mm/err.h"
+#include "mm/machine.h"
+
+static bool all_zero(const uint64_t *page)
+{
+	for (unsigned int i = 0; i < PAGE_SIZE / 8; i += 8)
+		if (page[i] | page[i + 1] | page[i + 2] | page[i + 3] | page[i + 4] | page[i + 5] |
+		    page[i + 6] | page[i + 7])
+			return false;
+	return true;
+}
+
+/*
+ * Frames from gfn on that were never touched, within the smallest page that could take them: the
+ * GiB where one begins at gfn, its 2 MiB elsewhere. A longer run would be no larger a piece, only
+ * looked through again for every request into it.
+ */
+static uint64_t untouched(const struct source_vm *s, gfn_t gfn, const struct ept_state *first)
+{
+	uint64_t within = level_frames(IS_ALIGNED(gfn, level_frames(PG_LEVEL_1G)) ? PG_LEVEL_1G
+										  : PG_LEVEL_2M);
+	gfn_t end = MIN(ALIGN_DOWN(gfn, within) + within, s->frames);
+	gfn_t at = ALIGN_DOWN(gfn, level_frames(first->level)) + level_frames(first->level);
+
+	while (at < end) {
+		struct ept_state next = ept_lookup(s->from, at);
+
+		if (next.kind != EPT_ABSENT)
+			break;
+		at += level_frames(next.level);
+	}
+	return MIN(at, end) - gfn;
+}
+
+/* Its contents lie in its frame: a run of the whole 2 MiB, where that holds for all of it. */
+static bool staged(const struct source_vm *s, gfn_t gfn, struct page_reply *reply)
+{
+	uint64_t frames = level_frames(PG_LEVEL_2M);
+
+	if (!s->staged || !bitmap_test(s->staged, gfn))
+		return false;
+	reply->in_place = true;
+	if (bitmap_full(s->staged, ALIGN_DOWN(gfn, frames), frames)) {
+		reply->gfn = ALIGN_DOWN(gfn, frames);
+		reply->frames = frames;
+	}
+	return true;
+}
+
+static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *reply)
+{
+	struct ept_state e = ept_lookup(s->from, gfn);
+	uint64_t inside = gfn & (level_frames(e.level) - 1);
+	const void *page;
+
+	*reply = (struct page_reply){ .gfn = gfn, .frames = 1, .completes = NO_REQUEST };
+	if (e.kind == EPT_POISON) {
+		reply->lost = true;
+		return;
+	}
+	if (staged(s, gfn, reply))
+		return;
+	if (e.kind != EPT_PRESENT) {
+		/* The run begins where the untouched entry does. */
+		if (e.level > PG_LEVEL_4K)
+			reply->gfn = gfn - inside;
+		reply->frames = untouched(s, reply->gfn, &e);
+		return;
+	}
+	page = direct(hpa(e.frame.v + (inside << PAGE_SHIFT)));
+	if (!all_zero(page))
+		reply->data = page;
+}
+
+/* A piece of which something is to be sent, and that is no run, comes whole. */
+static void make_whole(const struct source_vm *s, gfn_t gfn, uint64_t frames,
+		       struct page_reply *reply)
+{
+	if (s->pace.arrive > 1 && frames == s->pace.arrive && IS_ALIGNED(gfn, frames) &&
+	    reply->frames < frames && !reply->in_place)
+		*reply = (struct page_reply){
+			.gfn = gfn, .frames = frames, .whole = true, .completes = NO_REQUEST
+		};
+}
+
+static bool vm_now(struct page_source *source, gfn_t gfn, struct page_reply *reply)
+{
+	struct source_vm *s = (struct source_vm *)source;
+
+	if (s->pace.latency && !(s->staged && bitmap_test(s->staged, gfn)))
+		return false;
+	content(s, gfn, reply);
+	make_whole(s, ALIGN_DOWN(gfn, s->pace.arrive), s->pace.arrive, reply);
+	return true;
+}
+
+static void vm_page(struct page_source *source, gfn_t gfn, struct page_reply *reply)
+{
+	content((struct source_vm *)source, gfn, reply);
+}
+
+static int ring_put(struct source_ring *ring, const struct source_request *request)
+{
+	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+
+	if (tail - atomic_load_explicit(&ring->head, memory_order_acquire) == ring->size)
+		return -ENOSPC;
+	ring->request[tail & (ring->size - 1)] = *request;
+	/* Release: the reader sees the request before it sees the tail. */
+	atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
+	return 0;
+}
+
+static int vm_request(struct page_source *source, unsigned int cpu, gfn_t gfn, uint64_t frames,
+		      bool urgent)
+{
+	struct source_vm *s = (struct source_vm *)source;
+	struct source_request request = {
+		.first = gfn,
+		.gfn = gfn,
+		.frames = frames,
+		.due = clock_now() + s->pace.latency + s->pace.per_page * (frames - 1),
+	};
+
+	if (gfn >= s->frames || frames > s->frames - gfn || !frames)
+		return -EINVAL;
+	return ring_put(urgent ? &s->urgent[cpu] : &s->background, &request);
+}
+
+/* The request at the head, if its time has come. */
+static struct source_request *ring_due(struct source_ring *ring, uint64_t now)
+{
+	uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	struct source_request *request = &ring->request[head & (ring->size - 1)];
+
+	if (head == atomic_load_explicit(&ring->tail, memory_order_acquire) || request->due > now)
+		return NULL;
+	return request;
+}
+
+static void take_off(struct source_ring *ring)
+{
+	atomic_store_explicit(&ring->head,
+			      atomic_load_explicit(&ring->head, memory_order_relaxed) + 1,
+			      memory_order_release);
+}
+
+/* Answers the next piece of the request; takes it off the ring when it is answered wholly. */
+static bool answer(struct source_vm *s, struct source_ring *ring, struct source_request *request,
+		   struct page_reply *reply)
+{
+	uint64_t covered;
+
+	content(s, request->gfn, reply);
+	make_whole(s, request->gfn, request->frames, reply);
+	covered = reply->gfn + reply->frames - request->gfn;
+	if (covered < request->frames) {
+		request->gfn += covered;
+		request->frames -= covered;
+		return false;
+	}
+	take_off(ring);
+	return true;
+}
+
+/* Whoever waits for one page needs just that, not the run of zeros that it may lie in. */
+static void answer_urgent(struct source_vm *s, struct source_ring *ring,
+			  struct source_request *request, uint64_t now, struct page_reply *reply)
+{
+	const struct source_request was = *request;
+
+	(void)answer(s, ring, request, reply);
+	reply->late = now - was.due;
+	if (was.frames == 1) {
+		reply->gfn = was.gfn;
+		reply->frames = 1;
+	}
+}
+
+static bool vm_poll(struct page_source *source, bool urgent_only, struct page_reply *reply)
+{
+	struct source_vm *s = (struct source_vm *)source;
+	uint64_t now = clock_now();
+	struct source_request *request;
+	gfn_t first;
+
+	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
+		request = ring_due(&s->urgent[cpu], now);
+		if (request) {
+			answer_urgent(s, &s->urgent[cpu], request, now, reply);
+			return true;
+		}
+	}
+	request = urgent_only ? NULL : ring_due(&s->background, now);
+	if (!request)
+		return false;
+	first = request->first;
+	if (answer(s, &s->background, request, reply))
+		reply->completes = first;
+	return true;
+}
+
+static const struct source_ops vm_ops = {
+	.name = "vm",
+	.now = vm_now,
+	.page = vm_page,
+	.request = vm_request,
+	.poll = vm_poll,
+};
+
+void source_vm_init(struct source_vm *s, struct ept *from, uint64_t frames,
+		    const struct source_pace *pace)
+{
+	*s = (struct source_vm){
+		.source.ops = &vm_ops,
+		.from = from,
+		.frames = frames,
+		.pace = *pace,
+	};
+	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
+		s->urgent[cpu].request = s->urgent_slot[cpu];
+		s->urgent[cpu].size = SOURCE_URGENT;
+	}
+	s->background.request = s->background_slot;
+	s->background.size = SOURCE_BACKGROUND;
+}

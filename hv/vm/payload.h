@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Loading a payload (hv/abi.h) into a VM. */
+#ifndef HV_VM_PAYLOAD_H
+#define HV_VM_PAYLOAD_H
+
+#include "hv/config/boot_info.h"
+#include "hv/cpu/vm.h"
+
+/**
+ * vm_load_payload() - copy a payload into guest memory and set the vCPUs to its entry.
+ * Return: 0, or -EINVAL after a line that says what is wrong with the image.
+ */
+int must_check vm_load_payload(struct vm *vm, const struct boot_module *module);
+
+/* The same, by the payload's name. NULL, or what went wrong in a few words. */
+const char *must_check vm_load_payload_named(struct vm *vm, const struct boot_info *info,
+					     const char *name);
+
+#endif

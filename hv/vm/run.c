@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* Running a VM's vCPUs. See hv/vm/run.h. */
+#include "hv/vm/run.h"
+
+#include "hv/base/clock.h"
+#include "hv/base/console.h"
+#include "hv/base/smp.h"
+#include "hv/cpu/vcpu_dump.h"
+#include "mm/percpu.h"
+
+/*
+ * A kick ends a run, but Bochs (3.0 at least) does not let an interrupt through to a guest whose
+ * RFLAGS.IF is 0: it settles what is masked before it counts the CPU as inside of the guest. So
+ * where there is somebody to kick, a run ends by itself, too.
+ */
+static bool needs_slice(const struct vm *vm, unsigned int me)
+{
+	return vm->shared_cpu[me] || ncpus > 1;
+}
+
+static bool turn_of(struct vcpu *vcpu, unsigned int me)
+{
+	if (vcpu->cpu != me)
+		return false;
+	if (vcpu->run == VCPU_WAITING && vcpu_wait_over(vcpu))
+		vcpu->run = VCPU_RUNNING;
+	if (vcpu->run != VCPU_RUNNING)
+		return false;
+	vcpu_run(vcpu, needs_slice(vcpu->vm, me) ? us_to_cycles(SLICE_US) : 0);
+	return true;
+}
+
+bool vm_turn(struct vm *vm)
+{
+	unsigned int me = cpu_id();
+	bool any = false;
+
+	tlb_quiesce(&vm->mem.tlb, me);
+	for (unsigned int i = 0; i < vm->nvcpus; i++)
+		any |= turn_of(&vm->vcpu[i], me);
+	return any;
+}
+
+/* Saves what this CPU holds of the VM. */
+static void leave(struct vm *vm, unsigned int me)
+{
+	for (unsigned int i = 0; i < vm->nvcpus; i++)
+		if (vm->vcpu[i].cpu == me)
+			vcpu_put(&vm->vcpu[i]);
+	ept_sync(&vm->mem.gather[me]);
+	tlb_leave(&vm->mem.tlb, me);
+}
+
+static void run_on_this_cpu(void *arg)
+{
+	struct vm *vm = arg;
+	unsigned int me = cpu_id();
+
+	tlb_join(&vm->mem.tlb, me);
+	while (!atomic_load_explicit(&vm->stop, memory_order_acquire))
+		if (!vm_turn(vm))
+			cpu_relax();
+	leave(vm, me);
+}
+
+static bool cpu_has_vcpu(const struct vm *vm, unsigned int cpu)
+{
+	for (unsigned int i = 0; i < vm->nvcpus; i++)
+		if (vm->vcpu[i].cpu == cpu)
+			return true;
+	return false;
+}
+
+void vm_start(struct vm *vm)
+{
+	atomic_store(&vm->stop, false);
+	tlb_join(&vm->mem.tlb, 0);
+	for (unsigned int cpu = 1; cpu < ncpus; cpu++)
+		if (cpu_has_vcpu(vm, cpu))
+			cpu_start(cpu, run_on_this_cpu, vm);
+}
+
+void vm_stop(struct vm *vm)
+{
+	atomic_store_explicit(&vm->stop, true, memory_order_release);
+	for (unsigned int cpu = 1; cpu < ncpus; cpu++)
+		if (cpu_has_vcpu(vm, cpu))
+			cpu_kick(cpu);
+	for (unsigned int cpu = 1; cpu < ncpus; cpu++)
+		/* It may be waiting for our acknowledgement of a flush. */
+		while (cpu_has_vcpu(vm, cpu) && cpu_busy(cpu)) {
+			tlb_quiesce(&vm->mem.tlb, 0);
+			cpu_relax();
+		}
+	leave(vm, 0);
+}
+
+bool vm_over(const struct vm *vm)
+{
+	return atomic_load_explicit(&vm->over, memory_order_acquire) == vm->nvcpus;
+}
+
+bool vm_all_ready(const struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->nvcpus; i++)
+		if (!atomic_load_explicit(&vm->vcpu[i].ready, memory_order_acquire))
+			return false;
+	return true;
+}
+
+void vm_wait(struct vm *vm)
+{
+	tlb_quiesce(&vm->mem.tlb, cpu_id());
+	if (ncpus == 1)
+		(void)vm_turn(vm);
+	else
+		cpu_relax();
+}
+
+const char *vm_casualty(const struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->nvcpus; i++) {
+		const struct vcpu *vcpu = &vm->vcpu[i];
+
+		if (vcpu->run == VCPU_DEAD) {
+			con_printf("cleave: vm %s vcpu %u: stopped: %s\n", vm->name, i,
+				   vcpu->death);
+			print_vcpu(vcpu);
+			return "a vCPU was stopped by a fault";
+		}
+		if (vcpu->run == VCPU_HALTED)
+			return "a vCPU halted for good";
+	}
+	return NULL;
+}
