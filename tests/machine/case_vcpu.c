@@ -2,7 +2,7 @@
 /* In-machine cases about the state of vCPUs. */
 #include "tests/machine/cases.h"
 
-#include "hv/string.h"
+#include "hv/base/string.h"
 #include "mm/percpu.h"
 #include "tests/machine/lab.h"
 
