@@ -6,6 +6,7 @@
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
 #	make check-model	search the model of the second stage (spin)
+#	make docs	write the tables of docs/configuration.md
 #	make check	layers, circles, functions out of reach, formatting, static analysis
 #	make		build/cleave.efi and the payloads build/guest/*.bin
 #	make gdb	the same as run, under GDB (docs/debugging.md)

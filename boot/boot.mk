@@ -88,13 +88,12 @@ $(BUILD)/%.efi: $(BUILD)/%.so
 
 # The same parser on the host, for the launcher.
 CONFIG_SRCS := $(wildcard hv/config/*.c)
-CONFIG_HEADER := hv/config/parse.h
 
 CHECK_CONFIG_OBJS := $(patsubst %.c,$(BUILD)/obj-check/%.o,tools/check-config.c $(CONFIG_SRCS))
 
 $(BUILD)/obj-check/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O1 -g $(WARNINGS) -I. -MMD -MP -include $(CONFIG_HEADER) -c -o $@ $<
+	$(CC) -std=gnu11 -O1 -g $(WARNINGS) -I. -MMD -MP -c -o $@ $<
 
 $(BUILD)/check-config: $(CHECK_CONFIG_OBJS)
 	$(CC) -o $@ $^

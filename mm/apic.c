@@ -171,7 +171,9 @@ void apic_init(void)
 
 uint32_t apic_id(void)
 {
-	return x2apic ? reg_read(REG_ID) : reg_read(REG_ID) >> 24;
+	if (apic_is_x2apic())
+		return (uint32_t)x86_rdmsr(0x800 + REG_ID / 16);
+	return *(volatile uint32_t *)(uintptr_t)(apic_base().v + REG_ID) >> 24;
 }
 
 void apic_eoi(void)

@@ -29,7 +29,11 @@ bool apic_is_x2apic(void);
  */
 void apic_init(void);
 
+/* The ID of this CPU's APIC, which messages to it must name. Call it while the firmware's page
+ * tables, which map the APIC where it lies, are in use. */
 uint32_t apic_id(void);
+
+/* Ends the interrupt that is in service. */
 void apic_eoi(void);
 
 /* Sends VECTOR_KICK, or an NMI, to one CPU. */

@@ -119,6 +119,11 @@ class Circles(tap.Sandbox):
                           and line.startswith("a circle")],
                          ["a circle of 2: hv/p.c, hv/q.c", "a circle of 2: hv/r.c, hv/s.c"])
 
+    def test_what_is_not_of_the_image_does_not_count(self):
+        circle = {"hv/x.c": ["y"], "hv/y.c": ["x"]}
+        self.build({**circle, "tests/tool/y.c": []})  # defines y, too
+        self.assertEqual(list(self.circles()), ["no circle in hv"])
+
     def test_an_object_whose_source_is_gone_does_not_count(self):
         self.build({"hv/x.c": ["y"], "hv/y.c": ["x"]})
         os.rename(self.path("hv/y.c"), self.path("hv/moved.c"))

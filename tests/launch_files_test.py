@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 
 import launch_test
 import tap
@@ -75,6 +76,17 @@ class Firmwares(launch_test.Sandbox):
         self.assertEqual(self.launch(f"{fake}; sleep 0.5; {PASS}").returncode, 0)
 
 
+@unittest.skipUnless(shutil.which("qemu-system-x86_64") and firmware.for_qemu(),
+                     "QEMU or its firmware is missing: run tools/setup run")
+class Real(launch_test.Sandbox):
+    def test_a_real_firmware_that_cannot_start_the_image_ends_the_run_in_seconds(self):
+        os.unlink(os.path.join(self.bin, "qemu-system-x86_64"))
+        done = self.launch("", "--timeout", "120", machine="qemu")
+        said = done.stdout.splitlines()
+        self.assertEqual((done.returncode, len(said)), (3, 2), done.stdout)
+        self.assertIn("Cleave was not started: the firmware says 'BdsDxe: failed to load ", said[1])
+
+
 class Configurations(launch_test.Sandbox):
     """The hypervisor's own parser, beside the image."""
 
@@ -125,6 +137,15 @@ class Configurations(launch_test.Sandbox):
                      text="region=1G\n[one]\n[two]\nregion=2G\n")
         self.config = self.write("some.cfg", "region=2G\nwork=1G\njob=other\n")
         self.assertEqual(self.launch(PASS, "--memory", "1200").returncode, 0)
+
+    def test_a_guest_without_a_payload_is_refused(self):
+        for name in ("sqe", "se", "seqq"):
+            self.refused(f"[one]: guest={name}: there is no such payload; there are: seq\n",
+                         text=f"[zero]\n[one]\nguest={name}\n[two]\njob=other\nguest=x\n")
+        self.payload = self.write("some payloads/balloon.bin", "payload")
+        self.refused("there are: seq balloon", "--set", "guest=ball", self.path("seq.bin"))
+        done = self.launch(PASS, "--set", "guest=seq", self.path("seq.bin"))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_what_is_wrong_can_be_booted_for_a_test(self):
         self.config = self.write("some.cfg", "bad=1\n")

@@ -356,7 +356,8 @@ class Ends(Sandbox):
             text += os.read(master, 65536)
         child.send_signal(signal.SIGINT)
         self.assertEqual(child.wait(10), 130)
-        self.assertRegex(os.read(master, 65536), b"\\A(?:\x1b.K)?\r\nlaunch: interrupted, log kept in .*\r\n\\Z")
+        self.assertRegex(os.read(master, 65536),
+                         b"\\A(?:\x1b.K)?\r\nlaunch: interrupted, log kept in .*\r\n\\Z")
 
     def test_the_emulators_own_children_end_too(self):
         child, emulator = self.start("sleep 1000 & echo $! > other; " + HANG)

@@ -441,11 +441,12 @@ eval "$FAKE"
                            (f"{no} {no} {fail} exit 35", 0),
                            (f"{no} say 'cleave: verdict PASS'; exit 33", 0),
                            (f"{no} {fail} exit 33", 0), (f"{no} exit 0", 0)):
-            lines = self.machine("tests/machine/wrong_machine", fake)
+            lines = self.machine("tests/machine/wrong_machine", fake, "--untidy", self.efi)
             self.assertEqual(lines[0].startswith("ok"), bool(good), (fake, lines))
 
     def test_a_wrong_machine_that_hangs_failed(self):
-        self.assertIn("no end", wrong_machine.judge(["cleave: no VMX and no SVM"], 124))
+        self.assertIn("no end", wrong_machine.judge(wrong_machine.CASES[0],
+                                                 ["cleave: no VMX and no SVM"], 124))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 /*
  * Reads a configuration on the host, with the hypervisor's own parser, before a machine is booted.
  *
- *	check-config [--cpus N] [--memory MIB] FILE [KEY=VALUE...]
+ *	check-config [--cpus N] [--memory MIB] [--guests "NAME ..."] FILE [KEY=VALUE...]
  *
  * The words are load options: they win over the file. 0: all is well; 1: refused, in one line on
  * standard output; 2: FILE cannot be read.
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The makefile includes the parser's header ahead of this file: it says where that lies. */
+#include "hv/config/parse.h"
 
 #define OPTIONS_MAX 65536
 /* What the firmware leaves behind and the hypervisor takes for itself, at the very least. */
@@ -89,33 +89,69 @@ static uint64_t memory_needed(const struct run_config *run)
 	return run->region + touched + OVERHEAD;
 }
 
-static int check_memory(const char *file, uint64_t mib)
+static int check_memory(const char *file, const struct run_config *run, uint64_t mib)
 {
-	for (unsigned int i = 0; i < config.nruns; i++) {
-		const struct run_config *run = &config.run[i];
-		uint64_t need = (memory_needed(run) + MIB - 1) / MIB;
+	uint64_t need = (memory_needed(run) + MIB - 1) / MIB;
 
-		if (strcmp(run->job, "migrate") == 0 && need > mib) {
-			printf("%s: [%s]: needs at least %llu MiB, and the machine has %llu; "
-			       "make region or work smaller, or MEMORY larger\n",
-			       file, run->name, (unsigned long long)need, (unsigned long long)mib);
-			return 1;
-		}
+	if (need <= mib)
+		return 0;
+	printf("%s: [%s]: needs at least %llu MiB, and the machine has %llu; make region or work "
+	       "smaller, or MEMORY larger\n",
+	       file, run->name, (unsigned long long)need, (unsigned long long)mib);
+	return 1;
+}
+
+/* @guests: names with blanks between them */
+static bool is_among(const char *name, const char *guests)
+{
+	size_t n = strlen(name);
+
+	for (const char *c = guests; (c = strstr(c, name)); c++) {
+		if ((c == guests || c[-1] == ' ') && (c[n] == ' ' || !c[n]))
+			return true;
 	}
-	return 0;
+	return false;
+}
+
+static int check_guest(const char *file, const struct run_config *run, const char *guests)
+{
+	if (is_among(run->guest, guests))
+		return 0;
+	printf("%s: [%s]: guest=%s: there is no such payload; there are: %s\n", file, run->name,
+	       run->guest, *guests ? guests : "none");
+	return 1;
+}
+
+/* What depends on the machine. Of the jobs, only this one's needs are known here.
+ * @guests: the payloads, NULL: not told */
+static int check_machine(const char *file, uint64_t mib, const char *guests)
+{
+	int status = 0;
+
+	for (unsigned int i = 0; i < config.nruns && !status; i++) {
+		const struct run_config *run = &config.run[i];
+
+		if (strcmp(run->job, "migrate") != 0)
+			continue;
+		status = check_memory(file, run, mib);
+		if (!status && guests)
+			status = check_guest(file, run, guests);
+	}
+	return status;
 }
 
 static int check_cpus(unsigned long long cpus)
 {
 	if (cpus <= MAX_CPUS)
 		return 0;
-	printf("CPUS=%llu: Cleave drives at most %u\n", cpus, MAX_CPUS);
+	printf("CPUS=%llu: Cleave drives at most %d\n", cpus, MAX_CPUS);
 	return 1;
 }
 
 int main(int argc, char **argv)
 {
 	unsigned long long cpus = 1, mib = UINT64_MAX;
+	const char *guests = NULL;
 	int status, i = 1;
 
 	for (; i + 1 < argc && strncmp(argv[i], "--", 2) == 0; i += 2) {
@@ -123,11 +159,14 @@ int main(int argc, char **argv)
 			cpus = strtoull(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--memory") == 0)
 			mib = strtoull(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--guests") == 0)
+			guests = argv[i + 1];
 		else
 			break;
 	}
 	if (i >= argc || argv[i][0] == '-') {
-		fprintf(stderr, "check-config [--cpus N] [--memory MIB] FILE [KEY=VALUE...]\n");
+		fprintf(stderr, "check-config [--cpus N] [--memory MIB] [--guests \"NAME ...\"] "
+				"FILE [KEY=VALUE...]\n");
 		return 2;
 	}
 	status = check_cpus(cpus);
@@ -136,6 +175,6 @@ int main(int argc, char **argv)
 	if (!status)
 		status = override(argc - i - 1, argv + i + 1);
 	if (!status)
-		status = check_memory(argv[i], mib);
+		status = check_machine(argv[i], mib, guests);
 	return status;
 }

@@ -6,7 +6,6 @@
 #include "boot/base/refuse.h"
 #include "boot/firmware/machine.h"
 #include "mm/apic.h"
-#include "mm/x86.h"
 
 #define MP_SERVICES_GUID                                                                           \
 	{                                                                                          \
@@ -53,17 +52,9 @@ static bool ask_firmware(struct cpu_list *cpus)
 	return true;
 }
 
-/* The APIC ID of the CPU that runs this: the topology leaf has all of its bits. */
-static uint32_t own_apic_id(bool x2apic)
-{
-	return x2apic ? x86_cpuid(0xb, 0).edx : x86_cpuid(1, 0).ebx >> 24;
-}
-
 void find_cpus(struct boot_info *info, struct boot_plan *plan)
 {
-	bool x2apic = apic_is_x2apic();
-
-	cpu_list_begin(&plan->cpus, own_apic_id(x2apic), x2apic);
+	cpu_list_begin(&plan->cpus, apic_id(), apic_is_x2apic());
 	if (!acpi_load(info, plan) && !ask_firmware(&plan->cpus))
 		refuse("the firmware has neither ACPI tables nor multiprocessor services: "
 		       "the CPUs cannot be found");

@@ -68,7 +68,8 @@ static hpa_t place_trampoline(void)
 	return hpa(at);
 }
 
-/* Descriptors for each GiB that has usable memory, up to the last frame of all. */
+/* Descriptors for each GiB that has usable memory, up to the last frame of all. Each arrival looks
+ * at one: they begin where 2 MiB pages can map them. */
 static void place_descriptors(struct boot_plan *plan, const struct ranges *usable)
 {
 	const struct boot_range *last = &usable->r[usable->n - 1];
@@ -77,7 +78,9 @@ static void place_descriptors(struct boot_plan *plan, const struct ranges *usabl
 	ranges_round(&plan->described, usable, FRAME_SECTION);
 	ranges_limit(&plan->described, ALIGN_UP(last->pfn + last->frames, FRAMES_IN_PAGE));
 	bytes = ranges_frames(&plan->described) * sizeof(struct frame);
-	plan->frames = place_pages(bytes >> PAGE_SHIFT, UINT64_MAX, "the frame descriptors");
+	plan->frames =
+		place_pages((bytes + 2 * MIB) / PAGE_SIZE - 1, UINT64_MAX, "the frame descriptors");
+	plan->frames.v = ALIGN_UP(plan->frames.v, 2 * MIB);
 }
 
 void place_plan(struct boot_plan *plan)

@@ -9,13 +9,6 @@
 
 const struct page_reply fill_zeros = { 0 };
 
-int fill_claim_foreign(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
-		       struct ept_claim *claim, const struct page_reply **contents)
-{
-	/* Its frame is another memory's: page by page. */
-	return level > PG_LEVEL_4K ? EPT_SMALLER : family_claim(mem, cpu, gfn, claim, contents);
-}
-
 static void worked(struct memory *mem, unsigned int cpu, uint64_t bytes)
 {
 	if (cpu == 0)
@@ -58,8 +51,8 @@ static bool write_whole(struct memory *mem, unsigned int cpu, const struct ept_c
 	return good;
 }
 
-bool fill_write(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
-		const struct page_reply *contents)
+static bool write_contents(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
+			   const struct page_reply *contents)
 {
 	bool discarded = claim->entry & ENTRY_ZERO;
 	bool zeros = contents && (discarded || !(contents->data || contents->in_place));
@@ -100,8 +93,9 @@ static void count_again(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	mem_note_dirty(mem, gfn, 1);
 }
 
-void fill_count(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
-		const struct page_reply *contents, enum fill_why why, uint64_t begin, uint64_t end)
+static void count(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
+		  const struct page_reply *contents, enum fill_why why, uint64_t begin,
+		  uint64_t end)
 {
 	bool data = contents->data || contents->in_place || contents->whole;
 	struct pager_counters *stats = &mem->pager.stats[cpu];
@@ -118,4 +112,40 @@ void fill_count(struct memory *mem, unsigned int cpu, const struct ept_claim *cl
 	pager_count(&stats->placed_4k + size, 1);
 	pager_count(&stats->place_cycles_4k + size, end - begin);
 	trace_at(cpu, end, data ? TRACE_ARRIVE : TRACE_ZERO, claim->gfn, claim->level);
+}
+
+int fill_claimed(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
+		 const struct page_reply *contents, enum fill_why why, uint64_t begin,
+		 struct ept_claim *claim, int err)
+{
+	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
+	const struct page_reply *missing = contents; /* what is to be written still */
+	bool complete;
+
+	/* Its frame is another memory's: page by page. */
+	if (err == EPT_FOREIGN)
+		err = level > PG_LEVEL_4K ? EPT_SMALLER
+					  : family_claim(mem, cpu, gfn, claim, &missing);
+	if (err)
+		return err;
+	if (!write_contents(mem, cpu, claim, missing)) {
+		ept_give_up(me, claim);
+		return EPT_LOST;
+	}
+	complete = ept_publish(me, claim);
+	count(mem, cpu, claim, contents, why, begin, clock_now());
+	if (complete && why != FILL_LOAD)
+		fill_complete(mem, cpu, gfn, level + 1);
+	return 0;
+}
+
+int fill_page(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
+	      const struct page_reply *contents, enum fill_why why, uint64_t begin)
+{
+	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
+	struct ept_claim claim;
+	int err = why == FILL_AGAIN ? ept_fill_zero(me, gfn, level, &claim)
+				    : ept_fill(me, gfn, level, &claim);
+
+	return fill_claimed(mem, cpu, gfn, level, contents, why, begin, &claim, err);
 }

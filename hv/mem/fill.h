@@ -27,70 +27,45 @@ enum fill_why {
 /* A reply that says zeros. */
 extern const struct page_reply fill_zeros;
 
-/* --- fill.c's own: see fill_page() ---------------------------------------------------------- */
-
-int must_check fill_claim_foreign(struct memory *mem, unsigned int cpu, gfn_t gfn,
-				  enum pg_level level, struct ept_claim *claim,
-				  const struct page_reply **contents);
-bool must_check fill_write(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
-			   const struct page_reply *contents);
-void fill_complete(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level);
-void fill_count(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
-		const struct page_reply *contents, enum fill_why why, uint64_t begin, uint64_t end);
-
-/* One page with contents at hand, within its fault: what an arrival costs is measured here. */
-static inline void fill_count_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
-				      uint64_t begin, uint64_t end, struct fault_stats *waiter)
-{
-	fault_waited(waiter, end - begin);
-	pager_count(&mem->pager.stats[cpu].at_hand, 1);
-	trace_at(cpu, end, TRACE_SERVED, gfn, PG_LEVEL_4K);
-}
-
 /**
  * fill_page() - place one page.
  * @cpu: this one
  * @gfn: aligned to the level
  * @contents: zeros for FILL_AGAIN and FILL_LOAD
  * @begin: TSC when the work for it began
- * @waiter: of the vCPU whose fault is over with this page; or NULL
  * Return: 0, or why it was refused: see ept_fill(). -ENOMEM also if a private page found no frame;
  * EPT_LOST also if a part of a large piece is lost at the source: place it in smaller ones.
  */
-static inline __attribute__((always_inline)) int fill_page(struct memory *mem, unsigned int cpu,
-							   gfn_t gfn, enum pg_level level,
-							   const struct page_reply *contents,
-							   enum fill_why why, uint64_t begin,
-							   struct fault_stats *waiter)
-{
-	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
-	const struct page_reply *missing = contents; /* what is to be written still */
-	struct ept_claim claim;
-	uint64_t end;
-	int err = why == FILL_AGAIN ? ept_fill_zero(me, gfn, level, &claim)
-				    : ept_fill(me, gfn, level, &claim);
-	bool plain = !err && (contents->data || contents->in_place), complete;
+int must_check fill_page(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
+			 const struct page_reply *contents, enum fill_why why, uint64_t begin);
 
-	if (__builtin_expect(err == EPT_FOREIGN, 0))
-		err = fill_claim_foreign(mem, cpu, gfn, level, &claim, &missing);
-	if (__builtin_expect(err, 0))
-		return err;
-	if (__builtin_expect(!plain, 0)) {
-		if (!fill_write(mem, cpu, &claim, missing)) {
-			ept_give_up(me, &claim);
-			return EPT_LOST;
-		}
-	} else if (contents->data)
-		__builtin_memcpy(direct(claim.frame), contents->data, PAGE_SIZE);
-	complete = ept_publish(me, &claim);
+/* --- in two halves, for the pager, whose plain case is what an arrival costs ------------------ */
+
+/* As fill_page() from where ept_fill() has said `err`, and *claim if that is 0. */
+int must_check fill_claimed(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
+			    const struct page_reply *contents, enum fill_why why, uint64_t begin,
+			    struct ept_claim *claim, int err);
+
+/* The range of `level` at gfn is complete by what was placed. */
+void fill_complete(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level);
+
+/* As fill_claimed(), of one page whose contents are at hand, within the fault of `waiter`. */
+static inline void fill_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
+				const struct page_reply *contents, uint64_t begin,
+				const struct ept_claim *claim, struct fault_stats *waiter)
+{
+	bool complete;
+	uint64_t end;
+
+	if (contents->data)
+		__builtin_memcpy(direct(claim->frame), contents->data, PAGE_SIZE);
+	complete = ept_publish(ept_cpu(&mem->ept, cpu), claim);
 	end = clock_now();
-	if (waiter && plain)
-		fill_count_at_hand(mem, cpu, gfn, begin, end, waiter);
-	else
-		fill_count(mem, cpu, &claim, contents, why, begin, end);
-	if (__builtin_expect(complete && why != FILL_LOAD, 0))
-		fill_complete(mem, cpu, gfn, level + 1);
-	return 0;
+	fault_waited(waiter, end - begin);
+	pager_count(&mem->pager.stats[cpu].at_hand, 1);
+	trace_at(cpu, end, TRACE_SERVED, gfn, PG_LEVEL_4K);
+	if (__builtin_expect(complete, 0))
+		fill_complete(mem, cpu, gfn, PG_LEVEL_2M);
 }
 
 #endif

@@ -27,7 +27,7 @@ static struct pager_counters *counters(struct memory *mem, unsigned int cpu)
 /* What was discarded comes back as zeros; nobody is asked. 0, or why it was not filled. */
 static int refill(struct memory *mem, unsigned int cpu, gfn_t gfn)
 {
-	return fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_AGAIN, 0, NULL);
+	return fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_AGAIN, 0);
 }
 
 /* --- faults that bring no page -------------------------------------------------------------- */
@@ -109,10 +109,10 @@ static int place_zeros_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, 
 {
 	enum pg_level piece = mem->pager.piece;
 	int err = fill_page(mem, cpu, ALIGN_DOWN(gfn, level_frames(piece)), piece, &fill_zeros,
-			    FILL_FAULT, begin, NULL);
+			    FILL_FAULT, begin);
 
 	return err == EPT_SMALLER
-		       ? fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_FAULT, begin, NULL)
+		       ? fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_FAULT, begin)
 		       : err;
 }
 
@@ -143,6 +143,11 @@ static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	return 0;
 }
 
+static inline bool is_contents(const struct page_reply *reply)
+{
+	return reply->data || reply->in_place;
+}
+
 /* A page without contents at hand: zeros, a larger piece, a loss. 0, or why there is no page. */
 static int fault_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
 			 const struct page_reply *reply, uint64_t begin)
@@ -151,6 +156,8 @@ static int fault_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
 		return place_lost(mem, cpu, gfn);
 	if (reply->whole)
 		return place_whole(mem, cpu, reply, FILL_FAULT);
+	if (is_contents(reply))
+		return fill_page(mem, cpu, gfn, PG_LEVEL_4K, reply, FILL_FAULT, begin);
 	return place_zeros_at_hand(mem, cpu, gfn, begin);
 }
 
@@ -167,6 +174,20 @@ static __attribute__((noinline)) int fault_slowly(struct memory *mem, unsigned i
 	return err;
 }
 
+/* Not at hand, or not to be filled just like that. */
+static __attribute__((noinline)) enum pager_answer
+fault_otherwise(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int access,
+		const struct page_reply *reply, uint64_t begin, struct fault_stats *stats)
+{
+	int err;
+
+	trace_at(cpu, begin, TRACE_FAULT, gfn_to_gpa(gfn).v, access);
+	err = fault_slowly(mem, cpu, gfn, reply, begin, stats);
+	if (err)
+		return fault_refused(mem, cpu, gfn, access, err, stats);
+	return reply ? PAGER_RESUME : PAGER_WAIT;
+}
+
 enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
 			      struct fault_stats *stats)
 {
@@ -174,26 +195,22 @@ enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, un
 	gfn_t gfn = gpa_to_gfn(at);
 	uint64_t begin = clock_now();
 	struct page_reply reply;
-	bool at_hand;
+	struct ept_claim claim;
 	int err;
 
 	if (gfn >= mem->end)
 		return PAGER_WILD;
 	stats->faults++;
-	at_hand = source->ops->now(source, gfn, &reply);
-	if (__builtin_expect(at_hand && (reply.data || reply.in_place), 1)) {
-		/* The path that everything else is measured against. */
-		err = fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply, FILL_FAULT, begin, stats);
-		if (__builtin_expect(!err, 1))
-			return PAGER_RESUME;
-		trace_at(cpu, begin, TRACE_FAULT, at.v, access);
-	} else {
-		trace_at(cpu, begin, TRACE_FAULT, at.v, access);
-		err = fault_slowly(mem, cpu, gfn, at_hand ? &reply : NULL, begin, stats);
-		if (!err)
-			return at_hand ? PAGER_RESUME : PAGER_WAIT;
-	}
-	return fault_refused(mem, cpu, gfn, access, err, stats);
+	if (__builtin_expect(!source->ops->now(source, gfn, &reply), 0))
+		return fault_otherwise(mem, cpu, gfn, access, NULL, begin, stats);
+	if (__builtin_expect(!is_contents(&reply), 0))
+		return fault_otherwise(mem, cpu, gfn, access, &reply, begin, stats);
+	/* The path that everything else is measured against. */
+	err = ept_fill(ept_cpu(&mem->ept, cpu), gfn, PG_LEVEL_4K, &claim);
+	if (__builtin_expect(err, 0))
+		return fault_otherwise(mem, cpu, gfn, access, &reply, begin, stats);
+	fill_at_hand(mem, cpu, gfn, &reply, begin, &claim, stats);
+	return PAGER_RESUME;
 }
 
 /* --- without a vCPU ----------------------------------------------------------------------- */
@@ -208,9 +225,9 @@ int pager_bring(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	if (gfn >= mem->end)
 		return EPT_UNMAPPED;
 	if (source->ops->now(source, gfn, &reply)) {
-		err = reply.whole || reply.lost ? place_part(mem, cpu, gfn, FILL_ANSWER)
-						: fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply,
-							    FILL_ANSWER, begin, NULL);
+		err = reply.whole || reply.lost
+			      ? place_part(mem, cpu, gfn, FILL_ANSWER)
+			      : fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply, FILL_ANSWER, begin);
 	} else {
 		err = ask(mem, cpu, gfn);
 		if (!err || err == EPT_ASKED)

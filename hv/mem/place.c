@@ -62,8 +62,7 @@ gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end
 	struct ept_state there;
 	int err;
 
-	while ((err = fill_page(mem, cpu, gfn, level, reply, FILL_ANSWER, begin, NULL)) ==
-	       EPT_SMALLER)
+	while ((err = fill_page(mem, cpu, gfn, level, reply, FILL_ANSWER, begin)) == EPT_SMALLER)
 		level--;
 	if (!err)
 		return gfn + level_frames(level);
@@ -82,7 +81,7 @@ int place_part(struct memory *mem, unsigned int cpu, gfn_t gfn, enum fill_why wh
 
 	source->ops->page(source, gfn, &page);
 	return page.lost ? place_lost(mem, cpu, gfn)
-			 : fill_page(mem, cpu, gfn, PG_LEVEL_4K, &page, why, begin, NULL);
+			 : fill_page(mem, cpu, gfn, PG_LEVEL_4K, &page, why, begin);
 }
 
 int place_whole(struct memory *mem, unsigned int cpu, const struct page_reply *reply,
@@ -96,7 +95,7 @@ int place_whole(struct memory *mem, unsigned int cpu, const struct page_reply *r
 		int err = EPT_SMALLER;
 
 		for (; level > PG_LEVEL_4K; level--) {
-			err = fill_page(mem, cpu, gfn, level, reply, why, clock_now(), NULL);
+			err = fill_page(mem, cpu, gfn, level, reply, why, clock_now());
 			if (err != EPT_SMALLER && err != EPT_LOST)
 				break;
 		}
@@ -156,7 +155,7 @@ static void answer_page(struct memory *mem, unsigned int cpu, const struct page_
 {
 	int err = reply->lost ? place_lost(mem, cpu, reply->gfn)
 			      : fill_page(mem, cpu, reply->gfn, PG_LEVEL_4K, reply, FILL_ANSWER,
-					  clock_now(), NULL);
+					  clock_now());
 
 	note_refused(mem, cpu, reply->gfn, err == EPT_LOST ? 0 : err);
 }

@@ -43,7 +43,7 @@ static int make_present(struct memory *mem, gfn_t gfn)
 	int err;
 
 	while ((err = fill_page(mem, cpu_id(), ALIGN_DOWN(gfn, level_frames(piece)), piece,
-				&fill_zeros, FILL_LOAD, 0, NULL)) == EPT_SMALLER)
+				&fill_zeros, FILL_LOAD, 0)) == EPT_SMALLER)
 		piece--;
 	return err;
 }

@@ -8,7 +8,8 @@
 #include <cmocka.h>
 
 #include "hv/config/parse.h"
-#include "boot/firmware.h"
+#include "boot/firmware/files.h"
+#include "boot/base/refuse.h"
 
 struct firmware firmware;
 
@@ -16,7 +17,7 @@ static struct hv_config config;
 static const char *cfg, *opt; /* contents; NULL: no such file */
 static size_t cfg_bytes;      /* 0: as long as the text */
 static enum config_exit way;  /* how refuse() would end the machine */
-static char refusal[CONFIG_ERROR_MAX + 40];
+static char refusal[CONFIG_TEXT_MAX + 40];
 static jmp_buf refused;
 static const char *opened; /* of the one file that is open at a time */
 static unsigned int pool;  /* pieces of memory that are in use */
@@ -188,6 +189,18 @@ static void wrong_options_are_refused_after_the_file(void **state)
 				     "on, off");
 }
 
+static void load_options_that_do_not_fit_are_refused(void **state)
+{
+	static CHAR16 wide[1100];
+
+	(void)state;
+	for (unsigned int i = 0; i < 1099; i++)
+		wide[i] = ' ';
+	load("", "exit=qemu\n", wide);
+	assert_string_equal(refusal, "the load options have more than 1023 letters");
+	assert_int_equal(way, EXIT_QEMU);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +209,7 @@ int main(void)
 		cmocka_unit_test(a_launchers_second_line_holds_where_the_file_says_nothing),
 		cmocka_unit_test(a_file_that_is_refused_ends_the_machine_as_the_launcher_says),
 		cmocka_unit_test(wrong_options_are_refused_after_the_file),
+		cmocka_unit_test(load_options_that_do_not_fit_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
