@@ -44,6 +44,7 @@ struct outcome {
 
 #define WATCHED 35 /* stacks */
 #define ENDLESS 36 /* likewise, of #DB's own */
+#define ALIGNED 37 /* stacks, which they are not */
 
 #define CONTROL 9  /* values of control registers */
 #define PLANT   33 /* values in registers, which */
@@ -88,6 +89,7 @@ static const struct outcome outcomes[] = {
 	GOES_ON,    /* and none in another VM */
 	GOES_ON,    /* a watched stack */
 	NEVER_ENDS, /* a watched stack of #DB's own */
+	{ VCPU_DEAD, 0, "an exception meets itself on its way without end" },
 };
 
 /* QEMU's SVM takes values for CR0 that hardware raises #GP for, and finds out at the next entry. */
@@ -115,7 +117,7 @@ static const char *judge(const struct vcpu *vcpu, uint64_t seed)
 static bool has_a_case_of_its_own(uint64_t seed)
 {
 	return seed == TRIPLE_FAULT || seed == PAGING || seed == STEPS || seed == BREAKPOINTS ||
-	       seed == WATCHED || seed == ENDLESS;
+	       seed == WATCHED || seed == ENDLESS || seed == ALIGNED;
 }
 
 /* `step`: see STEP. */
@@ -228,6 +230,13 @@ static const char *watched_stack_of_debug_exceptions(struct lab *lab)
 	if (is_tcg())
 		return "skip: QEMU asserts when an exception is pushed where a data breakpoint is";
 	return alone(lab, ENDLESS);
+}
+
+static const char *alignment_checks_without_end(struct lab *lab)
+{
+	if (is_tcg())
+		return "skip: QEMU checks no alignment";
+	return alone(lab, ALIGNED);
 }
 
 /* The one that the section names by its seed. */

@@ -40,8 +40,11 @@
 	X(breakpoints)                                                                             \
 	X(watched_stack)                                                                           \
 	X(watched_stack_of_debug_exceptions)                                                       \
+	X(alignment_checks_without_end)                                                            \
 	X(triple_fault)                                                                            \
 	X(paging_without_protection)
+
+#define CASES_VCPU(X) X(loaded_vcpu_is_seen)
 
 #define CASES_POISON(X)                                                                            \
 	X(lost_pages_are_machine_checks)                                                           \
@@ -97,6 +100,7 @@
 	CASES_RACES(X)                                                                             \
 	CASES_LIMITS(X)                                                                            \
 	CASES_HOSTILE(X)                                                                           \
+	CASES_VCPU(X)                                                                              \
 	CASES_POISON(X)                                                                            \
 	CASES_RANGES(X)                                                                            \
 	CASES_TRACK(X)                                                                             \

@@ -127,6 +127,7 @@ static bool (*const evils[])(struct vcpu *me) = {
 	bad_find,
 	bad_watched_stack,
 	bad_endless_debug,
+	bad_legacy_alignment_storm,
 };
 
 _Noreturn void payload_main(struct vcpu *me)

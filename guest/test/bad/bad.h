@@ -45,8 +45,9 @@ bool bad_endless_debug(struct vcpu *me);
 bool bad_far(struct vcpu *me); /* task switches, far calls */
 
 /* guest/test/bad/user.c */
-bool bad_user_calls(struct vcpu *me);      /* the hypervisor's, from CPL 3 and 32-bit code */
-bool bad_alignment_storm(struct vcpu *me); /* at CPL 3 */
+bool bad_user_calls(struct vcpu *me);             /* the hypervisor's, from CPL 3 and 32-bit code */
+bool bad_alignment_storm(struct vcpu *me);        /* at CPL 3 */
+bool bad_legacy_alignment_storm(struct vcpu *me); /* in the push of #AC itself */
 
 /* guest/test/bad/debug.c */
 bool bad_steps(struct vcpu *me);       /* over instructions that exit */

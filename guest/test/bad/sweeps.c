@@ -23,6 +23,7 @@ static const struct {
 	uint32_t from, to;
 	bool any; /* takes any value that is canonical: the CPU's own business */
 } readable[] = {
+	{ 0x10, 0x10, true },              /* TSC */
 	{ 0x174, 0x176, true },            /* SYSENTER */
 	{ 0x179, 0x17a, false },           /* machine checks */
 	{ 0x277, 0x277, false },           /* PAT */

@@ -23,6 +23,7 @@
 
 void user_leave(const struct user_state *to); /* guest/test/bad/leave.asm */
 void user_back(void);
+void legacy_alignment_storm(void); /* guest/test/bad/legacy.asm */
 
 static struct {
 	uint32_t unused;
@@ -45,6 +46,8 @@ uint64_t *user_init(void)
 		0x0000890000000067, /* TSS, 16 bytes */
 		0,
 		0x00cf9b000000ffff, /* CS_32 */
+		0x00cffb000000ffff, /* guest/test/bad/legacy.asm's: code and data at CPL 3 */
+		0x00cff3000000ffff,
 	};
 	struct {
 		uint16_t limit;
@@ -180,6 +183,22 @@ bool bad_alignment_storm(struct vcpu *me)
 	/* QEMU checks no alignment: the UD2 behind the load serves as well. */
 	print_text(e.vector == TRAP_AC ? "bad: #AC for ever" : "bad: #UD for ever");
 	trap_hook[e.vector] = go_on;
+	user_leave(&s);
+	return false;
+}
+
+bool bad_legacy_alignment_storm(struct vcpu *me)
+{
+	const struct user_state s = {
+		.ss = GUEST_DS,
+		.rsp = (uintptr_t)user_init() - sizeof(stack) / 2,
+		.rflags = RFLAGS_ONE | RFLAGS_IF,
+		.cs = CS_32,
+		.rip = (uintptr_t)legacy_alignment_storm,
+	};
+
+	(void)me;
+	print_text("bad: #AC where #AC is pushed");
 	user_leave(&s);
 	return false;
 }

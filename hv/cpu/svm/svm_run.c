@@ -5,99 +5,13 @@
 #include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
-#include "hv/cpu/debug.h"
 #include "mm/apic.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 #include "mm/x86.h"
 
-/* --- events ------------------------------------------------------------------------------- */
-
-/* DR7.GD: what delivers a #DB clears it, so that its handler may use the debug registers; EVENTINJ
- * does not. */
-void svm_inject(struct vcpu *vcpu, unsigned int vector, int64_t error)
-{
-	struct vmcb *b = direct(vcpu->hw_page);
-	uint64_t event = EVENT_VALID | EVENT_EXCEPTION << 8 | vector;
-
-	if (vector == EXCEPTION_DB)
-		b->dr7 &= ~(uint64_t)DR7_GD;
-	if (error >= 0)
-		event |= EVENT_HAS_ERROR | (uint64_t)error << 32;
-	b->event_inject = event;
-}
-
-static bool svm_was_delivering(const struct vcpu *vcpu)
-{
-	const struct vmcb *b = direct(vcpu->hw_page);
-
-	return b->exit_int_info & EVENT_VALID;
-}
-
-static uint64_t svm_cr4(const struct vcpu *vcpu)
-{
-	const struct vmcb *b = direct(vcpu->hw_page);
-
-	return b->cr4;
-}
-
-/*
- * The exit interrupted the delivery of an event: deliver it again. A software interrupt is not:
- * RIP still points at its instruction, which is executed again (APM vol. 2, "Event Injection").
- */
-static void keep_event(struct vmcb *b)
-{
-	if (EVENT_TYPE((uint32_t)b->exit_int_info) != EVENT_SOFTWARE)
-		b->event_inject = b->exit_int_info;
-}
-
-static uint64_t svm_rip(const struct vcpu *vcpu)
-{
-	const struct vmcb *b = direct(vcpu->hw_page);
-
-	return b->rip;
-}
-
-static bool svm_in_kernel(const struct vcpu *vcpu)
-{
-	const struct vmcb *b = direct(vcpu->hw_page);
-
-	return b->efer & EFER_LMA && b->cs.attributes & VMCB_ATTR_LONG && !b->cpl;
-}
-
-static void step_over(struct vmcb *b, unsigned int length)
-{
-	b->rip += length;
-	b->rflags &= ~(uint64_t)RFLAGS_RF;
-	b->interrupt_shadow = 0;
-}
-
-void svm_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
-{
-	struct vmcb *b = direct(vcpu->hw_page);
-	uint64_t due = 0;
-
-	step_over(b, exit->length);
-	if (b->rflags & RFLAGS_TF)
-		due = DR6_BS;
-	if (b->exit_code == SVM_IO)
-		due |= debug_io_hits(b->dr7, b->cr4, exit->port, exit->size);
-	if (!due)
-		return;
-	b->dr6 |= due;
-	svm_inject(vcpu, EXCEPTION_DB, INJECT_NO_ERROR);
-}
-
 /* --- exits -------------------------------------------------------------------------------- */
-
-static bool met_itself(const struct vmcb *b, uint32_t vector)
-{
-	uint32_t event = (uint32_t)b->exit_int_info;
-
-	return event & EVENT_VALID && EVENT_TYPE(event) == EVENT_EXCEPTION &&
-	       (event & 0xff) == vector;
-}
 
 /*
  * #DB and #AC are the guest's own, and take the place of an event whose delivery they interrupted:
@@ -111,7 +25,7 @@ static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vmcb *b)
 
 	if (vector == EXCEPTION_MC)
 		return EXIT_BROKEN;
-	if (vcpu_is_storm(vcpu, met_itself(b, vector)))
+	if (vcpu_is_storm(vcpu, svm_met_itself(b, vector)))
 		return EXIT_STORM;
 	svm_inject(vcpu, vector, has_error ? (int64_t)(uint32_t)b->exit_info1 : INJECT_NO_ERROR);
 	return EXIT_KICK;
@@ -138,6 +52,13 @@ static enum exit_reason io_exit(const struct vmcb *b, struct vcpu_exit *exit)
 	return info & (1u << 2) ? EXIT_UD : EXIT_IO;
 }
 
+static uint64_t svm_cr4(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->cr4;
+}
+
 static struct control control_of(const struct vmcb *b)
 {
 	return (struct control){
@@ -151,6 +72,8 @@ static struct control control_of(const struct vmcb *b)
 /*
  * A write to CR0 or CR4 that the CPU has taken apart (APM vol. 2, "Decode Assists"). What is not
  * marked as a MOV is LMSW, with another value for EM: a 64-bit guest has no need of it.
+ *
+ * By the manual only: none of the CPUs and emulators that this was run on has decode assists.
  */
 static enum exit_reason cr_exit(struct vcpu *vcpu, struct vmcb *b, struct vcpu_exit *exit)
 {
@@ -183,7 +106,8 @@ static enum exit_reason npf_exit(const struct vmcb *b, struct vcpu_exit *exit)
 }
 
 /* Lengths of the instructions that exit, where the CPU does not tell the next RIP. Prefixes that
- * mean nothing make them longer: such a guest executes the rest as its next instruction. */
+ * mean nothing make them longer: such a guest executes the rest as its next instruction. The next
+ * RIP is by the manual only: nothing that this was run on tells it. */
 static unsigned int length_of(const struct vmcb *b, unsigned int usual)
 {
 	return svm.nrip && b->next_rip ? (unsigned int)(b->next_rip - b->rip) : usual;
@@ -208,7 +132,7 @@ static enum exit_reason decode(struct vcpu *vcpu, struct vmcb *b, struct vcpu_ex
 		exit->length = length_of(b, 1);
 		return hlt_exit(vcpu, b, exit);
 	case SVM_ICEBP: /* INT1: a trap, delivered with the RIP behind it */
-		step_over(b, length_of(b, 1));
+		svm_step_over(b, length_of(b, 1));
 		svm_inject(vcpu, EXCEPTION_DB, INJECT_NO_ERROR);
 		return EXIT_RETRY;
 	case SVM_VMMCALL:
@@ -298,7 +222,7 @@ void svm_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit)
 	exit->code = b->exit_code;
 	b->event_inject = 0;
 	if (__builtin_expect(b->exit_int_info & EVENT_VALID, 0))
-		keep_event(b);
+		svm_keep_event(b);
 	if (__builtin_expect(b->exit_code == SVM_NPF, 1))
 		exit->reason = npf_exit(b, exit);
 	else

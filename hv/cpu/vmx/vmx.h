@@ -251,11 +251,21 @@ uint64_t vmx_get_cr4(void);
 /* The access to a control register that exited: made, and not stepped over yet. False: #GP. */
 bool vmx_cr_access(struct vcpu *vcpu);
 
+/* --- vmx_event.c --------------------------------------------------------------------------- */
+
+void vmx_inject(struct vcpu *vcpu, unsigned int vector, int64_t error);
+/* The exception that exited, of this VMCS_INTR_INFO, goes to the guest after all. */
+void vmx_pass_on(struct vcpu *vcpu, uint32_t info, unsigned int length);
+/* An event whose delivery the exit interrupted, of this VMCS_IDTV_INFO: again at the next entry. */
+void vmx_keep_event(uint32_t idtv);
+bool vmx_was_delivering(const struct vcpu *vcpu);
+uint64_t vmx_rip(const struct vcpu *vcpu);
+bool vmx_in_kernel(const struct vcpu *vcpu);
+void vmx_skip(struct vcpu *vcpu, const struct vcpu_exit *exit);
+
 /* --- vmx_run.c ----------------------------------------------------------------------------- */
 
 void vmx_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit);
-void vmx_inject(struct vcpu *vcpu, unsigned int vector, int64_t error);
-void vmx_skip(struct vcpu *vcpu, const struct vcpu_exit *exit);
 void vmx_dump(void);
 
 /*

@@ -5,127 +5,11 @@
 #include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
-#include "hv/cpu/debug.h"
 #include "mm/err.h"
 #include "mm/x86.h"
 
 #define QUAL_NMI_UNBLOCKED (UINT64_C(1) << 12) /* by IRET */
 #define REASON_FAILED      (1u << 31)
-
-/* --- events ------------------------------------------------------------------------------- */
-
-/* What delivers a #DB clears DR7.GD, so that its handler may use the debug registers; VM entry does
- * not (SDM vol. 3C, "Event Injection"; vol. 3B, "Debug Control Register (DR7)"). The same holds for
- * LBR and BTF of IA32_DEBUGCTL, but no guest can set them: the MSR exits. */
-static void enter_debug_handler(void)
-{
-	uint64_t dr7 = vmread(VMCS_GUEST_DR7);
-
-	if (dr7 & DR7_GD)
-		vmwrite(VMCS_GUEST_DR7, dr7 & ~(uint64_t)DR7_GD);
-}
-
-/* What STI and MOV SS block ends with the next instruction, or with an event (SDM vol. 3C, "Checks
- * on Guest Non-Register State": it must not be left there beside RFLAGS.TF, unless a step is
- * pending). */
-static void unblock(void)
-{
-	uint64_t blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-
-	if (blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			blocked & ~(uint64_t)(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
-}
-
-void vmx_inject(struct vcpu *vcpu, unsigned int vector, int64_t error)
-{
-	uint32_t info = INTR_VALID | INTR_TYPE_HW << 8 | vector;
-
-	(void)vcpu;
-	unblock();
-	if (vector == EXCEPTION_DB)
-		enter_debug_handler();
-	if (error >= 0) {
-		info |= INTR_HAS_ERROR;
-		vmwrite(VMCS_INJECT_ERROR, (uint64_t)error);
-	}
-	vmwrite(VMCS_INJECT_INFO, info);
-}
-
-static bool vmx_was_delivering(const struct vcpu *vcpu)
-{
-	(void)vcpu;
-	return vmread(VMCS_IDTV_INFO) & INTR_VALID;
-}
-
-static uint64_t vmx_cr4(const struct vcpu *vcpu)
-{
-	(void)vcpu;
-	return vmx_get_cr4();
-}
-
-/*
- * The exit interrupted the delivery of an event: deliver it again at the next entry. Type and
- * vector have the same format in both fields; bit 12 is undefined in the one and reserved in the
- * other (SDM vol. 3C, "Information for VM Exits That Occur During Event Delivery").
- */
-static void keep_event(uint32_t idtv)
-{
-	uint32_t type = INTR_TYPE(idtv);
-
-	vmwrite(VMCS_INJECT_INFO, idtv & ~(1u << 12));
-	if (idtv & INTR_HAS_ERROR)
-		vmwrite(VMCS_INJECT_ERROR, vmread(VMCS_IDTV_ERROR));
-	if (type >= INTR_TYPE_SW_INT && type <= INTR_TYPE_SW_EXC)
-		vmwrite(VMCS_INJECT_LENGTH, vmread(VMCS_LENGTH));
-	if (type == INTR_TYPE_NMI)
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKED_BY_NMI);
-}
-
-static uint64_t vmx_rip(const struct vcpu *vcpu)
-{
-	(void)vcpu;
-	return vmread(VMCS_GUEST_RIP);
-}
-
-static bool vmx_in_kernel(const struct vcpu *vcpu)
-{
-	(void)vcpu;
-	return vmread(VMCS_GUEST_EFER) & EFER_LMA &&
-	       vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_CS) & ATTR_LONG &&
-	       !(vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_SS) & ATTR_DPL);
-}
-
-/* Of the debug exceptions that are pending, those that the instruction brings. */
-static uint64_t steps_and_breakpoints(const struct vcpu_exit *exit, uint64_t rflags)
-{
-	uint64_t pending = rflags & RFLAGS_TF ? PENDING_STEP : 0;
-	uint64_t hits = exit->code != VMX_IO ? 0
-					     : debug_io_hits(vmread(VMCS_GUEST_DR7), vmx_get_cr4(),
-							     exit->port, exit->size);
-
-	return pending | hits | (hits ? PENDING_BREAKPOINT : 0);
-}
-
-/*
- * A single step or an I/O breakpoint is left pending, as the CPU leaves it where an instruction
- * that it completed is followed by an exit. It joins data breakpoints that MOV SS had put off (SDM
- * vol. 3C, "Guest Non-Register State", "Delivery of Pending Debug Exceptions after VM Entry").
- */
-void vmx_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
-{
-	uint64_t rflags = vmread(VMCS_GUEST_RFLAGS), pending;
-
-	(void)vcpu;
-	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + exit->length);
-	if (rflags & RFLAGS_RF)
-		vmwrite(VMCS_GUEST_RFLAGS, rflags & ~(uint64_t)RFLAGS_RF);
-	pending = steps_and_breakpoints(exit, rflags);
-	if (pending)
-		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | pending);
-	unblock();
-}
 
 /* --- exits -------------------------------------------------------------------------------- */
 
@@ -147,21 +31,6 @@ static enum exit_reason stage2_exit(struct vcpu_exit *exit, uint32_t idtv)
 	return EXIT_STAGE2;
 }
 
-/* DR6's new bits come as a qualification (SDM vol. 3C, "Exit Qualification for Debug Exceptions");
- * DR6 itself is the guest's all the time. */
-static void note_debug_status(void)
-{
-	x86_write_dr6(x86_read_dr6() | (vmread(VMCS_QUALIFICATION) & 0x600f));
-}
-
-/* INT1 is delivered with the RIP behind it: the length tells how far that is. */
-static void inject_int1(const struct vcpu_exit *exit)
-{
-	unblock();
-	vmwrite(VMCS_INJECT_LENGTH, exit->length);
-	vmwrite(VMCS_INJECT_INFO, INTR_VALID | INTR_TYPE_INT1 << 8 | EXCEPTION_DB);
-}
-
 static bool slice_over(const struct vcpu *vcpu)
 {
 	return vcpu->slice_end && clock_now() >= vcpu->slice_end;
@@ -180,21 +49,14 @@ static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vcpu_exit
 
 	if (INTR_TYPE(info) == INTR_TYPE_NMI) {
 		if (idtv & INTR_VALID)
-			keep_event(idtv);
+			vmx_keep_event(idtv);
 		return EXIT_KICK;
 	}
 	if (vector == EXCEPTION_MC)
 		return EXIT_BROKEN;
 	if (vcpu_is_storm(vcpu, idtv & INTR_VALID && (idtv & 0xff) == vector))
 		return EXIT_STORM;
-	if (INTR_TYPE(info) == INTR_TYPE_INT1) {
-		inject_int1(exit);
-		return EXIT_RETRY;
-	}
-	if (vector == EXCEPTION_DB)
-		note_debug_status();
-	vmx_inject(vcpu, vector,
-		   info & INTR_HAS_ERROR ? (int64_t)vmread(VMCS_INTR_ERROR) : INJECT_NO_ERROR);
+	vmx_pass_on(vcpu, info, exit->length);
 	return slice_over(vcpu) ? EXIT_SLICE : EXIT_KICK;
 }
 
@@ -318,7 +180,7 @@ void vmx_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit)
 		exit->reason = decode(vcpu, (uint32_t)exit->code, exit);
 	}
 	if (__builtin_expect(idtv & INTR_VALID, 0) && exit->code != VMX_EXCEPTION)
-		keep_event(idtv);
+		vmx_keep_event(idtv);
 }
 
 void vmx_dump(void)
@@ -344,6 +206,12 @@ void vmx_dump(void)
 		   (unsigned long long)vmread(VMCS_EXITC), (unsigned long long)vmread(VMCS_ENTRYC),
 		   (unsigned long long)vmread(VMCS_INJECT_INFO),
 		   (unsigned long long)vmread(VMCS_IDTV_INFO));
+}
+
+static uint64_t vmx_cr4(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return vmx_get_cr4();
 }
 
 /* EFER and PAT live in the VMCS, and so does what the TSC is off by. */
