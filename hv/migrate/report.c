@@ -2,6 +2,7 @@
 /* What people and programs are told: a progress line, a table, and one line of JSON. */
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/base/json.h"
 #include "hv/migrate/migrate.h"
 #include "hv/policy/policy.h"
 #include "mm/percpu.h"
@@ -174,37 +175,6 @@ static void print_table(const struct migration *m, const struct faults *f)
 
 /* --- JSON --------------------------------------------------------------------------------- */
 
-struct json {
-	char text[4096];
-	size_t n;
-	bool comma;
-};
-
-static void json_put(struct json *j, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void json_put(struct json *j, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = fmt_vprint(j->text + j->n, sizeof(j->text) - j->n, fmt, ap);
-	va_end(ap);
-	j->n = MIN(j->n + (size_t)n, sizeof(j->text) - 1);
-}
-
-static void json_int(struct json *j, const char *key, int64_t value)
-{
-	json_put(j, "%s\"%s\":%lld", j->comma ? "," : "", key, (long long)value);
-	j->comma = true;
-}
-
-static void json_str(struct json *j, const char *key, const char *value)
-{
-	json_put(j, "%s\"%s\":\"%s\"", j->comma ? "," : "", key, value);
-	j->comma = true;
-}
-
 static void json_levels(struct json *j, const char *key, const struct granularity *g)
 {
 	json_put(j, ",\"%s\":{", key);
@@ -260,9 +230,7 @@ static void print_json(const struct migration *m, const struct faults *f)
 {
 	static struct json j;
 
-	j.n = 0;
-	j.comma = false;
-	json_put(&j, "cleave-json: {");
+	json_begin(&j);
 	json_str(&j, "name", m->config->name);
 	json_str(&j, "guest", m->config->guest);
 	json_str(&j, "verdict", m->verdict ? m->verdict : "pass");
@@ -287,8 +255,7 @@ static void print_json(const struct migration *m, const struct faults *f)
 	json_levels(&j, "end", &m->end);
 	json_vcpus(&j, m->to);
 	json_latency(&j, f);
-	json_put(&j, "}\n");
-	con_write(j.text, j.n);
+	json_end(&j);
 }
 
 void report(const struct migration *m)
