@@ -5,7 +5,9 @@
 
 #include "hv/job/jobs.h"
 
-#define JOBS(X) X(migrate)
+#define JOBS(X)                                                                                    \
+	X(migrate)                                                                                 \
+	X(log)
 
 #define JOB_FUNCTION(name)                                                                         \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);
