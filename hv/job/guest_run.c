@@ -5,7 +5,6 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/job/guest_report.h"
-#include "hv/mem/collapse.h"
 #include "hv/mem/fill.h"
 #include "hv/mem/guest_memory.h"
 #include "hv/vm/make.h"
@@ -50,38 +49,6 @@ struct ept_stats guest_stats(const struct guest_run *run)
 
 	ept_stats_sum(&run->vm->mem.ept, &stats);
 	return stats;
-}
-
-uint64_t guest_collapse(struct guest_run *run)
-{
-	return mem_collapse_all(&run->vm->mem, cpu_id());
-}
-
-const char *guest_ranges(const struct guest_run *run, gfn_t *first, gfn_t *end)
-{
-	const struct run_config *config = run->config;
-
-	*first = ALIGN_UP(config->work_start, 2 * MIB) >> PAGE_SHIFT;
-	*end = ALIGN_DOWN(config->work_start + config->work, 2 * MIB) >> PAGE_SHIFT;
-	MUST(*first < *end, "there is no whole 2 MiB in the payload's memory: make work= larger");
-	return NULL;
-}
-
-const char *guest_all_leaves(const struct guest_run *run, gfn_t gfn, gfn_t end, enum pg_level level)
-{
-	while (gfn < end) {
-		struct ept_state s = ept_lookup(&run->vm->mem.ept, gfn);
-
-		if (s.kind != EPT_PRESENT || s.level != level) {
-			con_printf("cleave: gpa 0x%llx is %s, at level %d where %d should be\n",
-				   (unsigned long long)gfn_to_gpa(gfn).v,
-				   s.kind == EPT_PRESENT ? "mapped" : "not present", (int)s.level,
-				   (int)level);
-			return "the leaves are not of the size that they should have";
-		}
-		gfn = state_end(&s, gfn);
-	}
-	return NULL;
 }
 
 /* All of it is there from the beginning: what becomes small does so by the job. */

@@ -71,16 +71,4 @@ void guest_figure(struct guest_run *run, const char *key, const char *what, uint
 /* Counters as they are now. */
 struct ept_stats guest_stats(const struct guest_run *run);
 
-/* --- for the jobs: its memory --------------------------------------------------------------- */
-
-/* The ranges of 2 MiB that lie wholly in the payload's memory. NULL, or that there is none. */
-const char *must_check guest_ranges(const struct guest_run *run, gfn_t *first, gfn_t *end);
-
-/* NULL if [gfn, end) is present in leaves of this level alone. */
-const char *must_check guest_all_leaves(const struct guest_run *run, gfn_t gfn, gfn_t end,
-					enum pg_level level);
-
-/* Collapses in place what can be. Returns how many tables went away. */
-uint64_t guest_collapse(struct guest_run *run);
-
 #endif

@@ -8,7 +8,7 @@
  */
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
-#include "hv/job/guest_run.h"
+#include "hv/job/guest_leaves.h"
 #include "hv/job/list.h"
 #include "hv/mem/bitmap.h"
 #include "hv/vm/dirty_log.h"
