@@ -8,7 +8,8 @@
 #define JOBS(X)                                                                                    \
 	X(migrate)                                                                                 \
 	X(log)                                                                                     \
-	X(relocate)
+	X(relocate)                                                                                \
+	X(clone)
 
 #define JOB_FUNCTION(name)                                                                         \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);
