@@ -9,7 +9,8 @@
 	X(migrate)                                                                                 \
 	X(log)                                                                                     \
 	X(relocate)                                                                                \
-	X(clone)
+	X(clone)                                                                                   \
+	X(hot)
 
 #define JOB_FUNCTION(name)                                                                         \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);
