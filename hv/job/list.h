@@ -10,7 +10,8 @@
 	X(log)                                                                                     \
 	X(relocate)                                                                                \
 	X(clone)                                                                                   \
-	X(hot)
+	X(hot)                                                                                     \
+	X(protect)
 
 #define JOB_FUNCTION(name)                                                                         \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);
