@@ -26,7 +26,8 @@ static void end_with(struct vcpu *vcpu, enum vcpu_run_state state)
 	atomic_fetch_add_explicit(&vcpu->vm->over, 1, memory_order_release);
 }
 
-void vcpu_kill(struct vcpu *vcpu, const char *why)
+/* Stops it for good. */
+static void vcpu_kill(struct vcpu *vcpu, const char *why)
 {
 	vcpu->death = why;
 	end_with(vcpu, VCPU_DEAD);

@@ -159,9 +159,6 @@ void vcpu_switch_to(struct vcpu *vcpu);
 /* Saves the vCPU's state from this CPU's hardware, if it is loaded. */
 void vcpu_put(struct vcpu *vcpu);
 
-/* Stops a vCPU for good; `why` is kept. */
-void vcpu_kill(struct vcpu *vcpu, const char *why);
-
 /* An exception came on the way to the guest's handler; it was the same one whose delivery it
  * interrupted, or not. True: so many times in a row that the guest will not get any further. */
 static inline bool vcpu_is_storm(struct vcpu *vcpu, bool met_itself)

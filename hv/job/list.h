@@ -5,7 +5,13 @@
 
 #include "hv/job/jobs.h"
 
-#define JOBS(X) X(migrate)
+#define JOBS(X)                                                                                    \
+	X(migrate)                                                                                 \
+	X(log)                                                                                     \
+	X(relocate)                                                                                \
+	X(clone)                                                                                   \
+	X(hot)                                                                                     \
+	X(protect)
 
 #define JOB_FUNCTION(name)                                                                         \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);

@@ -10,18 +10,6 @@
 #define BUDGET 4096 /* entries that are marked between two turns */
 #define FEW    64   /* dirty pages for which another round is not worth it */
 
-static enum dirty_how how_of(enum config_log log)
-{
-	static const enum dirty_how how[] = {
-		[LOG_AUTO] = DIRTY_AUTO,
-		[LOG_WRITES] = DIRTY_WRITES,
-		[LOG_BITS] = DIRTY_BITS,
-		[LOG_HARDWARE] = DIRTY_LOG,
-	};
-
-	return how[log];
-}
-
 static const char *begin(struct precopy *p, const struct run_config *config)
 {
 	uint64_t frames = p->from->mem.frames;
@@ -29,7 +17,7 @@ static const char *begin(struct precopy *p, const struct run_config *config)
 
 	if (bitmap_make(&p->staged, frames) || bitmap_make(&p->dirty, frames))
 		return "no memory for the bitmaps of the pre-copy";
-	err = dirty_begin(&p->log, p->from, how_of(config->log));
+	err = dirty_begin(&p->log, p->from, dirty_how_of(config->log));
 	if (err)
 		return err == -ENODEV ? "this CPU has no such dirty log: use log=auto"
 				      : "no memory for the dirty log";

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Is the migrated VM what it should be? Nothing is believed that can be compared or counted. */
-#include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/migrate/migrate.h"
 #include "hv/policy/policy.h"
+#include "hv/vm/run.h"
 #include "mm/machine.h"
 
 /* --- contents ----------------------------------------------------------------------------- */
@@ -190,35 +190,11 @@ static const char *check_levels(const struct migration *m)
 	return why;
 }
 
-/* --- the guest ---------------------------------------------------------------------------- */
-
-static const char *check_guest(const struct migration *m)
-{
-	static const char *const verdicts[] = {
-		[ABI_OK] = NULL,
-		[ABI_WRONG_DATA] = "the guest found wrong data",
-		[ABI_WRONG_CHAIN] = "the guest's hash chain broke",
-		[ABI_WRONG_TRAP] = "the guest took an exception that it did not expect",
-	};
-
-	for (unsigned int i = 0; i < m->to->nvcpus; i++) {
-		const struct vcpu *vcpu = &m->to->vcpu[i];
-
-		if (vcpu->verdict >= ARRAY_LEN(verdicts))
-			return "the guest's verdict is none";
-		if (verdicts[vcpu->verdict])
-			return verdicts[vcpu->verdict];
-		if (vcpu->wrong_count)
-			return "the guest reported wrong data";
-		if (!vcpu->steps)
-			return "the guest did nothing";
-	}
-	return NULL;
-}
+/* --- the whole -------------------------------------------------------------------------- */
 
 const char *migrate_verify(struct migration *m)
 {
-	const char *why = check_guest(m);
+	const char *why = vm_verdict(m->to);
 	gfn_t where;
 
 	if (!why)

@@ -20,6 +20,18 @@ static struct ept_gather *gather(const struct dirty_log *d)
 	return &d->vm->mem.gather[cpu_id()];
 }
 
+enum dirty_how dirty_how_of(enum config_log log)
+{
+	static const enum dirty_how how[] = {
+		[LOG_AUTO] = DIRTY_AUTO,
+		[LOG_WRITES] = DIRTY_WRITES,
+		[LOG_BITS] = DIRTY_BITS,
+		[LOG_HARDWARE] = DIRTY_LOG,
+	};
+
+	return how[log];
+}
+
 const char *dirty_how_name(enum dirty_how how)
 {
 	static const char *const names[] = { "auto", "writes", "bits", "log" };

@@ -28,6 +28,9 @@ struct dirty_log {
 	uint64_t looked; /* entries looked at by the last collection */
 };
 
+/* As log= in the configuration says it. */
+enum dirty_how dirty_how_of(enum config_log log);
+
 const char *dirty_how_name(enum dirty_how how);
 
 /**

@@ -2,6 +2,7 @@
 /* Running a VM's vCPUs. See hv/vm/run.h. */
 #include "hv/vm/run.h"
 
+#include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/base/smp.h"
@@ -132,4 +133,31 @@ const char *vm_casualty(const struct vm *vm)
 			return "a vCPU halted for good";
 	}
 	return NULL;
+}
+
+static const char *verdict_of(const struct vcpu *vcpu)
+{
+	static const char *const verdicts[] = {
+		[ABI_OK] = NULL,
+		[ABI_WRONG_DATA] = "the guest found wrong data",
+		[ABI_WRONG_CHAIN] = "the guest's hash chain broke",
+		[ABI_WRONG_TRAP] = "the guest took an exception that it did not expect",
+	};
+
+	if (vcpu->verdict >= ARRAY_LEN(verdicts))
+		return "the guest's verdict is none";
+	if (verdicts[vcpu->verdict])
+		return verdicts[vcpu->verdict];
+	if (vcpu->wrong_count)
+		return "the guest reported wrong data";
+	return vcpu->steps ? NULL : "the guest did nothing";
+}
+
+const char *vm_verdict(const struct vm *vm)
+{
+	const char *why = NULL;
+
+	for (unsigned int i = 0; !why && i < vm->nvcpus; i++)
+		why = verdict_of(&vm->vcpu[i]);
+	return why;
 }

@@ -28,4 +28,8 @@ bool vm_all_ready(const struct vm *vm);
 /* Why a vCPU cannot go on, after a line that says which; or NULL. */
 const char *vm_casualty(const struct vm *vm);
 
+/* What the guest says of its own data, all vCPUs being over with. NULL: it was all right, and each
+ * vCPU has looked at some. */
+const char *vm_verdict(const struct vm *vm);
+
 #endif

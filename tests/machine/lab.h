@@ -9,6 +9,7 @@
 
 #include "hv/job/jobs.h"
 #include "hv/abi.h"
+#include "hv/base/try.h"
 #include "hv/mem/collapse.h"
 #include "hv/mem/place.h"
 #include "hv/policy/policy.h"
@@ -112,21 +113,5 @@ const char *lab_warm_up(struct lab *lab);
 
 /* Faults of all vCPUs since the VM was made. */
 uint64_t lab_faults(const struct lab *lab);
-
-/* Returns from the calling function with the sentence if it is not NULL. */
-#define TRY(expression)                                                                            \
-	do {                                                                                       \
-		const char *try_why = (expression);                                                \
-                                                                                                   \
-		if (try_why)                                                                       \
-			return try_why;                                                            \
-	} while (0)
-
-/* Likewise, unless the condition holds. */
-#define MUST(condition, sentence)                                                                  \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			return (sentence);                                                         \
-	} while (0)
 
 #endif

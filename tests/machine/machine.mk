@@ -17,7 +17,7 @@ MATRIX_LARGE := $(MATRIX) --backing 1G
 # NAME_RUN: emulator, CPUs, image. NAME_CFG: what prints the configuration. The large migrations use
 # the product's image, which does not fill each GiB with junk when it is freed.
 MACHINE_QUICK := vmx1 vmx2 vmx4 vmx1-large-a vmx1-large-b svm1 svm2 svm2-cases svm4 \
-	svmb1
+	svmb1 jobs1 jobs2 vmx2-jobs
 MACHINE_MOVES := vmx2-moves svm4-moves
 MACHINE_LONG := $(foreach v,vmx svm,$(foreach n,1 2 4,$(v)$(n)-all)) $(MACHINE_MOVES)
 
@@ -41,6 +41,13 @@ svm4_CFG := { cat tests/machine/cases.cfg tests/machine/relocate.cfg && $(MATRIX
 svmb1_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 0/8 --no-head; }
 vmx1-large-a_CFG := $(MATRIX_LARGE) --share 0/2
 vmx1-large-b_CFG := $(MATRIX_LARGE) --share 1/2
+
+# The product's jobs, by what a user would write.
+jobs1_RUN := qemu 1 $(MACHINE_IMAGE)
+jobs2_RUN := qemu 2 $(MACHINE_IMAGE)
+vmx2-jobs_RUN := bochs 2 $(MACHINE_IMAGE)
+$(foreach b,jobs1 jobs2,$(eval $(b)_CFG := cat tests/machine/jobs.cfg tests/machine/jobs_large.cfg))
+vmx2-jobs_CFG := cat tests/machine/jobs.cfg
 
 # What the host's tests of the pure parts of hv/ need besides themselves.
 test_mca_SRCS := hv/cpu/mca.c

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* The figures of a job. See hv/job/guest_report.h. */
+#include "hv/job/guest_report.h"
+
+#include "hv/base/console.h"
+#include "hv/base/json.h"
+#include "hv/base/panic.h"
+#include "hv/cpu/vendor.h"
+#include "mm/percpu.h"
+
+typedef unsigned long long ull;
+
+void guest_figure(struct guest_run *run, const char *key, const char *what, uint64_t value)
+{
+	unsigned int i = 0;
+
+	while (i < run->nfigures && run->figure[i].key != key)
+		i++;
+	if (i == GUEST_FIGURES)
+		panic("job %s has more figures than there is room for", run->job->name);
+	if (i == run->nfigures)
+		run->nfigures++;
+	run->figure[i].key = key;
+	run->figure[i].what = what;
+	run->figure[i].value += value;
+}
+
+static const char *level_name(enum pg_level level)
+{
+	static const char *const names[] = { "?", "4K", "2M", "1G" };
+
+	return names[level];
+}
+
+static void print_leaves(const char *when, const struct ept_stats *s)
+{
+	con_printf("cleave:     %-20s %10lld %10lld %10lld %10lld\n", when, (long long)s->pages_4k,
+		   (long long)s->pages_2m, (long long)s->pages_1g, (long long)s->tables);
+}
+
+static void print_table(const struct guest_run *run)
+{
+	const struct run_config *config = run->config;
+
+	con_printf("cleave: job %s, run %s: guest %s, %llu MiB in %s frames, %u vCPU%s on %u "
+		   "CPU%s, %u rounds\n",
+		   run->job->name, config->name, config->guest, (ull)(config->region / MIB),
+		   level_name(run->vm->mem.backing.level), run->vm->nvcpus,
+		   run->vm->nvcpus == 1 ? "" : "s", ncpus, ncpus == 1 ? "" : "s", run->round);
+	con_printf("cleave:   leaves                      4K         2M         1G     tables\n");
+	print_leaves("when it began", &run->at_begin);
+	print_leaves("at the end", &run->at_end);
+	for (unsigned int i = 0; i < run->nfigures; i++)
+		con_printf("cleave: %12llu %s\n", (ull)run->figure[i].value, run->figure[i].what);
+}
+
+static void json_leaves(struct json *j, const char *key, const struct ept_stats *s)
+{
+	json_open(j, key, '{');
+	json_int(j, "pages_4k", s->pages_4k);
+	json_int(j, "pages_2m", s->pages_2m);
+	json_int(j, "pages_1g", s->pages_1g);
+	json_int(j, "tables", s->tables);
+	json_close(j, '}');
+}
+
+static void print_json(const struct guest_run *run)
+{
+	static struct json j;
+
+	json_begin(&j);
+	json_str(&j, "name", run->config->name);
+	json_str(&j, "job", run->job->name);
+	json_str(&j, "guest", run->config->guest);
+	json_str(&j, "verdict", run->verdict ? run->verdict : "pass");
+	json_str(&j, "second_stage", vendor->format->name);
+	json_str(&j, "backing", level_name(run->vm->mem.backing.level));
+	json_int(&j, "cpus", ncpus);
+	json_int(&j, "pages", (int64_t)run->vm->mem.frames);
+	json_int(&j, "rounds", run->round);
+	for (unsigned int i = 0; i < run->nfigures; i++)
+		json_int(&j, run->figure[i].key, (int64_t)run->figure[i].value);
+	json_leaves(&j, "begin", &run->at_begin);
+	json_leaves(&j, "end", &run->at_end);
+	json_end(&j);
+}
+
+/* What every job has to say of the guest and of its tables. */
+static void add_common(struct guest_run *run)
+{
+	const struct ept_stats *s = &run->at_end;
+
+	guest_figure(run, "splits", "leaves split",
+		     (uint64_t)(s->splits_present - run->at_begin.splits_present));
+	guest_figure(run, "collapses", "tables collapsed into a leaf", (uint64_t)s->collapses);
+	guest_figure(run, "flushes", "flushes that CPUs made", tlb_count(&run->vm->mem.tlb));
+	for (unsigned int i = 0; i < run->vm->nvcpus; i++)
+		guest_figure(run, "steps", "pages that the guest looked at",
+			     run->vm->vcpu[i].steps);
+}
+
+void guest_report(struct guest_run *run)
+{
+	ept_stats_sum(&run->vm->mem.ept, &run->at_end);
+	add_common(run);
+	if (run->verbose)
+		print_table(run);
+	print_json(run);
+}
