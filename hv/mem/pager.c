@@ -238,10 +238,10 @@ int pager_bring(struct memory *mem, unsigned int cpu, gfn_t gfn)
 
 void pager_poll(struct memory *mem)
 {
-	struct page_reply reply;
+	struct page_answer answer;
 
-	if (pager_take(mem, true, &reply))
-		pager_place(mem, cpu_id(), &reply);
+	if (pager_take(mem, true, &answer))
+		pager_place(mem, cpu_id(), &answer.reply);
 }
 
 /* --- sums --------------------------------------------------------------------------------- */

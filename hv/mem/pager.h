@@ -83,12 +83,11 @@ struct pager {
 	struct pager_counters stats[MAX_CPUS];
 };
 
-/* Only its own CPU writes a counter: no locked instruction. */
+/* Only its own CPU writes a counter: no locked instruction, but one, so that no reader sees half of
+ * it. */
 static inline void pager_count(_Atomic uint64_t *counter, uint64_t n)
 {
-	uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, v + n, memory_order_relaxed);
+	__asm__("addq %1, %0" : "+m"(*counter) : "er"(n) : "cc");
 }
 
 /* @arrive: frames that come at once: 1, or a power of two */

@@ -4,16 +4,16 @@
 
 #include "mm/err.h"
 
-bool pager_take(struct memory *mem, bool urgent_only, struct page_reply *reply)
+bool pager_take(struct memory *mem, bool urgent_only, struct page_answer *answer)
 {
 	struct page_source *source = mem->pager.source;
 	struct pager *p = &mem->pager;
 
 	p->work_max = MAX(p->work_max, p->work);
 	p->work = 0;
-	if (!source->ops->poll || !source->ops->poll(source, urgent_only, reply))
+	if (!source->ops->poll || !source->ops->poll(source, urgent_only, answer))
 		return false;
-	p->late_max = MAX(p->late_max, reply->late);
+	p->late_max = MAX(p->late_max, answer->late);
 	return true;
 }
 
@@ -114,12 +114,12 @@ int place_whole(struct memory *mem, unsigned int cpu, const struct page_reply *r
 static void serve_urgent(struct memory *mem, unsigned int cpu)
 {
 	struct pager *p = &mem->pager;
-	struct page_reply reply;
+	struct page_answer answer;
 
 	/* Not again from within. */
 	p->between = NULL;
-	if (p->ndeferred < PAGER_DEFERRED && pager_take(mem, true, &reply))
-		pager_place(mem, cpu, &reply);
+	if (p->ndeferred < PAGER_DEFERRED && pager_take(mem, true, &answer))
+		pager_place(mem, cpu, &answer.reply);
 	p->between = serve_urgent;
 }
 

@@ -6,7 +6,7 @@
 #include "hv/mem/fill.h"
 
 /* What the source has sent, urgent answers first, or only these. False: nothing. Boot CPU only. */
-bool must_check pager_take(struct memory *mem, bool urgent_only, struct page_reply *reply);
+bool must_check pager_take(struct memory *mem, bool urgent_only, struct page_answer *answer);
 
 /* Places what the source sent, in the largest pieces that fit. Between two steps of 64 KiB of a
  * large piece it serves urgent answers. */

@@ -17,6 +17,10 @@ static void put_knobs(struct json *j, const struct run_config *config)
 
 		if (key->machine)
 			continue;
+		if (key->type == CONFIG_NUMBER && !key->nchoices) {
+			json_int(j, key->name, (int64_t)config_value_number(key, config));
+			continue;
+		}
 		config_print_value(key, config, text);
 		json_str(j, key->name, text);
 	}

@@ -138,12 +138,12 @@ static void place_run(struct stream *s, unsigned int cpu)
 static bool take(struct stream *s, unsigned int cpu)
 {
 	bool placing = s->run.frames;
-	struct page_reply reply;
+	struct page_answer answer;
 
-	if (pager_take(s->mem, placing, &reply)) {
-		if (reply.completes != NO_REQUEST)
-			cursor_answered(&s->cursor, reply.completes);
-		take_reply(s, cpu, &reply);
+	if (pager_take(s->mem, placing, &answer)) {
+		if (answer.completes != NO_REQUEST)
+			cursor_answered(&s->cursor, answer.completes);
+		take_reply(s, cpu, &answer.reply);
 		return true;
 	}
 	if (placing)

@@ -20,12 +20,18 @@ struct page_source;
 
 struct page_reply {
 	gfn_t gfn;
-	uint64_t frames;    /* 1 where there is data */
-	const void *data;   /* 4 KiB that stay valid until the next call; NULL: zeros */
-	bool in_place;      /* the frames hold the contents already: nothing is to be written */
-	bool lost;          /* the source has lost the page; 1 frame */
-	bool whole;         /* it came in one piece: ops->page() has each page's contents */
-	uint64_t completes; /* gfn of the background request that this answers wholly */
+	uint64_t frames;  /* 1 where there is data */
+	const void *data; /* 4 KiB that stay valid until the next call; NULL: zeros */
+	bool in_place;    /* the frames hold the contents already: nothing is to be written */
+	bool lost;        /* the source has lost the page; 1 frame */
+	bool whole;       /* it came in one piece: ops->page() has each page's contents */
+};
+
+/* What came of a request. */
+struct page_answer {
+	struct page_reply reply;
+	uint64_t completes; /* gfn of the background request that this answers wholly, or NO_REQUEST
+			     */
 	uint64_t late;      /* cycles for which an urgent answer has been waiting to be taken */
 };
 
@@ -40,7 +46,7 @@ struct source_ops {
 		       bool urgent);
 	/* The next page, or run of zeros, that has come, urgent ones first; or only these. Called
 	 * by one CPU only. False: nothing has come. */
-	bool (*poll)(struct page_source *source, bool urgent_only, struct page_reply *reply);
+	bool (*poll)(struct page_source *source, bool urgent_only, struct page_answer *answer);
 };
 
 struct page_source {

@@ -62,7 +62,7 @@ static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *rep
 	uint64_t inside = gfn & (level_frames(e.level) - 1);
 	const void *page;
 
-	*reply = (struct page_reply){ .gfn = gfn, .frames = 1, .completes = NO_REQUEST };
+	*reply = (struct page_reply){ .gfn = gfn, .frames = 1 };
 	if (e.kind == EPT_POISON) {
 		reply->lost = true;
 		return;
@@ -87,9 +87,7 @@ static void make_whole(const struct source_vm *s, gfn_t gfn, uint64_t frames,
 {
 	if (s->pace.arrive > 1 && frames == s->pace.arrive && IS_ALIGNED(gfn, frames) &&
 	    reply->frames < frames && !reply->in_place)
-		*reply = (struct page_reply){
-			.gfn = gfn, .frames = frames, .whole = true, .completes = NO_REQUEST
-		};
+		*reply = (struct page_reply){ .gfn = gfn, .frames = frames, .whole = true };
 }
 
 static bool vm_now(struct page_source *source, gfn_t gfn, struct page_reply *reply)
@@ -174,29 +172,31 @@ static bool answer(struct source_vm *s, struct source_ring *ring, struct source_
 
 /* Whoever waits for one page needs just that, not the run of zeros that it may lie in. */
 static void answer_urgent(struct source_vm *s, struct source_ring *ring,
-			  struct source_request *request, uint64_t now, struct page_reply *reply)
+			  struct source_request *request, uint64_t now, struct page_answer *a)
 {
 	const struct source_request was = *request;
 
-	(void)answer(s, ring, request, reply);
-	reply->late = now - was.due;
+	(void)answer(s, ring, request, &a->reply);
+	a->late = now - was.due;
 	if (was.frames == 1) {
-		reply->gfn = was.gfn;
-		reply->frames = 1;
+		a->reply.gfn = was.gfn;
+		a->reply.frames = 1;
 	}
 }
 
-static bool vm_poll(struct page_source *source, bool urgent_only, struct page_reply *reply)
+static bool vm_poll(struct page_source *source, bool urgent_only, struct page_answer *a)
 {
 	struct source_vm *s = (struct source_vm *)source;
 	uint64_t now = clock_now();
 	struct source_request *request;
 	gfn_t first;
 
+	a->completes = NO_REQUEST;
+	a->late = 0;
 	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
 		request = ring_due(&s->urgent[cpu], now);
 		if (request) {
-			answer_urgent(s, &s->urgent[cpu], request, now, reply);
+			answer_urgent(s, &s->urgent[cpu], request, now, a);
 			return true;
 		}
 	}
@@ -204,8 +204,8 @@ static bool vm_poll(struct page_source *source, bool urgent_only, struct page_re
 	if (!request)
 		return false;
 	first = request->first;
-	if (answer(s, &s->background, request, reply))
-		reply->completes = first;
+	if (answer(s, &s->background, request, &a->reply))
+		a->completes = first;
 	return true;
 }
 

@@ -5,7 +5,7 @@
 static bool zero_now(struct page_source *source, gfn_t gfn, struct page_reply *reply)
 {
 	(void)source;
-	*reply = (struct page_reply){ .gfn = gfn, .frames = 1, .completes = NO_REQUEST };
+	*reply = (struct page_reply){ .gfn = gfn, .frames = 1 };
 	return true;
 }
 

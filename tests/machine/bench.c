@@ -23,7 +23,6 @@ static bool in_place_now(struct page_source *source, gfn_t gfn, struct page_repl
 		.gfn = gfn,
 		.frames = 1,
 		.in_place = true,
-		.completes = NO_REQUEST,
 	};
 	return true;
 }
@@ -35,7 +34,6 @@ static bool copy_now(struct page_source *source, gfn_t gfn, struct page_reply *r
 		.gfn = gfn,
 		.frames = 1,
 		.data = page_to_copy,
-		.completes = NO_REQUEST,
 	};
 	return true;
 }

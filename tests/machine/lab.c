@@ -32,7 +32,6 @@ static void make_reply(const struct lab *lab, gfn_t gfn, struct page_reply *repl
 		.gfn = gfn,
 		.frames = 1,
 		.data = page,
-		.completes = NO_REQUEST,
 	};
 }
 
