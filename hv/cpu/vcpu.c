@@ -26,10 +26,11 @@ static void end_with(struct vcpu *vcpu, enum vcpu_run_state state)
 	atomic_fetch_add_explicit(&vcpu->vm->over, 1, memory_order_release);
 }
 
-/* Stops it for good. */
+/* Stops the current vCPU for good. What it died with is kept for print_vcpu(). */
 static void vcpu_kill(struct vcpu *vcpu, const char *why)
 {
 	vcpu->death = why;
+	vendor->peek(vcpu, &vcpu->state);
 	end_with(vcpu, VCPU_DEAD);
 }
 
@@ -151,7 +152,7 @@ static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
 
 static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
-	trace(TRACE_EXIT, exit->reason, exit->code);
+	trace(TRACE_EXIT, exit->code, vendor->rip(vcpu));
 	switch (exit->reason) {
 	case EXIT_CPUID:
 		emulate_cpuid(vcpu);

@@ -15,7 +15,7 @@ struct backing_page {
 
 _Static_assert(sizeof(struct backing_page) <= PAGE_SIZE, "one frame each");
 
-struct ept_rmap machine_rmap = { .pool = &machine_frames };
+struct ept_rmap machine_rmap;
 struct spinlock backing_lock;
 
 #define EACH_EXTENT(b, p, e)                                                                       \
@@ -28,6 +28,11 @@ static void block_free(void *ctx, hpa_t block, unsigned int order)
 	(void)ctx;
 	if (frame_free(&machine_frames, block, order))
 		panic("backing frames were not ours to free");
+}
+
+void backing_init(void)
+{
+	ept_rmap_init(&machine_rmap, &machine_frames);
 }
 
 /* --- extents ------------------------------------------------------------------------------ */

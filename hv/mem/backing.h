@@ -24,6 +24,9 @@ extern struct ept_rmap machine_rmap;
  * nobody. */
 extern struct spinlock backing_lock;
 
+/* Before the first VM. */
+void backing_init(void);
+
 /* Takes `frames` frames, a multiple of the block, and fills them with zeros if `zeroed`. -ENOMEM:
  * nothing is taken. */
 int must_check backing_take(struct backing *b, enum pg_level level, uint64_t frames, bool zeroed);

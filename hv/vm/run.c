@@ -126,7 +126,7 @@ const char *vm_casualty(const struct vm *vm)
 		if (vcpu->run == VCPU_DEAD) {
 			con_printf("cleave: vm %s vcpu %u: stopped: %s\n", vm->name, i,
 				   vcpu->death);
-			print_vcpu(vcpu);
+			print_vcpu(vcpu, &vcpu->state);
 			return "a vCPU was stopped by a fault";
 		}
 		if (vcpu->run == VCPU_HALTED)
