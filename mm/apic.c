@@ -10,7 +10,6 @@
 #define APIC_BASE_ENABLE (UINT64_C(1) << 11)
 
 /* Registers by their offset in the page; in x2APIC mode MSR 0x800 + offset / 16. */
-#define REG_ID           0x020
 #define REG_VERSION      0x030
 #define REG_TPR          0x080
 #define REG_EOI          0x0b0
@@ -167,11 +166,6 @@ void apic_init(void)
 	/* Vectors 16 to 31 stay outside for good: they would pass for exceptions. */
 	reg_write(REG_TPR, TPR_ABOVE_EXCEPTIONS);
 	drain();
-}
-
-uint32_t apic_id(void)
-{
-	return x2apic ? reg_read(REG_ID) : reg_read(REG_ID) >> 24;
 }
 
 void apic_eoi(void)

@@ -29,7 +29,6 @@ bool apic_is_x2apic(void);
  */
 void apic_init(void);
 
-uint32_t apic_id(void);
 void apic_eoi(void);
 
 /* Sends VECTOR_KICK, or an NMI, to one CPU. */

@@ -15,7 +15,7 @@ struct backing_page {
 
 _Static_assert(sizeof(struct backing_page) <= PAGE_SIZE, "one frame each");
 
-struct ept_rmap machine_rmap = { .pool = &machine_frames };
+struct ept_rmap machine_rmap;
 struct spinlock backing_lock;
 
 #define EACH_EXTENT(b, p, e)                                                                       \
