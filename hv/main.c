@@ -5,12 +5,15 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/base/ending.h"
-#include "hv/job/jobs.h"
 #include "hv/base/panic.h"
 #include "hv/base/smp.h"
 #include "hv/base/trace.h"
+#include "hv/config/changed.h"
 #include "hv/cpu/vendor.h"
+#include "hv/job/jobs.h"
+#include "hv/mem/backing.h"
 #include "mm/apic.h"
+#include "mm/kmap.h"
 #include "mm/lock.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
@@ -82,12 +85,23 @@ static const char *leak(uint64_t free_before, uint64_t tables_before)
 	return frame_pool_check(&machine_frames);
 }
 
+/* So that a log says by itself what was run. */
+static void print_run(const struct run_config *config)
+{
+	char text[CONFIG_TEXT_MAX] = "";
+
+	config_put_changed(config, text);
+	con_printf("cleave: run %s:%s\n", config->name, text[0] ? text : " all by default");
+}
+
 static bool do_run(const struct run_config *config, const struct boot_info *info)
 {
 	const struct job *job = find_job(config->job);
 	uint64_t free_before, tables_before = machine_tables.in_use;
 	const char *why;
 
+	if (info->config.verbose)
+		print_run(config);
 	table_cache_drain(&machine_tables);
 	free_before = machine_frames.free;
 	if (!job) {
@@ -122,6 +136,16 @@ static void await_debugger(uint64_t image_base)
 		cpu_relax();
 }
 
+/* Nothing of ours can be written and executed: from here on that is relied on. */
+static void check_own_pages(void)
+{
+	uint64_t bad = 0;
+	const char *why = kmap_check(&bad);
+
+	if (why)
+		panic("the hypervisor's own page tables: 0x%llx: %s", (unsigned long long)bad, why);
+}
+
 _Noreturn void hv_main(struct boot_info *info)
 {
 	bool pass = true;
@@ -131,6 +155,8 @@ _Noreturn void hv_main(struct boot_info *info)
 	panic_image_base = info->image_base;
 	if (info->config.debugger)
 		await_debugger(info->image_base);
+	check_own_pages();
+	ept_rmap_init(&machine_rmap, &machine_frames);
 	con_printf("cleave: %u CPU%s, %llu MiB free, TSC %llu kHz\n", ncpus, ncpus == 1 ? "" : "s",
 		   (unsigned long long)(machine_frames.free * PAGE_SIZE / MIB),
 		   (unsigned long long)clock_khz);

@@ -11,7 +11,8 @@
 	X(relocate)                                                                                \
 	X(clone)                                                                                   \
 	X(hot)                                                                                     \
-	X(protect)
+	X(protect)                                                                                 \
+	X(move)
 
 #define JOB_FUNCTION(name)                                                                         \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);

@@ -17,7 +17,7 @@ struct backing {
 	struct backing_page *pages;
 };
 
-/* Where the whole machine's frames are looked up. */
+/* Where the whole machine's frames are looked up. hv_main() makes it. */
 extern struct ept_rmap machine_rmap;
 
 /* Protects machine_rmap's spaces while somebody looks, and all extents. Who holds it waits for

@@ -4,8 +4,10 @@
 
 #include "ept/access.h"
 #include "ept/range.h"
+#include "hv/mem/family.h"
 #include "hv/mem/own.h"
 #include "hv/mem/pager.h"
+#include "hv/mem/private.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 
@@ -105,6 +107,48 @@ int guest_discard(struct memory *mem, gfn_t gfn, uint64_t frames)
 		mem_pass(mem);
 	ept_sync(mem_gather(mem));
 	mem_note_dirty(mem, gfn, frames);
+	return err;
+}
+
+static int unmap(struct memory *mem, gfn_t gfn, uint64_t frames)
+{
+	int err;
+
+	while ((err = ept_unmap(mem_handle(mem), gfn, frames, mem_gather(mem))) == EPT_BUSY)
+		mem_pass(mem);
+	ept_sync(mem_gather(mem));
+	return err;
+}
+
+/* Pages on frames of their own go one by one: their entries name the frames. */
+static int unmap_singles(struct memory *mem, gfn_t gfn, gfn_t end)
+{
+	int err = 0;
+
+	while (!err && gfn < end) {
+		struct ept_state s = ept_lookup(&mem->ept, gfn);
+
+		if (private_maps(&s)) {
+			err = unmap(mem, gfn, 1);
+			if (!err)
+				private_drop(mem, s.frame);
+		}
+		gfn = state_end(&s, gfn);
+	}
+	return err;
+}
+
+int guest_unmap(struct memory *mem, gfn_t gfn, uint64_t frames)
+{
+	int err;
+
+	if (family_writes(mem))
+		return -EINVAL;
+	err = atomic_load(&mem->singles) ? unmap_singles(mem, gfn, gfn + frames) : 0;
+	if (!err)
+		err = unmap(mem, gfn, frames);
+	if (!err)
+		backing_leave(&mem->backing, gfn, frames, HPA_NONE);
 	return err;
 }
 

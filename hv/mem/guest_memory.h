@@ -38,6 +38,15 @@ int must_check guest_write(struct memory *mem, gpa_t to, const void *from, uint6
  */
 int must_check guest_discard(struct memory *mem, gfn_t gfn, uint64_t frames);
 
+/**
+ * guest_unmap() - [gfn, gfn + frames) is no memory any more: it was unplugged. Blocks of frames
+ * that lie wholly in there are free, unless somebody else refers to them, or parts of the memory
+ * have moved: then they are free when the memory ends.
+ * Return: 0; -EINVAL: not in the address space, or another VM writes to the same memory; -ENOMEM:
+ * see ept_unmap(). All CPUs have forgotten the frames.
+ */
+int must_check guest_unmap(struct memory *mem, gfn_t gfn, uint64_t frames);
+
 /* As ept_protect(), and all CPUs know of it. */
 int must_check guest_protect(struct memory *mem, gfn_t gfn, uint64_t frames, unsigned int perms);
 

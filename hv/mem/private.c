@@ -49,8 +49,7 @@ void private_drop(struct memory *mem, hpa_t frame)
 		panic("a private frame was not ours to free");
 }
 
-/* Does this entry count on its frame? A clone's absent page does not: it will have another one. */
-static bool counts(const struct ept_state *s)
+bool private_maps(const struct ept_state *s)
 {
 	return s->level == PG_LEVEL_4K &&
 	       (s->kind == EPT_PRESENT || s->kind == EPT_POISON ||
@@ -64,7 +63,7 @@ static void each_single(struct memory *mem, gfn_t gfn, gfn_t end,
 	while (gfn < end) {
 		struct ept_state s = ept_lookup(&mem->ept, gfn);
 
-		if (counts(&s))
+		if (private_maps(&s))
 			act(mem, gfn, s.frame);
 		gfn = state_end(&s, gfn);
 	}

@@ -12,6 +12,10 @@
 /* Is it a frame of some page's own? Else it lies in a backing block. */
 bool private_is(hpa_t frame);
 
+/* Does this entry count on a frame of its page's own? A clone's absent page does not: it will have
+ * another one. */
+bool private_maps(const struct ept_state *s);
+
 /**
  * private_take() - a fresh 4 KiB frame for the page at gfn alone. Contents undefined.
  * Return: its address, or HPA_NONE.

@@ -5,6 +5,7 @@
  */
 #include "tests/host/config_case.h"
 
+#include "hv/config/changed.h"
 #include "hv/config/value.h"
 
 #define DOC     "docs/configuration.md"
@@ -113,8 +114,31 @@ static void values_are_printed_as_a_report_needs_them(void **state)
 	assert_string_equal(printed("stream"), "unlimited");
 	assert_string_equal(printed("exit"), "qemu");
 	assert_string_equal(printed("collapse"), "complete");
-	assert_int_equal(config_value_number(config_key_find(span_of("region")), &config.run[0]),
-			 192 * MIB);
+}
+
+static const char *changed(void)
+{
+	static char text[CONFIG_TEXT_MAX];
+
+	text[0] = 0;
+	config_put_changed(&config.run[0], text);
+	return text;
+}
+
+static void a_run_says_what_is_not_its_default(void **state)
+{
+	char again[CONFIG_TEXT_MAX];
+
+	(void)state;
+	takes("verbose=0\nguest=seq\nwork=64M\n");
+	assert_string_equal(changed(), "");
+	takes("verbose=0\nwork=0x2000\nguest=pair\nstream=9\n[a]\njob=log\nbacking=2M\n");
+	assert_string_equal(changed(), " job=log guest=pair backing=2M stream=9 work=8K");
+	snprintf(again, sizeof(again), "%s", changed());
+	for (char *blank = again; (blank = strchr(blank, ' '));)
+		*blank = '\n';
+	takes(again);
+	assert_string_equal(changed(), " job=log guest=pair backing=2M stream=9 work=8K");
 }
 
 /* The rows of the table for the machine, or for a run. */
@@ -200,6 +224,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(each_key_is_explained_in_sentences),
 		cmocka_unit_test(every_value_is_printed_as_the_parser_takes_it),
 		cmocka_unit_test(values_are_printed_as_a_report_needs_them),
+		cmocka_unit_test(a_run_says_what_is_not_its_default),
 		cmocka_unit_test(the_document_has_the_same_table),
 	};
 

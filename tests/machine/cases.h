@@ -88,6 +88,7 @@
 	X(scattered_memory_collapses)                                                              \
 	X(pieces_of_a_gib_relocate)                                                                \
 	X(private_pages_collapse)                                                                  \
+	X(unplugged_memory_is_free)                                                                \
 	X(move_at_mixed_granularity)
 
 #define CASES_WATCH(X)                                                                             \
