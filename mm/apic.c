@@ -10,6 +10,7 @@
 #define APIC_BASE_ENABLE (UINT64_C(1) << 11)
 
 /* Registers by their offset in the page; in x2APIC mode MSR 0x800 + offset / 16. */
+#define REG_ID           0x020
 #define REG_VERSION      0x030
 #define REG_TPR          0x080
 #define REG_EOI          0x0b0

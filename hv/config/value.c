@@ -149,8 +149,7 @@ void config_value_store(const struct config_key *key, const struct config_value 
 	__builtin_memcpy((char *)base + key->offset, from, key->bytes);
 }
 
-/* Not for CONFIG_TEXT. */
-static uint64_t number_of(const struct config_key *key, const void *base)
+uint64_t config_value_number(const struct config_key *key, const void *base)
 {
 	uint64_t number = 0;
 
@@ -178,7 +177,7 @@ void config_print_value(const struct config_key *key, const void *base, char tex
 		config_put(text, (const char *)base + key->offset);
 		return;
 	}
-	number = number_of(key, base);
+	number = config_value_number(key, base);
 	if (choice_name(key, number))
 		config_put(text, choice_name(key, number));
 	else if (key->type == CONFIG_SIZE)

@@ -18,6 +18,9 @@ int must_check config_value_parse(const struct config_key *key, struct span s,
 /* @base: here and below, the struct hv_config, or the struct run_config, that the key is about */
 void config_value_store(const struct config_key *key, const struct config_value *value, void *base);
 
+/* The value as a number: of a size its bytes, of a choice its enum's value. Not for CONFIG_TEXT. */
+uint64_t config_value_number(const struct config_key *key, const void *base);
+
 /* Adds the value to a text, as the parser would take it back: "64M", "bubble", "20". */
 void config_print_value(const struct config_key *key, const void *base, char text[CONFIG_TEXT_MAX]);
 
