@@ -162,6 +162,7 @@ _Noreturn void hv_main(struct boot_info *info)
 		   (unsigned long long)clock_khz);
 	if (vendor_init() || enable_all())
 		ending(false);
+	backing_init();
 	con_printf("cleave: second stage: %s, leaves up to %s\n", vendor->format->name,
 		   vendor->leaf_max() == PG_LEVEL_1G ? "1 GiB" : "2 MiB");
 	for (unsigned int i = 0; i < info->config.nruns; i++)
