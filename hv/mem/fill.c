@@ -11,7 +11,7 @@ const struct page_reply fill_zeros = { 0 };
 
 static void worked(struct memory *mem, unsigned int cpu, uint64_t bytes)
 {
-	if (cpu == 0)
+	if (cpu == 0 && !mem->pager.urgent)
 		mem->pager.work += bytes;
 }
 
@@ -66,7 +66,8 @@ static bool write_contents(struct memory *mem, unsigned int cpu, const struct ep
 	/* What was discarded is zeros, whatever the source says. */
 	page_write(claim->frame, discarded ? &fill_zeros : contents,
 		   hpa(entry_hidden_frame(claim->entry)), claim->level);
-	worked(mem, cpu, level_frames(claim->level) << PAGE_SHIFT);
+	if (!contents->in_place)
+		worked(mem, cpu, level_frames(claim->level) << PAGE_SHIFT);
 	return true;
 }
 

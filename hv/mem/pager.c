@@ -148,14 +148,29 @@ static inline bool is_contents(const struct page_reply *reply)
 	return reply->data || reply->in_place;
 }
 
+/* A piece was placed around the page; was the page itself? 0, or why not. */
+static int why_absent(const struct memory *mem, gfn_t gfn)
+{
+	struct ept_state s = ept_lookup(&mem->ept, gfn);
+
+	if (s.kind == EPT_PRESENT)
+		return 0;
+	if (s.kind == EPT_POISON)
+		return EPT_LOST;
+	return s.kind == EPT_ABSENT && s.zero ? EPT_DISCARDED : EPT_BUSY;
+}
+
 /* A page without contents at hand: zeros, a larger piece, a loss. 0, or why there is no page. */
 static int fault_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
 			 const struct page_reply *reply, uint64_t begin)
 {
 	if (reply->lost)
 		return place_lost(mem, cpu, gfn);
-	if (reply->whole)
-		return place_whole(mem, cpu, reply, FILL_FAULT);
+	if (reply->whole) {
+		int err = place_whole(mem, cpu, reply, FILL_FAULT);
+
+		return err ? err : why_absent(mem, gfn);
+	}
 	if (is_contents(reply))
 		return fill_page(mem, cpu, gfn, PG_LEVEL_4K, reply, FILL_FAULT, begin);
 	return place_zeros_at_hand(mem, cpu, gfn, begin);

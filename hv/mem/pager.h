@@ -65,7 +65,8 @@ struct pager {
 	gfn_t last_fault; /* the latest page that somebody asked the source for */
 
 	/* The boot CPU's: how long urgent answers waited behind other work. */
-	uint64_t work;     /* bytes written since it last looked for them */
+	bool urgent;       /* what it took last was one */
+	uint64_t work;     /* bytes of other work since it last looked for them */
 	uint64_t work_max; /* most bytes between two looks */
 	uint64_t late_max; /* longest that one waited to be taken, cycles */
 

@@ -13,6 +13,7 @@ bool pager_take(struct memory *mem, bool urgent_only, struct page_answer *answer
 	p->work = 0;
 	if (!source->ops->poll || !source->ops->poll(source, urgent_only, answer))
 		return false;
+	p->urgent = answer->urgent;
 	p->late_max = MAX(p->late_max, answer->late);
 	return true;
 }
@@ -120,6 +121,7 @@ static void serve_urgent(struct memory *mem, unsigned int cpu)
 	p->between = NULL;
 	if (p->ndeferred < PAGER_DEFERRED && pager_take(mem, true, &answer))
 		pager_place(mem, cpu, &answer.reply);
+	p->urgent = false;
 	p->between = serve_urgent;
 }
 

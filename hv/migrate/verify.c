@@ -2,6 +2,7 @@
 /* Is the migrated VM what it should be? Nothing is believed that can be compared or counted. */
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/mem/fill.h"
 #include "hv/migrate/migrate.h"
 #include "hv/policy/policy.h"
 #include "hv/vm/run.h"
@@ -101,6 +102,18 @@ static const char *compare_contents(struct migration *m)
 
 /* --- counters ----------------------------------------------------------------------------- */
 
+/* Each wait is in [2^b, 2^(b+1)) cycles, so their sum has limits, too. Bucket 0 has 0 and 1. */
+static bool waits_add_up(const struct fault_stats *w)
+{
+	uint64_t least = 0, most = 0;
+
+	for (unsigned int b = 0; b < LATENCY_BUCKETS - 1; b++) {
+		least += w->latency[b] * (b ? UINT64_C(1) << b : 0);
+		most += w->latency[b] * ((UINT64_C(2) << b) - 1);
+	}
+	return least <= w->block_cycles && w->block_cycles <= most;
+}
+
 static const char *check_counters(const struct migration *m)
 {
 	const struct ept_stats *s = &m->stats;
@@ -118,12 +131,18 @@ static const char *check_counters(const struct migration *m)
 	if (s->tables_freed != s->collapses)
 		return "tables that collapsed were not freed";
 	for (unsigned int i = 0; i < m->to->nvcpus; i++) {
-		waits += m->to->vcpu[i].stats.wait.waits;
+		const struct fault_stats *w = &m->to->vcpu[i].stats.wait;
+
+		if (!waits_add_up(w))
+			return "the latency histogram does not add up to the blocktime";
+		waits += w->waits;
 		for (unsigned int b = 0; b < LATENCY_BUCKETS; b++)
-			latencies += m->to->vcpu[i].stats.wait.latency[b];
+			latencies += w->latency[b];
 	}
 	if (waits + m->pager.at_hand + m->pager.pieces_at_hand != latencies)
 		return "the latency histogram does not add up to the waits and the faults at hand";
+	if (m->to->mem.pager.work_max > FILL_STEP << PAGE_SHIFT)
+		return "urgent pages waited behind more work than a step of 64 KiB";
 	return NULL;
 }
 

@@ -32,6 +32,7 @@ struct page_answer {
 	struct page_reply reply;
 	uint64_t completes; /* gfn of the background request that this answers wholly, or NO_REQUEST
 			     */
+	bool urgent;        /* somebody waits for it */
 	uint64_t late;      /* cycles for which an urgent answer has been waiting to be taken */
 };
 

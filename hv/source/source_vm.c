@@ -177,6 +177,7 @@ static void answer_urgent(struct source_vm *s, struct source_ring *ring,
 	const struct source_request was = *request;
 
 	(void)answer(s, ring, request, &a->reply);
+	a->urgent = true;
 	a->late = now - was.due;
 	if (was.frames == 1) {
 		a->reply.gfn = was.gfn;
@@ -191,8 +192,7 @@ static bool vm_poll(struct page_source *source, bool urgent_only, struct page_an
 	struct source_request *request;
 	gfn_t first;
 
-	a->completes = NO_REQUEST;
-	a->late = 0;
+	*a = (struct page_answer){ .completes = NO_REQUEST };
 	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
 		request = ring_due(&s->urgent[cpu], now);
 		if (request) {
