@@ -9,9 +9,11 @@
 
 const struct page_reply fill_zeros = { 0 };
 
-static void worked(struct memory *mem, unsigned int cpu, uint64_t bytes)
+/* Work of the boot CPU's that others may have to wait for; not what a vCPU there does for itself.
+ */
+static void worked(struct memory *mem, unsigned int cpu, enum fill_why why, uint64_t bytes)
 {
-	if (cpu == 0 && !mem->pager.urgent)
+	if (cpu == 0 && why == FILL_ANSWER && !mem->pager.urgent)
 		mem->pager.work += bytes;
 }
 
@@ -34,14 +36,15 @@ static bool write_step(struct memory *mem, const struct ept_claim *claim, uint64
 }
 
 /* Whoever waits for other pages gets his turn between two steps. */
-static bool write_whole(struct memory *mem, unsigned int cpu, const struct ept_claim *claim)
+static bool write_whole(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
+			enum fill_why why)
 {
 	struct pager *p = &mem->pager;
 	bool good = true;
 
 	for (uint64_t i = 0; good && i < level_frames(claim->level); i += FILL_STEP) {
 		good = write_step(mem, claim, i);
-		worked(mem, cpu, FILL_STEP << PAGE_SHIFT);
+		worked(mem, cpu, why, FILL_STEP << PAGE_SHIFT);
 		if (cpu == 0 && p->between) {
 			p->holding = true;
 			p->between(mem, cpu);
@@ -52,7 +55,7 @@ static bool write_whole(struct memory *mem, unsigned int cpu, const struct ept_c
 }
 
 static bool write_contents(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
-			   const struct page_reply *contents)
+			   const struct page_reply *contents, enum fill_why why)
 {
 	bool discarded = claim->entry & ENTRY_ZERO;
 	bool zeros = contents && (discarded || !(contents->data || contents->in_place));
@@ -60,14 +63,14 @@ static bool write_contents(struct memory *mem, unsigned int cpu, const struct ep
 	if (!contents)
 		return true;
 	if (contents->whole && !discarded)
-		return write_whole(mem, cpu, claim);
+		return write_whole(mem, cpu, claim, why);
 	if (zeros && mem->zeroed && !discarded && claim->level > PG_LEVEL_4K)
 		return true;
 	/* What was discarded is zeros, whatever the source says. */
 	page_write(claim->frame, discarded ? &fill_zeros : contents,
 		   hpa(entry_hidden_frame(claim->entry)), claim->level);
 	if (!contents->in_place)
-		worked(mem, cpu, level_frames(claim->level) << PAGE_SHIFT);
+		worked(mem, cpu, why, level_frames(claim->level) << PAGE_SHIFT);
 	return true;
 }
 
@@ -129,7 +132,7 @@ int fill_claimed(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level 
 					  : family_claim(mem, cpu, gfn, claim, &missing);
 	if (err)
 		return err;
-	if (!write_contents(mem, cpu, claim, missing)) {
+	if (!write_contents(mem, cpu, claim, missing, why)) {
 		ept_give_up(me, claim);
 		return EPT_LOST;
 	}

@@ -74,7 +74,8 @@ struct pager {
 	 * What becomes complete by them collapses when the piece is published, as a collapse may
 	 * flush. */
 	void (*between)(struct memory *mem, unsigned int cpu);
-	bool holding;
+	bool holding; /* a large page is claimed just now */
+	bool serving; /* urgent answers, in between */
 	unsigned int ndeferred;
 	struct {
 		gfn_t gfn;

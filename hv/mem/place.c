@@ -115,13 +115,16 @@ int place_whole(struct memory *mem, unsigned int cpu, const struct page_reply *r
 static void serve_urgent(struct memory *mem, unsigned int cpu)
 {
 	struct pager *p = &mem->pager;
+	bool was = p->urgent;
 	struct page_answer answer;
 
 	/* Not again from within. */
 	p->between = NULL;
-	if (p->ndeferred < PAGER_DEFERRED && pager_take(mem, true, &answer))
+	p->serving = true;
+	if (p->ndeferred < PAGER_DEFERRED / 2 && pager_take(mem, true, &answer))
 		pager_place(mem, cpu, &answer.reply);
-	p->urgent = false;
+	p->serving = false;
+	p->urgent = was;
 	p->between = serve_urgent;
 }
 
@@ -140,7 +143,7 @@ static void collapse_deferred(struct memory *mem, unsigned int cpu)
 static void answer_whole(struct memory *mem, unsigned int cpu, const struct page_reply *reply)
 {
 	struct pager *p = &mem->pager;
-	bool first = !p->holding;
+	bool first = !p->serving;
 	int err;
 
 	if (first)

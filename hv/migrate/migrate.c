@@ -205,28 +205,31 @@ static const char *drain(struct migration *m)
 	return NULL;
 }
 
-/* What the policy put off until all pages are here. */
-static const char *finish_collapse(struct migration *m)
-{
-	const struct policy *policy = m->to->mem.pager.policy;
-
-	while (policy->finish(&m->to->mem, cpu_id())) {
-		vm_wait(m->to);
-		if (out_of_time(m))
-			return "the collapses did not all come in time";
-	}
-	return NULL;
-}
-
+/* What the policy put off until all pages are here. The guest runs: it may go on for as long as
+ * that makes ranges complete again, so nobody waits for an end of it. */
 static const char *finish_guest(struct migration *m)
 {
+	const struct policy *policy = m->to->mem.pager.policy;
+	bool more = policy->finish(&m->to->mem, cpu_id());
+
 	atomic_store_explicit(&m->to->asked_to_finish, true, memory_order_release);
 	while (!vm_over(m->to)) {
 		vm_wait(m->to);
+		more = more && policy->finish(&m->to->mem, cpu_id());
 		if (out_of_time(m))
 			return "the guest did not finish in time";
 	}
 	return vm_casualty(m->to);
+}
+
+static const char *finish_collapse(struct migration *m)
+{
+	const struct policy *policy = m->to->mem.pager.policy;
+
+	while (policy->finish(&m->to->mem, cpu_id()))
+		if (out_of_time(m))
+			return "the collapses did not all come in time";
+	return NULL;
 }
 
 /* The guest has stopped. What became complete by its last touches collapses, too. */
@@ -252,8 +255,6 @@ static const char *run_destination(struct migration *m)
 
 	if (!why)
 		why = drain(m);
-	if (!why)
-		why = finish_collapse(m);
 	if (!why)
 		why = finish_guest(m);
 	vm_stop(m->to);

@@ -143,7 +143,10 @@ static bool take(struct stream *s, unsigned int cpu)
 	if (pager_take(s->mem, placing, &answer)) {
 		if (answer.completes != NO_REQUEST)
 			cursor_answered(&s->cursor, answer.completes);
-		take_reply(s, cpu, &answer.reply);
+		if (answer.urgent)
+			pager_place(s->mem, cpu, &answer.reply);
+		else
+			take_reply(s, cpu, &answer.reply);
 		return true;
 	}
 	if (placing)
