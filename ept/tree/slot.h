@@ -166,7 +166,9 @@ static inline bool leaf_completes(struct ept_cpu *me, struct ept_table *table, e
  */
 static inline void pieces_counted(struct ept_cpu *me, enum pg_level level, int way)
 {
-	ept_stat_add(ept_stat_pages(&me->stats, level), way * (int64_t)fmt_entries(me->ept->fmt));
+	int64_t n = fmt_entries(me->ept->fmt);
+
+	ept_stat_add(ept_stat_pages(&me->stats, level), way > 0 ? n : -n);
 }
 
 /* The slot of `level` for gfn, which maps nothing yet; tables on the way are made. 0; EPT_HERE: it,
