@@ -1,6 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The second stage: the one page that everybody reads.
+ * The second stage of either maker (Intel's EPT, AMD's nested paging): the page that everybody
+ * reads.
+ *
+ * WHERE THINGS ARE
+ *
+ *    ept/        what others may include     ept/path/  arrive, split, collapse: the product
+ *    ept/entry/  what 64 bits mean           ept/ops/   every other operation
+ *    ept/tree/   tables, slots, walks, what waits for a flush
+ *
+ *  Each room uses those before it: entry, tree, path, ops. Why something was not done is one of
+ *  the refusals in ept/refusal.h.
+ *
+ * A TABLE
+ *
+ *  has 512 slots of 8 bytes. A slot of level 3, 2, 1 covers 1 GiB, 2 MiB, 4 KiB; it holds a leaf,
+ *  a hidden entry, or the address of a table one level below.
+ *
+ *    gfn  35      27 26      18 17       9 8        0
+ *        |  index 4 |  index 3 |  index 2 |  index 1 |
+ *             |          |          |          '---> slot of 4 KiB --> frame
+ *             |          |          '---> slot of 2 MiB --> table, or a leaf of 2 MiB
+ *             |          '---> slot of 1 GiB --> table, or a leaf of 1 GiB
+ *   root -----'---> slot of 512 GiB --> table
+ *
+ *  A SPLIT replaces one entry by a table that says the same; a COLLAPSE is the way back.
+ *
+ *     slot of 2 MiB                 slot of 2 MiB      table of 512
+ *    [ PRESENT, F, A=1, D=1 ] ---> [ TABLE ----------]-->[ PRESENT, F,           A=1, D=1 ]
+ *                             <---                       [ PRESENT, F + 4 KiB,   A=1, D=1 ]
+ *     one compare-and-swap          and a counter, 512   [   ...                          ]
+ *                                                        [ PRESENT, F + 511 * 4 KiB, ...  ]
  *
  * A second-stage table is the only record of what has arrived. A leaf that has not arrived is
  * ABSENT: the hardware does not see it, but it keeps its frame, permissions and memory type, at any
@@ -26,14 +56,15 @@
  *    (ABSENT -> FILLING), split of an absent entry (ABSENT -> TABLE). A loser looks again.
  *  - A FILLING slot belongs to the one who filled it, alone: publish and give up are plain stores.
  *    So a page is filled once, and a late copy cannot overwrite what the guest has written since.
- *  - A FROZEN slot belongs to the one who froze it, alone, across a flush: so nobody may wait for
- *    it inside of the second stage, where the flush waits for them. Others only add accessed and
- *    dirty bits that come late, by compare-and-swap, and so does the thaw.
+ *  - A FROZEN slot belongs to the CPU that froze it, alone, across a flush. Do not wait for it
+ * inside of the second stage: the flush waits for you to leave. Other CPUs may still set late
+ * accessed and dirty bits in it, by compare-and-swap; therefore the thaw uses compare-and-swap,
+ * too.
  *  - All else (map, split of a present leaf, collapse, freeze, protect, poison, unmap) holds the
  *    lock of the table that contains the slot. Collapse and unmap also hold the lock of the
- *    child table that they take away, always parent before child, and mark it dead; whoever
+ *    child table that they take away, always parent before child, and mark it dead. A CPU that
  *    finds a table dead after locking it starts again from the root. Only the dirty bit of a
- *    tracked leaf is cleared without the lock: what is tracked never collapses.
+ *    tracked leaf is cleared without the lock: a tracked leaf never collapses.
  *  - Hardware sets accessed and dirty bits at any time. So a present entry is changed by
  *    compare-and-swap even under the lock.
  *
@@ -46,9 +77,9 @@
  *  place pages of the same 2 MiB. No line is written by all; and no lock is taken, so nobody
  *  waits for a CPU that stands still. Step by step, and who else may be there:
  *
- *  Walk down (slot_find). Anybody may change any slot on the way. A table that was unlinked stays
- *  a table until its unlinker's flush is over, and that waits for us to leave (hv/mem/tlb.c): what
- * we hold may be out of date, never reused. What is stale fails at the next compare-and-swap.
+ *  Walk down (slot_find). Anybody may change any slot on the way. An unlinked table is not reused
+ *  before the unlinker's flush completes, and that flush waits until this CPU has left the walk. So
+ *  a pointer may be out of date, and then the next compare-and-swap fails.
  *
  *  Split of an absent entry. Several may build a table, from the entry they saw; the swap lets
  *  one of them link it, with all its entries, and the others discard what nobody has seen.
@@ -65,19 +96,18 @@
  *  all that it may see was written before. Under the table's lock it may at once be poisoned,
  *  unmapped or frozen: our counting is only late.
  *
- *  Count. Under the lock the counter is never above the number of PRESENT entries: arrival adds
- *  after it publishes, and who takes away subtracts before letting the lock go. So "512" under
- *  the lock means that all are PRESENT and that nobody still has to count; and no arrival changes
- *  a PRESENT entry, so nothing moves under collapse but the hardware's bits. If pages only
- *  arrive, one sees 512: the last addition. If others take pages away, the answer is a hint that
- *  collapse checks. The table is there still: an unmap that emptied it waits for us to leave.
+ *  Count. Under the lock the counter is never above the number of PRESENT entries: an arrival
+ *  increments it after it publishes, and whoever removes a leaf decrements it before unlocking. So
+ *  "512" under the lock means that all are PRESENT and that nobody still has to count. No arrival
+ *  changes a PRESENT entry, so under a collapse only hardware changes anything. If pages only
+ *  arrive, exactly one CPU sees 512. If others remove pages, the answer is a hint that collapse
+ *  checks. The table still exists: an unmap that emptied it waits for us to leave.
  *
- *  Those who change what the guest may be using (split, collapse, poison, unmap, freeze) hold the
- *  lock of the slot's table, parent before child, and never wait for a flush while they hold one.
- *  FROZEN is waited for outside, where a CPU acknowledges; its owner keeps his slot over his
- *  flush, since what is FROZEN is neither full nor empty: its table stays. Accessed and dirty
- *  bits that a harvest brings meanwhile are or-ed into the FROZEN entry, and published with it by
- *  swap.
+ *  Split, collapse, poison, unmap and freeze change what the guest may be using. They hold the lock
+ *  of the slot's table, parent before child, and never wait for a flush while they hold one. A CPU
+ *  waits for FROZEN outside, where it acknowledges flushes. The table of a FROZEN slot stays: it is
+ *  neither full nor empty. A harvest ors late accessed and dirty bits into the FROZEN entry, and
+ *  the thaw publishes them with it.
  *
  *  Checked by tests/spin (all orders, two entries a table), tests/host/interleave_ept.c (this
  *  code, all orders with few preemptions) and test_ept_race_tsan.c (memory order, real geometry).
@@ -281,8 +311,8 @@ static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
  * where large leaves cannot be executed
  * Return: 0; EPT_HERE if anything is mapped there, EPT_INVALID for a range outside the address
  * space or empty, or for other arguments than these, EPT_NO_TABLE: in each case what was mapped
- * before stays and nothing of this call is mapped, and no table is left over. Flush: none. (After
- * an error in the middle it has flushed by itself.)
+ * before stays and nothing of this call is mapped, and no table is left over.
+ * Flush: none. (After an error in the middle it has flushed by itself.)
  */
 int must_check ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t backing,
 		       unsigned int perms, enum ept_memtype memtype, enum ept_kind kind);
@@ -293,7 +323,8 @@ int must_check ept_map(struct ept_cpu *me, gfn_t gfn, uint64_t frames, hpa_t bac
  * also those that reach out of the range: a map there gets the largest leaves again.
  * Return: 0; EPT_NO_TABLE if a split at an edge found no table; EPT_BUSY: something there is
  * frozen. In both cases nothing is unmapped, unless another CPU split, collapsed or froze
- * meanwhile: then call again, from outside of the second stage. Flush: owed, through @g.
+ * meanwhile: then call again, from outside of the second stage.
+ * Flush: owed, through @g.
  */
 int must_check ept_unmap(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g);
 
@@ -318,8 +349,8 @@ struct ept_claim {
  */
 static inline int must_check ept_request(struct ept_cpu *me, gfn_t gfn);
 
-/* As ept_request(), for the whole piece of `level` that gfn lies in: only what is larger is split, and
- * where smaller pieces are, the one at gfn is asked for. */
+/* As ept_request(), for the whole piece of `level` that gfn lies in: only what is larger is split,
+ * and where smaller pieces are, the one at gfn is asked for. */
 int must_check ept_request_piece(struct ept_cpu *me, gfn_t gfn, enum pg_level level);
 
 static inline int ept_request(struct ept_cpu *me, gfn_t gfn)
@@ -378,8 +409,8 @@ void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim);
  * @why: remembered in the new tables
  * Return: 0 (also if it is that small already); EPT_UNMAPPED; EPT_LOST; EPT_BUSY: a larger piece is
  * being filled, or it is frozen; EPT_NO_TABLE: what could be split is, the translation is
- * unchanged. Flush: owed before the caller relies on the smaller pieces, through @g. None for
- * absent entries.
+ * unchanged.
+ * Flush: owed before the caller relies on the smaller pieces, through @g. None for absent entries.
  */
 int must_check ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 			 struct ept_gather *g);
@@ -426,8 +457,8 @@ void ept_collapse_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct e
  * @next: where to go on; advanced
  * @budget: at most so many slots of 2 MiB or more are looked at in this step, whatever becomes of
  * them; larger ones, which may be complete by then, come on top: one for each GiB that is passed
- * Return: how many tables collapsed. *next == end: done. Flush: made, at most 16 tables frozen for
- * one.
+ * Return: how many tables collapsed. *next == end: done.
+ * Flush: made, at most 16 tables frozen for one.
  */
 unsigned int ept_recover_nx(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
 			    struct ept_gather *g);
@@ -437,7 +468,8 @@ unsigned int ept_recover_nx(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned
 /**
  * ept_poison() - the 4 KiB page at gfn is lost: splits down to it.
  * Return: 0; EPT_LOST: it was before; EPT_UNMAPPED; EPT_BUSY (a larger piece is being filled, or it
- * is frozen); EPT_NO_TABLE (nothing lost, nothing changed in what is mapped). Flush: owed, through
+ * is frozen); EPT_NO_TABLE (nothing lost, nothing changed in what is mapped).
+ * Flush: owed, through
  * @g.
  */
 int must_check ept_poison(struct ept_cpu *me, gfn_t gfn, struct ept_gather *g);

@@ -81,7 +81,7 @@ static inline uint64_t fmt_bytes(const struct ept_format *fmt, enum pg_level lev
 /* Frames in the whole address space. */
 static inline uint64_t fmt_space(const struct ept_format *fmt)
 {
-	return fmt_frames(fmt, (enum pg_level)(fmt->top + 1));
+	return fmt_frames(fmt, level_above(fmt->top));
 }
 
 static inline bool fmt_may_be_leaf(const struct ept_format *fmt, enum pg_level level)

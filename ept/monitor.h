@@ -53,9 +53,9 @@ void ept_monitor_sample(struct ept_monitor *m, struct ept_cpu *me, struct ept_ga
 /* Ends an interval. */
 void ept_monitor_count(struct ept_monitor *m, const struct ept *ept);
 
-/* Merges neighbours that are alike, up to a share of 1 / min of the memory, and divides what is
- * left, so that the next samples tell more.
- * The heat of a region is the number of intervals in which it was accessed. */
+/* Merges neighbouring regions whose heat is alike, up to 1 / min of the memory each, and divides
+ * the others, so that the next samples come from other places. The heat of a region is the number
+ * of intervals in which it was accessed. */
 void ept_monitor_adapt(struct ept_monitor *m);
 
 /* Region numbers by falling heat; returns how many have at least `least`. */

@@ -27,10 +27,10 @@ int must_check ept_protect(struct ept_cpu *me, gfn_t gfn, uint64_t frames, unsig
 			   struct ept_gather *g);
 
 /**
- * ept_discard() - give up the contents: the range reads as zeros, and nobody is to be asked for it
- * any more. It is absent until ept_fill_zero(); what arrives for it late is refused with
- * EPT_DISCARDED. The frames stay with the range, and after ept_sync() nobody uses them. Poison
- * stays. Flush: owed if anything was present.
+ * ept_discard() - give up the contents: the range reads as zeros. Ask nobody for it any more. It is
+ * absent until ept_fill_zero(); ept_fill() refuses late arrivals with EPT_DISCARDED. The frames
+ * stay with the range, and after ept_sync() nobody uses them. Poison stays. Flush: owed if anything
+ * was present.
  */
 int must_check ept_discard(struct ept_cpu *me, gfn_t gfn, uint64_t frames, struct ept_gather *g);
 
@@ -45,13 +45,13 @@ int must_check ept_poison_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames,
  * ept_move() - map what is mapped at [from, from + frames) at [to, to + frames) instead, without
  * copying: entry by entry, as large as the distance between the two allows. What was asked for must
  * be asked for again, at its new address.
- * @to: nothing is mapped there, nothing else is mapped or unmapped there meanwhile, and the ranges
- * do not overlap. Who has collapsed something of `from` has synced it: bits that come late to a
- * table which waits in another CPU's gather would look for the pages where they no longer are.
- * While it is under way, all of both ranges that is not there yet, or no more, is frozen to others.
- * Return: also EPT_HERE, with nothing changed. After EPT_NO_TABLE nothing has moved.
- * Where another CPU got in the way (see above), all is at `from` again but for what it froze at
- * `to`, and what was asked for must be asked for again.
+ * @to: nothing is mapped there, nobody maps or unmaps anything there meanwhile, and the ranges do
+ * not overlap. Sync all collapses inside `from` first; otherwise late accessed and dirty bits of a
+ * table that still waits in another CPU's gather are applied to the old address. During the move
+ * all other CPUs find the rest of both ranges frozen.
+ * Return: also EPT_HERE, with nothing changed. After EPT_NO_TABLE nothing has moved. If another CPU
+ * got in the way (see above), all is at `from` again but for pages that it froze at `to`; ask again
+ * for what was asked for.
  * Flush: owed; until ept_sync() the old addresses may still be reachable.
  */
 int must_check ept_move(struct ept_cpu *me, gfn_t from, gfn_t to, uint64_t frames,
@@ -72,7 +72,8 @@ enum ept_share {
  * Return: also EPT_HERE; EPT_FOREIGN: EPT_SHARED, and something is private already; EPT_INVALID
  * also where the clone cannot give the rights: see ept_map() and ept_set_nx(). After any error
  * nothing is mapped in the clone; pages of the original may be left write-protected as private
- * ones, which a write resolves. Flush: owed if EPT_PRIVATE, before anybody runs the clone.
+ * ones, which a write resolves.
+ * Flush: owed if EPT_PRIVATE, before anybody runs the clone.
  */
 int must_check ept_clone(struct ept_cpu *me, struct ept_cpu *clone, gfn_t gfn, uint64_t frames,
 			 enum ept_share share, struct ept_gather *g);

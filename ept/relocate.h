@@ -30,7 +30,8 @@ struct ept_frozen {
  * @why: kept in tables that the split needs
  * Return: 0 and *f, whose f->was.frame is the frame to copy from; EPT_NOT_HERE: not here yet, or
  * being filled; EPT_SMALLER: smaller pieces are there; EPT_BUSY: frozen already; EPT_LOST;
- * EPT_UNMAPPED; EPT_INVALID; EPT_NO_TABLE. Flush: owed, before the copy.
+ * EPT_UNMAPPED; EPT_INVALID; EPT_NO_TABLE.
+ * Flush: owed, before the copy.
  */
 int must_check ept_freeze(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 			  struct ept_frozen *f, struct ept_gather *g);

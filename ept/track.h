@@ -34,8 +34,8 @@ int must_check ept_track_begin(struct ept *ept, enum ept_track_by by);
  * @next: where to go on; advanced
  * @budget: entries to look at or to write in this step; at least one table's worth is done
  * Return: 0 (through if *next == end); EPT_NO_TABLE: a leaf could not be split, call again when
- * there are tables; EPT_BUSY: something is frozen, call again. Flush: owed before tracking is
- * relied on.
+ * there are tables; EPT_BUSY: something is frozen, call again.
+ * Flush: owed before tracking is relied on.
  */
 int must_check ept_track_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
 			      struct ept_gather *g);

@@ -117,8 +117,8 @@ static unsigned int mark_run(struct ept_cpu *me, struct ept_slot s, unsigned int
 	return done;
 }
 
-/* Does the mark need smaller entries than this one? Tracking does, of what is present; and part of
- * an entry cannot be marked otherwise than the rest of it. */
+/* Must this entry be split before it can be marked? Present leaves must be 4 KiB to be tracked; and
+ * an entry that only partly lies in the range must be split. */
 static bool too_large(const struct ept_format *fmt, const struct ept_slot *s, gfn_t from, gfn_t end,
 		      bool on)
 {

@@ -53,8 +53,8 @@ struct merged {
 };
 
 /*
- * The leaf that says what the table says, or why there is none. All entries are PRESENT, and nobody
- * but hardware may change them.
+ * The leaf that says what the table says. All entries are PRESENT, and only hardware may change
+ * them. Returns 1, or why there is no such leaf.
  */
 static int collapse_merge(const struct ept *ept, hpa_t table, enum pg_level level, struct merged *m)
 {
@@ -81,7 +81,7 @@ static int collapse_merge(const struct ept *ept, hpa_t table, enum pg_level leve
 	m->freeze = withheld_of(ept, &s) & ~s.withheld;
 	m->leaf = leaf_encode(ept, s);
 	m->what = s;
-	return 0;
+	return 1;
 }
 
 /* The slot's table is no longer linked. Hardware may set the slot's own accessed bit meanwhile. */
@@ -119,28 +119,26 @@ static int collapse_locked(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, un
 	const struct ept *ept = me->ept;
 	hpa_t table = entry_child(ept->fmt, s->entry);
 	struct ept_table *child = table_meta(ept, table);
-	struct merged m = { 0 };
-	int err = 0;
+	struct merged m;
+	int r;
 
 	table_lock(child);
 	if (atomic_load_explicit(&child->present, memory_order_acquire) != fmt_entries(ept->fmt))
-		err = refusal(ept, table, level_below(s->level));
+		r = refusal(ept, table, level_below(s->level));
 	else if (undo && !(table_why(child) & undo))
-		goto out;
+		r = 0;
 	else if (table_why(child) & EPT_WHY_NX & ~undo)
-		err = EPT_EXECUTED;
+		r = EPT_EXECUTED;
 	else
-		err = collapse_merge(ept, table, s->level, &m);
-	if (!err) {
+		r = collapse_merge(ept, table, s->level, &m);
+	if (r > 0) {
 		*parent_full = replace(me, s, child, &m);
 		gather_table(g, table, gfn, s->level, m.ad, true);
 		if (m.freeze)
 			gather_frozen(g, s, m.leaf);
-		err = 1;
 	}
-out:
 	table_unlock(child);
-	return err;
+	return r;
 }
 
 /* Returns 1 if the slot's table went away, 0 if there is none, or the refusal. */

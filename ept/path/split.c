@@ -131,6 +131,12 @@ static int split_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *a
 	return err ? err : EPT_LOOK_AGAIN;
 }
 
+/* One caller for the steps, so that the compiler makes one loop of them. */
+static int split_steps(struct ept_cpu *me, gfn_t gfn, struct splitting *how)
+{
+	return slot_settle(me, gfn, how->level, split_slot, how);
+}
+
 int ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 	      struct ept_gather *g)
 {
@@ -138,7 +144,7 @@ int ept_split(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why w
 
 	if (!gfn_range_ok(me->ept, gfn, 1) || !fmt_may_be_leaf(me->ept->fmt, level))
 		return EPT_INVALID;
-	return slot_settle(me, gfn, level, split_slot, &how);
+	return split_steps(me, gfn, &how);
 }
 
 int split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
@@ -146,7 +152,7 @@ int split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_
 {
 	struct splitting how = { .level = level, .why = why, .anything = true, .g = g };
 
-	return slot_settle(me, gfn, level, split_slot, &how);
+	return split_steps(me, gfn, &how);
 }
 
 void ept_split_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, enum pg_level level,

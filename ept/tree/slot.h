@@ -107,7 +107,7 @@ static inline void ept_trace(struct ept_cpu *me, enum ept_event event, gfn_t gfn
  * and looks again for as long as it says EPT_LOOK_AGAIN: another CPU was faster, or it made what
  * was there smaller. Returns what it says in the end.
  */
-static inline int
+static inline __attribute__((always_inline)) int
 slot_settle(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
 	    int (*act)(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *arg), void *arg)
 {
@@ -166,7 +166,9 @@ static inline bool leaf_completes(struct ept_cpu *me, struct ept_table *table, e
  */
 static inline void pieces_counted(struct ept_cpu *me, enum pg_level level, int way)
 {
-	ept_stat_add(ept_stat_pages(&me->stats, level), way * (int64_t)fmt_entries(me->ept->fmt));
+	int64_t n = fmt_entries(me->ept->fmt);
+
+	ept_stat_add(ept_stat_pages(&me->stats, level), way > 0 ? n : -n);
 }
 
 /* The slot of `level` for gfn, which maps nothing yet; tables on the way are made. 0; EPT_HERE: it,

@@ -34,8 +34,8 @@ static void print_registers(const struct guest_state *s)
 
 	con_printf("cleave:   rip %016llx rflags %08llx\n", (ull)s->rip, (ull)s->rflags);
 	for (unsigned int i = 0; i < GPRS; i += 4)
-		con_printf("cleave:   %-3s %016llx %-3s %016llx %-3s %016llx %-3s %016llx\n", names[i],
-			   (ull)s->gpr[i], names[i + 1], (ull)s->gpr[i + 1], names[i + 2],
+		con_printf("cleave:   %-3s %016llx %-3s %016llx %-3s %016llx %-3s %016llx\n",
+			   names[i], (ull)s->gpr[i], names[i + 1], (ull)s->gpr[i + 1], names[i + 2],
 			   (ull)s->gpr[i + 2], names[i + 3], (ull)s->gpr[i + 3]);
 	con_printf("cleave:   cr0 %llx cr2 %llx cr3 %llx cr4 %llx cr8 %llx efer %llx dr6 %llx dr7 "
 		   "%llx\n",
@@ -45,7 +45,7 @@ static void print_registers(const struct guest_state *s)
 
 static void print_segments(const struct guest_state *s)
 {
-	static const char *const names[SEGMENTS] = { "es", "cs", "ss",	 "ds",
+	static const char *const names[SEGMENTS] = { "es", "cs", "ss",   "ds",
 						     "fs", "gs", "ldtr", "tr" };
 
 	for (unsigned int i = 0; i < SEGMENTS; i++)

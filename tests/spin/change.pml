@@ -159,15 +159,7 @@ inline drop_tables() {
 	gfn = page;
 	do
 	:: atomic { c_level > TOP -> c_level = 0; stand_outside(); break }
-	:: atomic { c_level <= TOP && !WITHIN(c_level) };
-	   atomic {
-		gfn = gfn + SIZE(c_level);
-		if
-		:: gfn > last -> c_level++; gfn = page
-		:: else
-		fi
-	   }
-	:: atomic { c_level <= TOP && WITHIN(c_level) };
+	:: atomic { c_level <= TOP };
 	   slot_find(c_level);
 	   if
 	   :: atomic { s_level == c_level && KIND(s_entry) == TABLE };
