@@ -92,6 +92,8 @@
 	X(hot_is_collapsed_first)                                                                  \
 	X(watching_costs_by_regions)
 
+#define CASES_JOBS(X) X(wrong_use_of_jobs)
+
 /* All of them. */
 #define CASES(X)                                                                                   \
 	CASES_LEVELS(X)                                                                            \
@@ -104,7 +106,8 @@
 	CASES_DIRTY(X)                                                                             \
 	CASES_CLONE(X)                                                                             \
 	CASES_RELOCATE(X)                                                                          \
-	CASES_WATCH(X)
+	CASES_WATCH(X)                                                                             \
+	CASES_JOBS(X)
 
 #define CASE_JOB(name)                                                                             \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);
