@@ -55,7 +55,8 @@
 	X(protect_splits_only_at_the_edges)                                                        \
 	X(discard_in_a_large_leaf)                                                                 \
 	X(discard_before_arrival)                                                                  \
-	X(copy_in_and_out)
+	X(copy_in_and_out)                                                                         \
+	X(unplugged_memory_is_free)
 
 #define CASES_TRACK(X)                                                                             \
 	X(dirty_log_by_writes)                                                                     \
@@ -85,7 +86,6 @@
 	X(scattered_memory_collapses)                                                              \
 	X(pieces_of_a_gib_relocate)                                                                \
 	X(private_pages_collapse)                                                                  \
-	X(unplugged_memory_is_free)                                                                \
 	X(move_at_mixed_granularity)
 
 #define CASES_WATCH(X)                                                                             \
