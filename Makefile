@@ -74,6 +74,7 @@ test: setup-test
 		launcher="tests/launch_test.py" \
 		launcher-files="tests/launch_files_test.py" \
 		bench-kvm="tests/bench_kvm_test.py" \
+		extending="tests/extending_test.py" \
 		clang="$(MAKE) --no-print-directory -s clang-build" \
 		model="$(MAKE) --no-print-directory -s check-model" \
 		host="$(MAKE) --no-print-directory -s -j2 host-test" \

@@ -89,7 +89,7 @@ const struct config_key config_keys[] = {
 	{ "debugger", "0", "1 waits for GDB before the first run (docs/debugging.md).",
 	  MACHINE(debugger), NUMBER(0, 1) },
 
-	{ "job", "migrate", "What to do. The test image has more jobs.",
+	{ "job", "migrate", "What to do (docs/jobs.md). The test image has more jobs.",
 	  RUN(job), TEXT },
 	{ "guest", "seq", "The payload: `guests\\NAME.bin` on the boot disk (see below).",
 	  RUN(guest), TEXT },

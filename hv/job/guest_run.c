@@ -18,14 +18,20 @@ static bool out_of_time(const struct guest_run *run)
 	return cycles_to_us(clock_now() - run->begun) / 1000 > run->config->timeout_ms;
 }
 
+/* A vCPU is over with that was not asked to finish; the others may run still. */
+static const char *why_over(const struct vm *vm)
+{
+	TRY(vm_casualty(vm));
+	for (unsigned int i = 0; i < vm->nvcpus; i++)
+		MUST(!vm->vcpu[i].wrong_count, "the guest found wrong data");
+	return "the guest ended before it was asked to";
+}
+
 const char *guest_turn(struct guest_run *run)
 {
 	vm_wait(run->vm);
-	if (atomic_load_explicit(&run->vm->over, memory_order_acquire)) {
-		const char *why = vm_casualty(run->vm);
-
-		return why ? why : "the guest ended before it was asked to";
-	}
+	if (atomic_load_explicit(&run->vm->over, memory_order_acquire))
+		return why_over(run->vm);
 	return out_of_time(run) ? "the job was not done in time" : NULL;
 }
 

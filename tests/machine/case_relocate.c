@@ -482,47 +482,6 @@ static const char *pieces_of_a_gib_relocate(struct lab *lab)
 	return lab_poke(lab, POKE_SHARE, WORK, 4 * MIB, PAGE_SIZE);
 }
 
-/* --- unplugged ------------------------------------------------------------------------------- */
-
-/* Two whole blocks and parts of two, with a page on a frame of its own in each part. */
-static const char *unplug(struct lab *lab)
-{
-	struct memory *mem = &lab->vm->mem;
-	gfn_t gfn = RANGE + 5, end = RANGE + 3 * RANGE_FRAMES + 3;
-	uint64_t free;
-
-	TRY(relocate(lab, gfn + 1, PG_LEVEL_4K));
-	TRY(relocate(lab, end - 1, PG_LEVEL_4K));
-	TRY(relocate(lab, end + 1, PG_LEVEL_4K));
-	MUST(mem->singles == 3, "not one frame for each page");
-	free = machine_frames.free;
-	MUST(!guest_unmap(mem, gfn, end - gfn), "it could not be unplugged");
-	MUST(mem->singles == 1, "a frame is kept whose page is unplugged");
-	MUST(machine_frames.free == free + 2 * RANGE_FRAMES + 2, "the frames are not free");
-	for (gfn_t at = gfn; at < end; at++)
-		MUST(ept_lookup(&mem->ept, at).kind == EPT_NONE, "it is still mapped");
-	MUST(ept_lookup(&mem->ept, gfn - 1).kind == EPT_PRESENT &&
-		     ept_lookup(&mem->ept, end).kind == EPT_PRESENT,
-	     "a neighbour is gone");
-	return NULL;
-}
-
-static const char *unplugged_memory_is_free(struct lab *lab)
-{
-	struct vm *clone;
-	int err;
-
-	lab->at_hand = true;
-	TRY(lab_fill_all(lab, RANGE, lab->vm->mem.frames, PG_LEVEL_2M));
-	clone = vm_clone(lab->vm, "shared", EPT_SHARED);
-	MUST(clone, "no clone");
-	err = guest_unmap(&clone->mem, RANGE, 1);
-	vm_destroy(clone);
-	MUST(err == -EINVAL, "memory was unplugged that another VM writes to");
-	TRY(unplug(lab));
-	return lab_poke(lab, POKE_SHARE, (RANGE << PAGE_SHIFT) + 8 * MIB - MIB, MIB, PAGE_SIZE);
-}
-
 /* --- jobs ------------------------------------------------------------------------------------ */
 
 static const char *run_case(const struct run_config *config, const struct boot_info *info,

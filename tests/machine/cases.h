@@ -58,7 +58,8 @@
 	X(protect_splits_only_at_the_edges)                                                        \
 	X(discard_in_a_large_leaf)                                                                 \
 	X(discard_before_arrival)                                                                  \
-	X(copy_in_and_out)
+	X(copy_in_and_out)                                                                         \
+	X(unplugged_memory_is_free)
 
 #define CASES_TRACK(X)                                                                             \
 	X(dirty_log_by_writes)                                                                     \
@@ -88,12 +89,13 @@
 	X(scattered_memory_collapses)                                                              \
 	X(pieces_of_a_gib_relocate)                                                                \
 	X(private_pages_collapse)                                                                  \
-	X(unplugged_memory_is_free)                                                                \
 	X(move_at_mixed_granularity)
 
 #define CASES_WATCH(X)                                                                             \
 	X(hot_is_collapsed_first)                                                                  \
 	X(watching_costs_by_regions)
+
+#define CASES_JOBS(X) X(wrong_use_of_jobs)
 
 /* All of them. */
 #define CASES(X)                                                                                   \
@@ -108,7 +110,8 @@
 	CASES_DIRTY(X)                                                                             \
 	CASES_CLONE(X)                                                                             \
 	CASES_RELOCATE(X)                                                                          \
-	CASES_WATCH(X)
+	CASES_WATCH(X)                                                                             \
+	CASES_JOBS(X)
 
 #define CASE_JOB(name)                                                                             \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);
