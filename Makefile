@@ -33,6 +33,8 @@ LAUNCH_FLAGS = --cpus "$(CPUS)" --config "$(CONFIG)" --efi $(BUILD)/cleave.efi \
 	$(if $(JSON),--json "$(JSON)")
 
 .DEFAULT_GOAL := all
+# Half of a file is none.
+.DELETE_ON_ERROR:
 
 include boot/boot.mk
 include guest/guest.mk

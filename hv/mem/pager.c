@@ -171,25 +171,22 @@ static int fault_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
 
 		return err ? err : why_absent(mem, gfn);
 	}
-	if (is_contents(reply))
-		return fill_page(mem, cpu, gfn, PG_LEVEL_4K, reply, FILL_FAULT, begin);
 	return place_zeros_at_hand(mem, cpu, gfn, begin);
 }
 
-static __attribute__((noinline)) int fault_slowly(struct memory *mem, unsigned int cpu, gfn_t gfn,
-						  const struct page_reply *reply, uint64_t begin,
-						  struct fault_stats *stats)
+/* @err: 0: the page is there; or why it is not */
+static enum pager_answer fault_over(struct memory *mem, unsigned int cpu, gfn_t gfn,
+				    unsigned int access, uint64_t begin, int err,
+				    struct fault_stats *stats)
 {
-	int err = reply ? fault_at_hand(mem, cpu, gfn, reply, begin) : ask(mem, cpu, gfn);
-
-	if (reply && !err) {
-		pager_count(&counters(mem, cpu)->pieces_at_hand, 1);
-		fault_waited(stats, clock_now() - begin);
-	}
-	return err;
+	if (err)
+		return fault_refused(mem, cpu, gfn, access, err, stats);
+	pager_count(&counters(mem, cpu)->pieces_at_hand, 1);
+	fault_waited(stats, clock_now() - begin);
+	return PAGER_RESUME;
 }
 
-/* Not at hand, or not to be filled just like that. */
+/* No contents at hand. */
 static __attribute__((noinline)) enum pager_answer
 fault_otherwise(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int access,
 		const struct page_reply *reply, uint64_t begin, struct fault_stats *stats)
@@ -197,10 +194,24 @@ fault_otherwise(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int ac
 	int err;
 
 	trace_at(cpu, begin, TRACE_FAULT, gfn_to_gpa(gfn).v, access);
-	err = fault_slowly(mem, cpu, gfn, reply, begin, stats);
-	if (err)
-		return fault_refused(mem, cpu, gfn, access, err, stats);
-	return reply ? PAGER_RESUME : PAGER_WAIT;
+	if (reply) {
+		err = fault_at_hand(mem, cpu, gfn, reply, begin);
+		return fault_over(mem, cpu, gfn, access, begin, err, stats);
+	}
+	err = ask(mem, cpu, gfn);
+	return err ? fault_refused(mem, cpu, gfn, access, err, stats) : PAGER_WAIT;
+}
+
+/* Contents at hand, and ept_fill() has said `err`: into another frame, or not at all. */
+static __attribute__((noinline)) enum pager_answer
+fault_not_filled(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int access,
+		 const struct page_reply *reply, uint64_t begin, int err, struct fault_stats *stats)
+{
+	struct ept_claim claim;
+
+	trace_at(cpu, begin, TRACE_FAULT, gfn_to_gpa(gfn).v, access);
+	err = fill_claimed(mem, cpu, gfn, PG_LEVEL_4K, reply, FILL_FAULT, begin, &claim, err);
+	return fault_over(mem, cpu, gfn, access, begin, err, stats);
 }
 
 enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
@@ -223,7 +234,7 @@ enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, un
 	/* The path that everything else is measured against. */
 	err = ept_fill(ept_cpu(&mem->ept, cpu), gfn, PG_LEVEL_4K, &claim);
 	if (__builtin_expect(err, 0))
-		return fault_otherwise(mem, cpu, gfn, access, &reply, begin, stats);
+		return fault_not_filled(mem, cpu, gfn, access, &reply, begin, err, stats);
 	fill_at_hand(mem, cpu, gfn, &reply, begin, &claim, stats);
 	return PAGER_RESUME;
 }

@@ -247,12 +247,13 @@ void dirty_end(struct dirty_log *d, struct ept_collapse_result *result)
 	gfn_t next = 0;
 
 	log_end(d);
-	while (next < d->vm->mem.frames) {
-		if (ept_untrack_some(me(d), &next, d->vm->mem.frames, END_STEP, gather(d)))
+	/* Marks have moved where memory moved. */
+	while (next < d->vm->mem.end) {
+		if (ept_untrack_some(me(d), &next, d->vm->mem.end, END_STEP, gather(d)))
 			mem_pass(&d->vm->mem); /* something is frozen */
 		tlb_quiesce(&d->vm->mem.tlb, cpu_id());
 	}
 	ept_track_end(&d->vm->mem.ept);
-	ept_collapse_range(me(d), 0, d->vm->mem.frames, gather(d), result ? result : &unused);
+	ept_collapse_range(me(d), 0, d->vm->mem.end, gather(d), result ? result : &unused);
 	ept_sync(gather(d));
 }
