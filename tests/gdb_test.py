@@ -32,19 +32,19 @@ continue
 printf "free %d\\n", machine_frames.free > 0
 tbreak pager_fault
 continue
-printf "fault 0x%lx\\n", exit->gpa.v
-cleave-walk exit->gpa.v
-call print_walk(&p->vm->ept, exit->gpa)
-tbreak pager_fault if p->vm == migrate_job::m.to && vcpu->stats.faults == 20
+printf "fault 0x%lx\\n", at.v
+cleave-walk at.v
+call print_walk(&mem->ept, at)
+tbreak pager_fault if mem == &migrate_job::m.to->mem && stats->faults == 20
 continue
-cleave-walk exit->gpa.v
-call print_walk(&p->vm->ept, exit->gpa)
-cleave-walk exit->gpa.v migrate_job::m.from
-call print_walk(&migrate_job::m.from->ept, exit->gpa)
+cleave-walk at.v
+call print_walk(&mem->ept, at)
+cleave-walk at.v migrate_job::m.from
+call print_walk(&migrate_job::m.from->mem.ept, at)
 cleave-vcpus
 up
 cleave-walk 0x200000
-call print_walk(&vcpu->vm->ept, (gpa_t){0x200000})
+call print_walk(&vcpu->mem->ept, (gpa_t){0x200000})
 cleave-trace 3
 call trace_print(0, 3)
 delete
@@ -57,7 +57,7 @@ python
 gdb.execute("tbreak report_progress")
 gdb.execute("continue")
 root = int(gdb.parse_and_eval("$cr3"))
-b = gdb.Breakpoint("turn")
+b = gdb.Breakpoint("vm_wait")
 for i in range(300):
     gdb.execute("thread 2", to_string=True)
     if int(gdb.parse_and_eval("$cr3")) != root:
