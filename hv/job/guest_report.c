@@ -14,7 +14,7 @@ void guest_figure(struct guest_run *run, const char *key, const char *what, uint
 {
 	unsigned int i = 0;
 
-	while (i < run->nfigures && run->figure[i].key != key)
+	while (i < run->nfigures && __builtin_strcmp(run->figure[i].key, key))
 		i++;
 	if (i == GUEST_FIGURES)
 		panic("job %s has more figures than there is room for", run->job->name);
