@@ -210,7 +210,7 @@ Columns: CPU, TSC, event, its two values; trace_abi.h says what these are."""
     @staticmethod
     def records(cpu):
         """Read in one piece: a value at a time takes the stub seconds."""
-        ring = value("trace_rings")[cpu]
+        ring = value("trace_records")[cpu]
         one = gdb.lookup_type("struct trace_record").sizeof
         size = ring.type.sizeof // one
         data = gdb.selected_inferior().read_memory(int(ring.address), size * one)

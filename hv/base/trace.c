@@ -4,8 +4,8 @@
 
 #include "hv/base/console.h"
 
-struct trace_ring trace_rings[MAX_CPUS];
-struct trace_record *trace_next[MAX_CPUS];
+struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
+struct trace_place trace_places[MAX_CPUS];
 
 static const char *event_name(unsigned int event)
 {
@@ -21,17 +21,18 @@ static const char *event_name(unsigned int event)
 void trace_init(void)
 {
 	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
-		trace_next[cpu] = trace_rings[cpu].record;
+		trace_places[cpu].next = trace_records[cpu];
+		trace_places[cpu].end = trace_records[cpu] + TRACE_RECORDS;
 		/* A record's CPU never changes, so writing one leaves it alone. */
 		for (unsigned int i = 0; i < TRACE_RECORDS; i++)
-			trace_rings[cpu].record[i].cpu = cpu;
+			trace_records[cpu][i].cpu = cpu;
 	}
 }
 
 void trace_print(unsigned int cpu, unsigned int n)
 {
-	const struct trace_record *records = trace_rings[cpu].record;
-	unsigned int end = (unsigned int)(trace_next[cpu] - records);
+	const struct trace_record *records = trace_records[cpu];
+	unsigned int end = (unsigned int)(trace_places[cpu].next - records);
 
 	n = MIN(n, (unsigned int)TRACE_RECORDS);
 	for (unsigned int i = end - n; i != end; i++) {

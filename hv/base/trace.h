@@ -10,25 +10,23 @@
 
 #define TRACE_RECORDS 512 /* per CPU, a power of two */
 
-/* One CPU's records, aligned to their size, so that the end is known by the address. One that was
- * never written has the time 0. */
-struct trace_ring {
-	struct trace_record record[TRACE_RECORDS];
-} __attribute__((aligned(TRACE_RECORDS * sizeof(struct trace_record))));
+/* A record that was never written has the time 0. */
+extern struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
 
-extern struct trace_ring trace_rings[MAX_CPUS];
-extern struct trace_record *trace_next[MAX_CPUS]; /* where the CPU writes next */
+/* Where each CPU writes next, and the end of its records. */
+extern struct trace_place {
+	struct trace_record *next, *end;
+} trace_places[MAX_CPUS];
 
 /* On CPU `cpu`, which is this one, at a time that the caller has read already. */
 static inline void trace_at(unsigned int cpu, uint64_t tsc, enum trace_event event, uint64_t a,
 			    uint64_t b)
 {
-	struct trace_record *r = trace_next[cpu];
+	struct trace_place *place = &trace_places[cpu];
+	struct trace_record *r = place->next;
 	struct trace_record *next = r + 1;
 
-	if (__builtin_expect(!((uintptr_t)next & (sizeof(struct trace_ring) - 1)), 0))
-		next -= TRACE_RECORDS;
-	trace_next[cpu] = next;
+	place->next = __builtin_expect(next == place->end, 0) ? next - TRACE_RECORDS : next;
 
 	r->tsc = tsc;
 	r->event = event;

@@ -14,8 +14,9 @@
 
 #define CALLS_MAX 16
 
-struct trace_ring trace_rings[MAX_CPUS];
-struct trace_record *trace_next[MAX_CPUS] = { trace_rings[0].record };
+struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
+struct trace_place trace_places[MAX_CPUS] = { { trace_records[0],
+						trace_records[0] + TRACE_RECORDS } };
 
 static unsigned int discarded;
 
