@@ -104,7 +104,7 @@ $(BUILD)/check-config: $(CHECK_CONFIG_OBJS)
 # Host tests of what is pure here.
 test_fmt_SRCS := hv/base/fmt.c
 test_ranges_SRCS := boot/base/ranges.c
-test_options_SRCS := boot/firmware/options.c boot/firmware/files.c boot/base/efi.c
+test_options_SRCS := boot/firmware/options.c boot/firmware/files.c
 $(addprefix $(BUILD)/host/asan/,tests/host/test_options.o $(test_options_SRCS:.c=.o)): \
 	HOST_CFLAGS += $(BOOT_CFLAGS)
 test_cpu_list_SRCS := boot/base/cpu_list.c

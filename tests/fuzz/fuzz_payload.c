@@ -22,65 +22,27 @@ static uint64_t entry_of[ABI_VCPUS_MAX], cr3_of[ABI_VCPUS_MAX], stack_of[ABI_VCP
 
 /* --- what the loader asks of others ---------------------------------------------------------- */
 
-int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_claim *claim)
+const struct page_reply fill_zeros;
+
+/* A clone's pages come one by one; a piece comes only where nothing is yet. */
+int fill_page(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
+	      const struct page_reply *contents, enum fill_why why, uint64_t begin)
 {
 	uint64_t frames = level_frames(level);
 
-	fuzz_check(me == &guest.mem.ept.cpu[0] && IS_ALIGNED(gfn, frames));
-	fuzz_check(gfn + frames <= guest.mem.frames);
-	if (memchr(guest_there + gfn, 1, frames))
-		return frames > 1 ? -E2BIG : -EEXIST;
-	if (is_clone)
-		return -EXDEV;
-	if (!fills_left)
-		return -ENOMEM;
-	fills_left--;
-	claim->gfn = gfn;
-	claim->level = level;
-	claim->frame = direct_hpa(guest_memory + (gfn << PAGE_SHIFT));
-	memset(guest_memory + (gfn << PAGE_SHIFT), 0x5a, frames << PAGE_SHIFT);
-	return 0;
-}
-
-bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim)
-{
-	(void)me;
-	memset(guest_there + claim->gfn, true, level_frames(claim->level));
-	return false;
-}
-
-const struct page_reply fill_zeros;
-
-int fill_claim_foreign(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
-		       struct ept_claim *claim, const struct page_reply **contents)
-{
-	fuzz_check(is_clone && mem == &guest.mem && cpu == 0);
-	fuzz_check(gfn < mem->frames && !guest_there[gfn] && *contents == &fill_zeros);
-	if (level > PG_LEVEL_4K)
-		return -E2BIG;
-	if (!fills_left)
-		return -ENOMEM;
-	fills_left--;
-	*claim = (struct ept_claim){ .gfn = gfn, .level = level };
-	return 0;
-}
-
-void fill_write(const struct ept_claim *claim, const struct page_reply *contents)
-{
-	fuzz_check(contents == &fill_zeros);
-	memset(guest_memory + (claim->gfn << PAGE_SHIFT), 0,
-	       level_frames(claim->level) << PAGE_SHIFT);
-}
-
-void fill_count(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
-		const struct page_reply *contents, enum fill_why why, uint64_t begin, uint64_t end)
-{
-	(void)cpu;
-	(void)end;
-	(void)claim;
-	(void)contents;
 	(void)begin;
-	fuzz_check(mem == &guest.mem && why == FILL_LOAD);
+	fuzz_check(mem == &guest.mem && cpu == 0 && why == FILL_LOAD && contents == &fill_zeros);
+	fuzz_check(IS_ALIGNED(gfn, frames) && gfn + frames <= mem->frames);
+	if (memchr(guest_there + gfn, 1, frames))
+		return frames > 1 ? EPT_SMALLER : EPT_HERE;
+	if (is_clone && frames > 1)
+		return EPT_SMALLER;
+	if (!fills_left)
+		return -ENOMEM;
+	fills_left--;
+	memset(guest_memory + (gfn << PAGE_SHIFT), 0, frames << PAGE_SHIFT);
+	memset(guest_there + gfn, true, frames);
+	return 0;
 }
 
 int guest_write(struct memory *mem, gpa_t to, const void *from, uint64_t bytes,
