@@ -132,7 +132,10 @@ int fill_claimed(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level 
 					  : family_claim(mem, cpu, gfn, claim, &missing);
 	if (err)
 		return err;
-	if (!write_contents(mem, cpu, claim, missing, why)) {
+	if (missing && missing->data && !(claim->entry & ENTRY_ZERO)) {
+		__builtin_memcpy(direct(claim->frame), missing->data, PAGE_SIZE);
+		worked(mem, cpu, why, PAGE_SIZE);
+	} else if (!write_contents(mem, cpu, claim, missing, why)) {
 		ept_give_up(me, claim);
 		return EPT_LOST;
 	}
