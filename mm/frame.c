@@ -261,7 +261,7 @@ static void fill_junk(struct frame_pool *pool, hpa_t block, unsigned int order)
 				      memory_order_relaxed);
 }
 
-int frame_free(struct frame_pool *pool, hpa_t block, unsigned int order)
+static int give_back(struct frame_pool *pool, hpa_t block, unsigned int order, bool junk)
 {
 	bool ours;
 
@@ -271,12 +271,22 @@ int frame_free(struct frame_pool *pool, hpa_t block, unsigned int order)
 	if (!ours)
 		return -EINVAL;
 	/* Outside of the lock: filling 1 GiB takes long, and nobody else can touch the block. */
-	if (pool->junk)
+	if (junk)
 		fill_junk(pool, block, order);
 	spin_lock(&pool->lock);
 	insert(pool, (block.v >> PAGE_SHIFT) - pool->base_pfn, order);
 	spin_unlock(&pool->lock);
 	return 0;
+}
+
+int frame_free(struct frame_pool *pool, hpa_t block, unsigned int order)
+{
+	return give_back(pool, block, order, pool->junk);
+}
+
+int frame_free_unused(struct frame_pool *pool, hpa_t block, unsigned int order)
+{
+	return give_back(pool, block, order, false);
 }
 
 uint64_t frame_count_free(struct frame_pool *pool, unsigned int order)

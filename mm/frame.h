@@ -102,6 +102,9 @@ hpa_t must_check frame_alloc(struct frame_pool *pool, unsigned int order);
  */
 int must_check frame_free(struct frame_pool *pool, hpa_t block, unsigned int order);
 
+/* As frame_free(), of a block that nobody has written to: it is left as it is. */
+int must_check frame_free_unused(struct frame_pool *pool, hpa_t block, unsigned int order);
+
 /* Pointer to a host-physical address that the pool's direct mapping covers. */
 static inline void *frame_virt(const struct frame_pool *pool, hpa_t a)
 {

@@ -129,6 +129,32 @@ static struct ept_extent *append(struct backing *b, struct ept_extent *last, gfn
 	return last;
 }
 
+static void forget(struct backing *b)
+{
+	while (b->pages) {
+		struct backing_page *p = b->pages;
+
+		b->pages = p->next;
+		block_free(NULL, direct_hpa(p), FRAME_ORDER_4K);
+	}
+}
+
+/* Nobody has written to the blocks yet. */
+static void give_unused(struct backing *b)
+{
+	int err = 0;
+
+	EACH_EXTENT(b, p, e)
+	{
+		for (uint64_t at = 0; at < e->frames << PAGE_SHIFT; at += PAGE_SIZE << e->order)
+			err |= frame_free_unused(&machine_frames, hpa(e->backing.v + at), e->order);
+		*e = (struct ept_extent){ 0 };
+	}
+	if (err)
+		panic("backing frames were not ours to free");
+	forget(b);
+}
+
 int backing_take(struct backing *b, enum pg_level level, uint64_t frames, bool zeroed)
 {
 	struct ept_extent *last = NULL;
@@ -149,18 +175,8 @@ int backing_take(struct backing *b, enum pg_level level, uint64_t frames, bool z
 	}
 	return 0;
 nomem:
-	backing_give(b);
+	give_unused(b);
 	return -ENOMEM;
-}
-
-static void forget(struct backing *b)
-{
-	while (b->pages) {
-		struct backing_page *p = b->pages;
-
-		b->pages = p->next;
-		block_free(NULL, direct_hpa(p), FRAME_ORDER_4K);
-	}
 }
 
 void backing_give(struct backing *b)
