@@ -49,7 +49,8 @@ int must_check backing_share(struct backing *b, const struct backing *from);
 int must_check backing_add(struct backing *b, struct ept *ept, gfn_t gfn, hpa_t block,
 			   enum pg_level level);
 
-/* Lets lookups find what backs [from, from + frames) also from `to` on. -ENOMEM. */
+/* Lets lookups find what backs [from, from + frames) also from `to` on. -ENOMEM; EPT_INVALID: not
+ * in the address space. */
 int must_check backing_alias(struct backing *b, struct ept *ept, gfn_t from, gfn_t to,
 			     uint64_t frames);
 

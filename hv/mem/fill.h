@@ -36,7 +36,7 @@ extern const struct page_reply fill_zeros;
  * Return: 0, or as ept_fill(); -ENOMEM also if a private page found no frame; EPT_LOST also if the
  * source has lost part of a large piece: place smaller ones; EPT_SMALLER also if another memory
  * owns the frames of a large piece.
- * Flush: none.
+ * Flush: owed if a range collapsed, through mem->gather[cpu].
  */
 int must_check fill_page(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
 			 const struct page_reply *contents, enum fill_why why, uint64_t begin);
