@@ -88,7 +88,7 @@ void vm_stop(struct vm *vm)
 		if (cpu_has_vcpu(vm, cpu))
 			cpu_kick(cpu);
 	for (unsigned int cpu = 1; cpu < ncpus; cpu++)
-		/* It may be waiting for our acknowledgement of a flush. */
+		/* It may wait for our acknowledgement of a flush. */
 		while (cpu_has_vcpu(vm, cpu) && cpu_busy(cpu)) {
 			tlb_quiesce(&vm->mem.tlb, 0);
 			cpu_relax();
