@@ -31,7 +31,7 @@ static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vmcb *b)
 	return EXIT_KICK;
 }
 
-/* Nothing wakes a payload, but for the single step over the HLT itself. */
+/* Only the single step over the HLT itself wakes a payload. */
 static enum exit_reason hlt_exit(struct vcpu *vcpu, const struct vmcb *b, struct vcpu_exit *exit)
 {
 	if (!(b->rflags & RFLAGS_TF))
@@ -204,7 +204,7 @@ static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *
 		x86_take_interrupts();
 		exit->reason = EXIT_SLICE;
 	} else {
-		/* Perhaps the timer, a little early: it will not come again by itself. */
+		/* Perhaps the timer came a little early: it does not come again. */
 		vcpu->hw_deadline = 0;
 	}
 }

@@ -13,7 +13,7 @@
 #define MSR_BITMAP_WRITE_LOW  2048
 #define MSR_BITMAP_WRITE_HIGH 3072
 
-/* One for all: 1 means exit. What is clear is switched at entry and exit, or with the vCPU. */
+/* One bitmap for all: 1 means exit. The others are switched at entry and exit, or with the vCPU. */
 static uint8_t msr_bitmap[PAGE_SIZE] __attribute__((aligned(4096)));
 
 static void msr_pass(uint32_t msr)
