@@ -26,7 +26,7 @@ static void end_with(struct vcpu *vcpu, enum vcpu_run_state state)
 	atomic_fetch_add_explicit(&vcpu->vm->over, 1, memory_order_release);
 }
 
-/* Stops the current vCPU for good. Keeps its last exit for print_vcpu(). */
+/* Stops the current vCPU for good. Keeps its registers for print_vcpu(). */
 static void vcpu_kill(struct vcpu *vcpu, const char *why)
 {
 	vcpu->death = why;
