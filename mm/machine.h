@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The one machine that we run on: its frames, its table pages, its own address space. Root mode
- * only; ept/ is handed what it needs of these. */
+ * only; hv/ hands ept/ what it needs of these. */
 #ifndef MM_MACHINE_H
 #define MM_MACHINE_H
 

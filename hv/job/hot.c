@@ -67,7 +67,7 @@ static const char *begin(struct guest_run *run)
 
 /* --- the watch ---------------------------------------------------------------------------- */
 
-/* However slow its CPU is: in each interval the guest has its say. */
+/* The guest passes over its memory twice in each interval, however slow its CPU is. */
 static const char *one_round(struct guest_run *run)
 {
 	uint64_t until = watch.adapted + 1;
