@@ -18,8 +18,8 @@
  * comes later is in the next collection.
  *
  * A marked entry never collapses, so the marks are all the state there is. An arriving page keeps
- * its mark, clean: an arrival is no write. A discarded page is reported. A moved page takes its
- *mark along. Pages that are lost, cloned or mapped anew while tracking goes on are not tracked.
+ * its mark, clean: an arrival is no write. A discarded page is reported. A moved page keeps its
+ * mark. Pages that are lost, cloned or mapped anew while tracking goes on are not tracked.
  */
 #ifndef EPT_TRACK_H
 #define EPT_TRACK_H
