@@ -14,8 +14,7 @@
  *	DIRECT_MAP	all RAM but the image, read-write, no-execute
  *	STACKS		stacks, each between two unmapped pages
  *	MMIO_MAP	devices, uncached
- *	FRAMES_MAP	frame descriptors by the frame's number; those of GiBs without memory are
- *not mapped
+ *	FRAMES_MAP	frame descriptors by the frame's number; none for GiBs without memory
  */
 #define DIRECT_MAP UINT64_C(0xffff800000000000)
 #define STACKS     UINT64_C(0xffffa00000000000)

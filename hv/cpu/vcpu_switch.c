@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Switching a CPU between vCPUs. What VM entry and exit do not switch belongs to the vCPU that ran
- * last on this CPU, and is exchanged only when another one takes its turn: FPU and vector
- * registers and the address debug registers here, and what else the vendor's code knows of. Root
- * mode uses none of these.
+ * Switching a CPU between vCPUs. Registers that VM entry and exit do not switch belong to the vCPU
+ * that ran last on this CPU, until another one takes its turn: this file switches FPU, vector and
+ * address debug registers, the vendor's code the others. Root mode uses none of these.
  *
- * All registers that instructions of a guest could reach, and why no VM finds there what another
- * one left. "exits": the access exits, and is refused or emulated. "off": the guest cannot switch
- *on what the register belongs to. For both makers, unless one is named.
+ * All registers that a guest's instructions could reach, and why no VM finds another one's values
+ * there. "exits": the access exits; Cleave refuses or emulates it. "off": the guest cannot switch
+ * the register's feature on. For both makers, unless one is named.
  *
  *	RAX .. R15, RIP, RFLAGS,	switched at each entry and exit
  *	 RSP
