@@ -33,7 +33,7 @@ enum frame_state {
 /* Frames are counted in 32 bits: memory from 16 TiB on cannot be added. */
 #define FRAME_PFN_END UINT64_C(0xffffffff)
 
-/* Descriptors come in sections of so many frames, 1 GiB: a block never spans two. */
+/* Descriptors come in sections, one for each GiB: a block never spans two. */
 #define FRAME_SECTION  (UINT64_C(1) << FRAME_ORDER_1G)
 #define FRAME_SECTIONS ((FRAME_PFN_END + FRAME_SECTION) / FRAME_SECTION)
 

@@ -3,7 +3,7 @@
  * The hypervisor's own address space: four-level page tables of root mode (SDM vol. 3A, "4-Level
  * Paging and 5-Level Paging"), one for all CPUs.
  *
- * What it guarantees: no page is both writable and executable, neither by itself nor through the
+ * Guarantees: no page is both writable and executable, neither by itself nor through the
  * direct map; nothing is accessible to CPL 3; page 0 is not mapped. kmap_map() refuses what would
  * break the first two, kmap_check() verifies all of it by reading the tables.
  *

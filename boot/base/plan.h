@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What boot/firmware/ prepares while there is a firmware to ask, for boot/bringup/. */
+/* The plan that boot/firmware/ makes, while there is a firmware to ask, for boot/bringup/. */
 #ifndef BOOT_BASE_PLAN_H
 #define BOOT_BASE_PLAN_H
 

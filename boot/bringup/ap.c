@@ -39,7 +39,7 @@ _Static_assert(offsetof(struct cpu, stack_top) == 16, "boot/bringup/ap.asm knows
 extern const char ap_code[], ap_code_end[], ap_parameters[];
 
 static _Atomic(struct cpu *) mailbox;
-static _Atomic unsigned int alive; /* CPUs that came as far as ap_main() */
+static _Atomic unsigned int alive; /* CPUs that reached ap_main() */
 static _Atomic bool released;
 
 static _Noreturn void ap_main(struct cpu *cpu)

@@ -10,8 +10,8 @@
 /* Sets up the port (115200 8N1). Printing before this goes nowhere. */
 void console_init(void);
 
-/* Whole lines of different CPUs never mix: each call holds the console's lock. A machine that
- * is ending in a panic takes the lock away from whoever has it. */
+/* Whole lines of different CPUs never mix: each call holds the console's lock. con_break_lock():
+ * a panic goes on without the lock. */
 void con_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void con_vprintf(const char *fmt, va_list ap);
 void con_write(const char *text, size_t bytes);

@@ -149,13 +149,13 @@ void vcpu_put(struct vcpu *vcpu)
 {
 	if (!vcpu->loaded)
 		return;
-	/* Also from a vCPU that goes on: what the vendor's code needs to save this one takes the
-	 * place of what it has active, so it must be activated again. */
+	/* Even from a vCPU that goes on: to save this one, the vendor's code deactivates the
+	 * current one, so that must be activated again. */
 	if (current[vcpu->cpu])
 		take_registers(current[vcpu->cpu]);
 	vendor->save(vcpu);
 	vcpu->loaded = false;
-	/* Who loads it begins without. */
+	/* The next load begins without a log. */
 	atomic_store(&vcpu->logging, false);
 	trace(TRACE_LEAVE, vcpu->vm->id, vcpu->index);
 }

@@ -37,7 +37,7 @@ void backing_give(struct backing *b);
 /* Maps all of it from gfn 0 on, absent. Return: 0, or as ept_map(). Flush: none. */
 int must_check backing_map(const struct backing *b, struct ept_cpu *me);
 
-/* Lets lookups find it. Call this once, after all is mapped. EPT_FULL: too many address spaces. */
+/* Lets lookups find it. Call this once. EPT_FULL: too many address spaces. */
 int must_check backing_register(struct backing *b, struct ept *ept);
 
 /* Makes *b the same blocks at the same guest frames, for another address space. Call

@@ -93,7 +93,7 @@ static int claim_own(struct memory *mem, unsigned int cpu, gfn_t gfn, struct ept
 	return err;
 }
 
-/* Claims the page in the frame that its entry names, whoever owns that now. */
+/* Claims the page in the frame that its entry names, even if that has another owner now. */
 static int claim_named(struct memory *mem, unsigned int cpu, gfn_t gfn, struct ept_claim *claim)
 {
 	struct ept_state s = ept_lookup(&mem->ept, gfn);

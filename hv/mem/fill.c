@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What placing a page needs beside its plain case. See hv/mem/fill.h. */
+/* Placing a page, but for the plain case. See hv/mem/fill.h. */
 #include "hv/mem/fill.h"
 
 #include "ept/access.h"

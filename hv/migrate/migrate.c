@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Post-copy migration. VM A runs until the configured moment and is stopped for good; its vCPUs'
- * state moves to VM B, all of whose memory is absent; B runs at once. Its faults pull single
- * pages out of A's frozen memory, the background stream pulls the rest, complete ranges collapse.
+ * states move to VM B, all of whose memory is absent; B runs at once. Its faults pull single pages
+ * out of A's frozen memory, the background stream pulls the rest, complete ranges collapse.
  *
  * The boot CPU runs the pager and the background stream, and watches the time. Where it is the only
  * CPU it gives the vCPUs their turns in between.

@@ -208,7 +208,7 @@ inline enter() {
 	od
 }
 
-/* hv/cpu/vcpu.c begin_wait(), hv/vm/run.c turn_of(): asks for the page and looks from time to time. */
+/* hv/cpu/vcpu.c begin_wait(), hv/vm/run.c turn_of(): asks for the page, looks now and then. */
 inline fault() {
 	page = w_gfn;
 	ept_request();

@@ -166,7 +166,7 @@ _Static_assert(offsetof(struct vmcb, rax) == 0x5f8, "VMCB layout");
 _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB layout");
 _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 
-/* What this CPU has; identical on all CPUs. */
+/* The CPU's features; identical on all CPUs. */
 struct svm_features {
 	uint32_t asids;
 	bool nrip, decode, gib_pages;

@@ -27,7 +27,7 @@ static void msr_pass(uint32_t msr)
 		(uint8_t) ~(1u << bit % 8);
 }
 
-/* What a guest may write as it likes: VM entry and exit switch some, vcpu_switch.c the others. */
+/* MSRs that a guest may write freely: VM entry and exit switch some, vcpu_switch.c the others. */
 static void make_msr_bitmap(void)
 {
 	static const uint32_t passed[] = {
