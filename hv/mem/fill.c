@@ -53,7 +53,7 @@ static bool write_whole(struct memory *mem, unsigned int cpu, const struct ept_c
 	return good;
 }
 
-static bool write_contents(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
+static __attribute__((noinline)) bool write_contents(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
 			   const struct page_reply *contents, enum fill_why why)
 {
 	bool discarded = claim->entry & ENTRY_ZERO;
@@ -131,7 +131,10 @@ int fill_claimed(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level 
 					  : family_claim(mem, cpu, gfn, claim, &missing);
 	if (err)
 		return err;
-	if (!write_contents(mem, cpu, claim, missing, why)) {
+	if (missing && missing->data && !(claim->entry & ENTRY_ZERO)) {
+		__builtin_memcpy(direct(claim->frame), missing->data, PAGE_SIZE);
+		worked(mem, cpu, why, PAGE_SIZE);
+	} else if (!write_contents(mem, cpu, claim, missing, why)) {
 		ept_give_up(me, claim);
 		return EPT_LOST;
 	}

@@ -46,6 +46,7 @@ struct figures figures_of(const struct migration *m)
 		.finished_us = since_stop(m, m->finished),
 		.faults_at_hand = (int64_t)(m->pager.at_hand + m->pager.pieces_at_hand),
 		.urgent_late_us = (int64_t)cycles_to_us(p->late_max),
+		.urgent_late_cycles = (int64_t)p->late_max,
 		.urgent_behind = (int64_t)p->work_max,
 		.flushes = (int64_t)m->flushes,
 		.tables_peak = (int64_t)m->tables_peak,

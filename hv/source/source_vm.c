@@ -46,7 +46,7 @@ static bool staged(const struct source_vm *s, gfn_t gfn, struct page_reply *repl
 {
 	uint64_t frames = level_frames(PG_LEVEL_2M);
 
-	if (!s->staged || !bitmap_test(s->staged, gfn))
+	if (!bitmap_test(s->staged, gfn))
 		return false;
 	reply->in_place = true;
 	if (bitmap_full(s->staged, ALIGN_DOWN(gfn, frames), frames)) {
@@ -56,27 +56,33 @@ static bool staged(const struct source_vm *s, gfn_t gfn, struct page_reply *repl
 	return true;
 }
 
-static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *reply)
+/* The frozen VM never touched it. */
+static void content_absent(const struct source_vm *s, gfn_t gfn, const struct ept_state *e,
+			   struct page_reply *reply)
 {
-	struct ept_state e = ept_lookup(s->from, gfn);
-	uint64_t inside = gfn & (level_frames(e.level) - 1);
-	const void *page;
-
-	*reply = (struct page_reply){ .gfn = gfn, .frames = 1 };
-	if (e.kind == EPT_POISON) {
+	if (e->kind == EPT_POISON) {
 		reply->lost = true;
 		return;
 	}
-	if (staged(s, gfn, reply))
-		return;
+	/* The run begins where the untouched entry does. */
+	if (e->level > PG_LEVEL_4K)
+		reply->gfn = ALIGN_DOWN(gfn, level_frames(e->level));
+	reply->frames = untouched(s, reply->gfn, e);
+}
+
+static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *reply)
+{
+	struct ept_state e = ept_lookup(s->from, gfn);
+	const void *page;
+
+	*reply = (struct page_reply){ .gfn = gfn, .frames = 1 };
 	if (e.kind != EPT_PRESENT) {
-		/* The run begins where the untouched entry does. */
-		if (e.level > PG_LEVEL_4K)
-			reply->gfn = gfn - inside;
-		reply->frames = untouched(s, reply->gfn, &e);
+		content_absent(s, gfn, &e, reply);
 		return;
 	}
-	page = direct(hpa(e.frame.v + (inside << PAGE_SHIFT)));
+	if (s->staged && staged(s, gfn, reply))
+		return;
+	page = direct(hpa(e.frame.v + ((gfn & (level_frames(e.level) - 1)) << PAGE_SHIFT)));
 	if (!all_zero(page))
 		reply->data = page;
 }
@@ -85,7 +91,7 @@ static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *rep
 static void make_whole(const struct source_vm *s, gfn_t gfn, uint64_t frames,
 		       struct page_reply *reply)
 {
-	if (s->pace.arrive > 1 && frames == s->pace.arrive && IS_ALIGNED(gfn, frames) &&
+	if (frames == s->pace.arrive && IS_ALIGNED(gfn, frames) &&
 	    reply->frames < frames && !reply->in_place)
 		*reply = (struct page_reply){ .gfn = gfn, .frames = frames, .whole = true };
 }
@@ -97,7 +103,8 @@ static bool vm_now(struct page_source *source, gfn_t gfn, struct page_reply *rep
 	if (s->pace.latency && !(s->staged && bitmap_test(s->staged, gfn)))
 		return false;
 	content(s, gfn, reply);
-	make_whole(s, ALIGN_DOWN(gfn, s->pace.arrive), s->pace.arrive, reply);
+	if (s->pace.arrive > 1)
+		make_whole(s, ALIGN_DOWN(gfn, s->pace.arrive), s->pace.arrive, reply);
 	return true;
 }
 
@@ -159,7 +166,8 @@ static bool answer(struct source_vm *s, struct source_ring *ring, struct source_
 	uint64_t covered;
 
 	content(s, request->gfn, reply);
-	make_whole(s, request->gfn, request->frames, reply);
+	if (s->pace.arrive > 1)
+		make_whole(s, request->gfn, request->frames, reply);
 	covered = reply->gfn + reply->frames - request->gfn;
 	if (covered < request->frames) {
 		request->gfn += covered;
@@ -177,6 +185,7 @@ static void answer_urgent(struct source_vm *s, struct source_ring *ring,
 	const struct source_request was = *request;
 
 	(void)answer(s, ring, request, &a->reply);
+	a->completes = NO_REQUEST;
 	a->urgent = true;
 	a->late = now - was.due;
 	if (was.frames == 1) {
@@ -192,7 +201,6 @@ static bool vm_poll(struct page_source *source, bool urgent_only, struct page_an
 	struct source_request *request;
 	gfn_t first;
 
-	*a = (struct page_answer){ .completes = NO_REQUEST };
 	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
 		request = ring_due(&s->urgent[cpu], now);
 		if (request) {
@@ -204,8 +212,9 @@ static bool vm_poll(struct page_source *source, bool urgent_only, struct page_an
 	if (!request)
 		return false;
 	first = request->first;
-	if (answer(s, &s->background, request, &a->reply))
-		a->completes = first;
+	a->urgent = false;
+	a->late = 0;
+	a->completes = answer(s, &s->background, request, &a->reply) ? first : NO_REQUEST;
 	return true;
 }
 

@@ -94,7 +94,7 @@ machine-test-long: $(addprefix machine-run-,$(MACHINE_LONG))
 
 machine-bench: $(MACHINE_IMAGE) $(GUESTS)
 	@tests/machine/bench_figures --efi $(MACHINE_IMAGE) --out $(BUILD)/bench \
-		$(filter %/touch.bin,$(GUESTS))
+		$(filter %/touch.bin %/random.bin,$(GUESTS))
 
 .PHONY: machine-test machine-test-long machine-bench $(MACHINE_TARGETS)
 
