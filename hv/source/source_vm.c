@@ -56,7 +56,7 @@ static bool staged(const struct source_vm *s, gfn_t gfn, struct page_reply *repl
 	return true;
 }
 
-/* The frozen VM never touched it. */
+/* Answers for a page that the frozen VM never touched, or lost. */
 static void content_absent(const struct source_vm *s, gfn_t gfn, const struct ept_state *e,
 			   struct page_reply *reply)
 {
