@@ -13,7 +13,7 @@
  *	       (L1TF) finds an address where no memory is
  *	 52    requested: somebody waits for this page
  *	 53    tracked: under dirty tracking
- *	 54    zero: its contents were given up, and are zeros; nobody is to be asked for them
+ *	 54    zero: its contents were given up, and are zeros: ask nobody for them
  *	 56    the frame is not its own, see below
  *	 57    frozen: it was accessed
  *	 58    frozen: it was dirty
@@ -24,7 +24,7 @@
  * of EPT entries; APM vol. 2, "Nested Paging"):
  *
  *	 53    tracked: under dirty tracking
- *	 54    writing is granted, but withheld: the first write is to be noted, or needs a copy
+ *	 54    writing is granted, but withheld: note the first write, or copy the page
  *	 55    executing is granted, but withheld: the leaf is too large for it (iTLB multihit)
  *	 56    the frame is not its own: another address space uses it, too, so a write needs a
  *	       copy; in a hidden entry, what arrives needs a frame that the caller brings
@@ -74,7 +74,7 @@ _Static_assert((ENTRY_REQUESTED & (ENTRY_SOFTWARE | ENTRY_ZERO)) == 0 &&
 	       "fields overlap");
 
 /* An entry, decoded. `frame` is the leaf's frame, or the table. `perms` is what the guest was
- * granted; the hardware lets it do that but for `withheld`, which is none but in a leaf. */
+ * granted; the hardware allows all of it but `withheld`, which is empty outside of leaves. */
 struct ept_state {
 	enum ept_kind kind;
 	enum pg_level level;

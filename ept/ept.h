@@ -57,9 +57,9 @@
  *  - A FILLING slot belongs to the one who filled it, alone: publish and give up are plain stores.
  *    So a page is filled once, and a late copy cannot overwrite what the guest has written since.
  *  - A FROZEN slot belongs to the CPU that froze it, alone, across a flush. Do not wait for it
- * inside of the second stage: the flush waits for you to leave. Other CPUs may still set late
- * accessed and dirty bits in it, by compare-and-swap; therefore the thaw uses compare-and-swap,
- * too.
+ *    inside of the second stage: the flush waits for you to leave. Other CPUs may still set late
+ *    accessed and dirty bits in it, by compare-and-swap; therefore the thaw uses
+ *    compare-and-swap, too.
  *  - All else (map, split of a present leaf, collapse, freeze, protect, poison, unmap) holds the
  *    lock of the table that contains the slot. Collapse and unmap also hold the lock of the
  *    child table that they take away, always parent before child, and mark it dead. A CPU that
@@ -70,12 +70,12 @@
  *
  * WHY ARRIVAL NEEDS NO LOCK
  *
- *  What an arriving page writes (ept/path/arrive.c): its slot, by one compare-and-swap and one
- * store; its table's counter, by one addition; this CPU's own statistics (struct ept_cpu). Where it
- * has to split, also a page of this CPU's own magazine, and the slot above. A slot's line is shared
- *  by the CPUs that place its 7 neighbours or whose guests walk there, a counter by those that
- *  place pages of the same 2 MiB. No line is written by all; and no lock is taken, so nobody
- *  waits for a CPU that stands still. Step by step, and who else may be there:
+ *  An arriving page writes (ept/path/arrive.c) its slot, by one compare-and-swap and one store;
+ *  its table's counter, by one addition; this CPU's own statistics (struct ept_cpu); and if it
+ *  splits, a page of this CPU's own magazine, and the slot above. The CPUs that place a slot's 7
+ *  neighbours, or whose guests walk there, share its line; those that place pages of the same
+ *  2 MiB share the counter. No line is written by all; nobody takes a lock, so nobody waits for a
+ *  CPU that stands still. Step by step, and who else may be there:
  *
  *  Walk down (slot_find). Anybody may change any slot on the way. An unlinked table is not reused
  *  before the unlinker's flush completes, and that flush waits until this CPU has left the walk. So
@@ -430,7 +430,7 @@ void ept_split_range(struct ept_cpu *me, gfn_t gfn, uint64_t frames, enum pg_lev
 
 /**
  * ept_collapse() - collapse the tables below the slot of `level` that covers gfn into one leaf,
- * without unmapping it for a moment, and go on upwards while tables become complete by it.
+ * which stays mapped throughout, and go on upwards while tables become complete.
  * @level: PG_LEVEL_2M or above
  * Return: the number of tables that went away; 0: there is no table. Or the refusal, which is also
  * counted: EPT_HOLE, EPT_BUSY, EPT_LOST, EPT_MIXED, EPT_SCATTERED, EPT_EXECUTED (see

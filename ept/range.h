@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing ranges of guest memory at 4 KiB edges, whatever sizes it is mapped in: only what reaches
- * across an edge is split. Holes are fine everywhere.
+ * Changing ranges of guest memory at 4 KiB edges, whatever sizes it is mapped in: these split only
+ * entries that reach across an edge. Holes are fine everywhere.
  *
  * All of these wait for pages that are being filled. All return
  *
- *	EPT_INVALID	the range is empty or not in the address space, or other arguments make no
- *sense EPT_NO_TABLE	no table page for a split at an edge EPT_BUSY	something there is frozen:
- *let the CPUs pass, then call again
+ *	EPT_INVALID	the range is empty or not in the address space, or bad arguments
+ *	EPT_NO_TABLE	no table page for a split at an edge
+ *	EPT_BUSY	something there is frozen: let the CPUs pass, then call again
  *
- * and have changed nothing then but the sizes of entries; unless another CPU split, collapsed or
- * froze in the range meanwhile: then part may be changed, and the same call again does the rest.
+ * and then have changed only the sizes of entries; unless another CPU split, collapsed or froze in
+ * the range meanwhile: then part may be changed, and the same call again does the rest.
  */
 #ifndef EPT_RANGE_H
 #define EPT_RANGE_H

@@ -17,9 +17,9 @@
  * The caller reads a page's contents after the ept_sync() that follows the collection. A write that
  * comes later is in the next collection.
  *
- * What is marked never collapses, so the marks are all the state there is. What arrives keeps its
- * mark, clean: an arrival is no write. What is discarded is reported. What moves takes its mark
- *along. What is lost, cloned or mapped anew while tracking goes on is not tracked.
+ * A marked entry never collapses, so the marks are all the state there is. An arriving page keeps
+ * its mark, clean: an arrival is no write. A discarded page is reported. A moved page keeps its
+ * mark. Pages that are lost, cloned or mapped anew while tracking goes on are not tracked.
  */
 #ifndef EPT_TRACK_H
 #define EPT_TRACK_H

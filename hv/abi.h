@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a payload and the hypervisor agree on. Included by both; no other header is.
+ * The contract between a payload and the hypervisor: the one header that both include.
  *
  * A payload is a flat image with this header at its first byte. It is copied to `load_gpa` of a
  * guest whose memory starts at gpa 0 and begins, on each vCPU, at `entry`: 64-bit mode, CPL 0,

@@ -74,7 +74,7 @@ static const struct job *find_job(const char *name)
 	return NULL;
 }
 
-/* What a run took and did not give back. */
+/* Reports what a run took and did not give back. */
 static const char *leak(uint64_t free_before, uint64_t tables_before)
 {
 	table_cache_drain(&machine_tables);
@@ -85,7 +85,7 @@ static const char *leak(uint64_t free_before, uint64_t tables_before)
 	return frame_pool_check(&machine_frames);
 }
 
-/* So that a log says by itself what was run. */
+/* Prints the run, so that a log says by itself what it shows. */
 static void print_run(const struct run_config *config)
 {
 	char text[CONFIG_TEXT_MAX] = "";
@@ -136,7 +136,7 @@ static void await_debugger(uint64_t image_base)
 		cpu_relax();
 }
 
-/* Nothing of ours can be written and executed: from here on that is relied on. */
+/* From here on all rely on this: no page is both writable and executable. */
 static void check_own_pages(void)
 {
 	uint64_t bad = 0;

@@ -67,7 +67,7 @@ static void reg_write(uint32_t reg, uint32_t value)
 		*reg_at(reg) = value;
 }
 
-/* A message that the bus never takes is given up: a kick is repeated by whoever waits for it. */
+/* Gives a message up that the bus never takes: the sender of a kick repeats it. */
 static void wait_idle(void)
 {
 	for (unsigned int i = 0; i < 1000000 && *reg_at(REG_ICR) & ICR_BUSY; i++)
@@ -142,8 +142,8 @@ static bool any_interrupt(uint32_t first)
 	return false;
 }
 
-/* What the firmware left in service is ended, what it left pending is let in and ended. Bounded, as
- * whatever keeps asking would be asking for ever. */
+/* Ends the interrupts that the firmware left in service; lets pending ones in and ends them.
+ * Bounded: a source that keeps asking would never stop. */
 static void drain(void)
 {
 	for (unsigned int i = 0; i < 256 && (any_interrupt(REG_ISR) || reg_read(REG_ISR)); i++)

@@ -8,7 +8,7 @@
 #include "mm/machine.h"
 #include "mm/types.h"
 
-#define VECTOR_FIRST    32   /* what comes below is an exception */
+#define VECTOR_FIRST    32   /* vectors below are exceptions */
 #define VECTOR_KICK     0xf0 /* "leave the guest and look" */
 #define VECTOR_TIMER    0xf1
 #define VECTOR_SPURIOUS 0xff
@@ -24,13 +24,13 @@ bool apic_is_x2apic(void);
 
 /**
  * apic_init() - enable it: on each CPU, once, with its descriptor tables loaded and interrupts off.
- * Masks its local sources and lets in what was pending, which hv_trap() then ends. The boot CPU's
- * call comes after the APIC's page is mapped.
+ * Masks its local sources and lets pending interrupts in; hv_trap() ends them. Map the APIC's page
+ * before the boot CPU's call.
  */
 void apic_init(void);
 
-/* The ID of this CPU's APIC, which messages to it must name. Call it while the firmware's page
- * tables, which map the APIC where it lies, are in use. */
+/* The ID of this CPU's APIC, the address of messages to it. Call it while the firmware's page
+ * tables are in use: they map the APIC where it lies. */
 uint32_t apic_id(void);
 
 /* Ends the interrupt that is in service. */
@@ -47,10 +47,10 @@ void apic_start(uint32_t apic_id, hpa_t trampoline, uint64_t tsc_khz);
 /* Sends INIT alone: the CPU waits for a start-up message and does nothing else. */
 void apic_park(uint32_t apic_id);
 
-/* Measures the timer against the TSC, for so many cycles. Boot CPU, once. */
+/* Measures the timer against the TSC, for `cycles`. Call it once, on the boot CPU. */
 void apic_timer_calibrate(uint64_t cycles);
 
-/* One-shot timer of this CPU: VECTOR_TIMER comes after so many cycles of the TSC; 0 disarms. */
+/* One-shot timer of this CPU: VECTOR_TIMER comes after `cycles` of the TSC; 0 disarms. */
 void apic_timer(uint64_t cycles);
 
 #endif

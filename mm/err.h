@@ -9,7 +9,7 @@
 #define EPERM     1   /* a rule of this address space forbids it */
 #define ENOENT    2   /* nothing is mapped here; no such thing */
 #define EIO       5   /* a device or an instruction failed */
-#define E2BIG     7   /* what was asked for is larger than the entry that is there */
+#define E2BIG     7   /* larger than the entry that is there */
 #define EAGAIN    11  /* somebody else changed it meanwhile: look again */
 #define ENOMEM    12  /* out of frames: nothing was changed */
 #define EFAULT    14  /* the permissions forbid it */
@@ -20,7 +20,7 @@
 #define EINVAL    22  /* the caller's arguments make no sense */
 #define ENOSPC    28  /* a bounded table is full */
 #define ERANGE    34  /* a number outside its limits */
-#define ENODATA   61  /* it holds nothing but zeros: there is nothing to be asked for */
+#define ENODATA   61  /* it holds zeros: do not ask for it */
 #define EALREADY  114 /* it has been asked for already */
 #define EHWPOISON 133 /* the memory is lost */
 

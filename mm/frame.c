@@ -11,13 +11,12 @@
 
 #define NO_FRAME UINT32_MAX
 
-/* Of a block's head, besides enum frame_state: its owner gave it back, the lists don't have it yet.
- */
+/* State of a head, besides enum frame_state: given back, but not in the lists yet. */
 #define FRAME_FREEING 4
 
-/* In `refs` of a free frame, which nobody else uses then: all of it is FRAME_JUNK, or the end of
- * each cache line is. Memory that was added and never handed out is not, so each frame says it for
- * itself. */
+/* In `refs` of a free frame, unused otherwise: the whole frame is FRAME_JUNK, or the end of each
+ * cache line is. Each frame has this mark of its own: added memory that was never handed out holds
+ * no junk. */
 #define REFS_JUNK       0x4b4e554a
 #define REFS_JUNK_LINES 0x4c4e554a
 
@@ -30,7 +29,7 @@ static uint64_t order_frames(unsigned int order)
 	return UINT64_C(1) << order;
 }
 
-/* Has the frame a descriptor? */
+/* Does the frame have a descriptor? */
 static bool is_there(const struct frame_pool *pool, uint64_t index)
 {
 	uint64_t section = index / FRAME_SECTION;
@@ -116,7 +115,7 @@ static bool is_inside(const struct frame_pool *pool, uint64_t pfn, uint64_t n)
 	       n <= pool->nframes - (pfn - pool->base_pfn);
 }
 
-/* From here on the descriptors of these frames' sections can be read. */
+/* Makes the descriptors of these frames' sections readable. */
 static void open_sections(struct frame_pool *pool, uint64_t index, uint64_t n)
 {
 	for (uint64_t at = ALIGN_DOWN(index, FRAME_SECTION); at < index + n; at += FRAME_SECTION) {
@@ -308,7 +307,7 @@ static bool frame_is_untouched(const struct frame_pool *pool, uint64_t index)
 	const uint64_t *word = frame_virt(pool, index_hpa(pool, index));
 
 	if (refs != REFS_JUNK && refs != REFS_JUNK_LINES)
-		return true; /* who knows what it was */
+		return true; /* nobody knows what it was */
 	for (unsigned int i = step - 1; i < WORDS_PER_PAGE; i += step)
 		if (word[i] != JUNK_WORD)
 			return false;

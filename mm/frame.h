@@ -6,8 +6,8 @@
  * Pure: it touches memory only through `virt_offset`, so the same file runs on the host over an
  * arena and in root mode over the direct map.
  *
- * A frame that was handed out belongs to its caller, together with its `struct frame`'s `owner`
- * word, until it is given back with the order that it was taken with.
+ * The caller of frame_alloc() owns the block and its head's `owner` and `refs`, until it gives the
+ * block back with the same order.
  */
 #ifndef MM_FRAME_H
 #define MM_FRAME_H
@@ -21,7 +21,7 @@
 #define FRAME_ORDER_2M 9
 #define FRAME_ORDER_1G 18
 #define FRAME_ORDERS   19
-#define FRAME_JUNK     0xDB /* what a freed frame is filled with where `junk` is set */
+#define FRAME_JUNK     0xDB /* fills freed frames if `junk` is set */
 
 enum frame_state {
 	FRAME_RESERVED = 0, /* not ours: firmware, a hole, the hypervisor's image */
@@ -33,7 +33,7 @@ enum frame_state {
 /* Frames are counted in 32 bits: memory from 16 TiB on cannot be added. */
 #define FRAME_PFN_END UINT64_C(0xffffffff)
 
-/* Descriptors are there by sections of so many frames, 1 GiB: one block never needs two of them. */
+/* Descriptors come in sections, one for each GiB: a block never spans two. */
 #define FRAME_SECTION  (UINT64_C(1) << FRAME_ORDER_1G)
 #define FRAME_SECTIONS ((FRAME_PFN_END + FRAME_SECTION) / FRAME_SECTION)
 
@@ -71,10 +71,10 @@ struct frame_pool {
 
 /**
  * frame_pool_init() - make an empty pool; add memory with frame_add().
- * @frames: nframes entries, the caller's for good. A section of them is touched only when memory in
- * it was added, so where there is a hole in memory there need be nothing behind them.
+ * @frames: nframes entries, the caller's for good. The pool touches a section of them only once
+ * memory in it was added; a hole in memory needs no descriptors.
  * @base_pfn: host frame of frames[0]; a multiple of 2^18
- * @virt_offset: what turns a host-physical address into a pointer
+ * @virt_offset: add it to a host-physical address to get a pointer
  * @junk: fill freed memory with FRAME_JUNK; of blocks of 2 MiB and more, the end of each cache
  * line
  */
@@ -82,10 +82,9 @@ void frame_pool_init(struct frame_pool *pool, struct frame *frames, uint64_t bas
 		     uint64_t nframes, uintptr_t virt_offset, bool junk);
 
 /**
- * frame_add() - give the frames [pfn, pfn + n) to the pool. Their contents are not touched. All
- * descriptors of the sections in which they lie must be there; those of new sections are cleared.
- * Return: 0, or -EINVAL where they lie outside frames[] or overlap what was added before
- * (nothing is added then).
+ * frame_add() - give the frames [pfn, pfn + n) to the pool. Keeps their contents. Map all
+ * descriptors of their sections first; clears those of new sections.
+ * Return: 0, or -EINVAL: outside frames[], or overlaps frames added before; nothing is added.
  */
 int must_check frame_add(struct frame_pool *pool, uint64_t pfn, uint64_t n);
 
@@ -97,7 +96,7 @@ hpa_t must_check frame_alloc(struct frame_pool *pool, unsigned int order);
 
 /**
  * frame_free() - give back a block. Merges it with its free buddies.
- * @order: as it was allocated; a mismatch, a double free or a foreign address is refused
+ * @order: as it was allocated; refuses a mismatch, a double free, a foreign address
  * Return: 0, or -EINVAL (nothing is changed then).
  */
 int must_check frame_free(struct frame_pool *pool, hpa_t block, unsigned int order);
@@ -111,7 +110,7 @@ static inline void *frame_virt(const struct frame_pool *pool, hpa_t a)
 	return (void *)(uintptr_t)(a.v + pool->virt_offset);
 }
 
-/* The descriptor of the frame that holds `a`. The caller knows that `a` lies in the pool. */
+/* The descriptor of the frame that holds `a`. Make sure that `a` lies in the pool. */
 static inline struct frame *frame_of(const struct frame_pool *pool, hpa_t a)
 {
 	return &pool->frames[(a.v >> PAGE_SHIFT) - pool->base_pfn];
@@ -121,9 +120,9 @@ static inline struct frame *frame_of(const struct frame_pool *pool, hpa_t a)
 uint64_t frame_count_free(struct frame_pool *pool, unsigned int order);
 
 /**
- * frame_pool_check() - verify lists, counters, buddies and (where junk is set) that free memory
- * still holds the junk: a write after free shows here.
- * Return: NULL if all is well, or a sentence that says what is not.
+ * frame_pool_check() - verify lists, counters, buddies and, if junk is set, that free memory still
+ * holds the junk: a write after free shows here.
+ * Return: NULL if all is well, or a sentence with what is not.
  */
 const char *frame_pool_check(struct frame_pool *pool);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The hypervisor's own page tables: see mm/kmap.h for what they guarantee. */
+/* The hypervisor's own page tables: see mm/kmap.h for the guarantees. */
 #include "mm/kmap.h"
 
 #include "mm/err.h"

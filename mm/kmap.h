@@ -3,13 +3,13 @@
  * The hypervisor's own address space: four-level page tables of root mode (SDM vol. 3A, "4-Level
  * Paging and 5-Level Paging"), one for all CPUs.
  *
- * What it guarantees: no page is both writable and executable, neither by itself nor through the
+ * Guarantees: no page is both writable and executable, neither by itself nor through the
  * direct map; nothing is accessible to CPL 3; page 0 is not mapped. kmap_map() refuses what would
  * break the first two, kmap_check() verifies all of it by reading the tables.
  *
- * Table pages come from the pages handed to kmap_init() and, when these are used up, from
- * machine_frames. They are never given back: the few ranges that are ever unmapped get mapped
- * again or lie in tables shared with others.
+ * Table pages come from the pages handed to kmap_init() and, once these are used up, from
+ * machine_frames. kmap never gives them back: the few ranges that are unmapped get mapped again, or
+ * lie in tables shared with others.
  */
 #ifndef MM_KMAP_H
 #define MM_KMAP_H
@@ -36,7 +36,7 @@ int must_check kmap_init(hpa_t pages, uint64_t npages, bool gib_pages);
 /* CR3 of this address space: the root table, below 4 GiB if @pages was. */
 uint64_t kmap_cr3(void);
 
-/* This address space is active on the boot CPU from now on: tables are reached by direct(). */
+/* Tells kmap that the boot CPU uses this address space: it reaches tables by direct() now. */
 void kmap_entered(void);
 
 /**
@@ -47,22 +47,22 @@ hpa_t must_check kmap_page(void);
 
 /**
  * kmap_map() - map [va, va + bytes) to the memory at pa, in the largest pages that fit.
- * All three are multiples of 4 KiB. Nothing of the range may be mapped yet, so no flush is owed.
+ * All three are multiples of 4 KiB. Nothing of the range may be mapped yet. Flush: none.
  * @rights: KMAP_R, KMAP_W or KMAP_X, with KMAP_UC; not both of KMAP_W and KMAP_X
- * Return: 0; -EINVAL for such arguments; -EEXIST where something is mapped; -ENOMEM. After the
- * last two, part of the range may be mapped.
+ * Return: 0; -EINVAL: bad arguments; -EEXIST: something is mapped there; -ENOMEM: no table page.
+ * After the last two, part of the range may be mapped.
  */
 int must_check kmap_map(uint64_t va, hpa_t pa, uint64_t bytes, unsigned int rights);
 
 /**
  * kmap_protect() - change the rights of a range that is mapped, in whole pages of its own.
- * Flushes the calling CPU; the caller owes kmap_flush() on every other CPU that runs.
- * Return: 0; -EINVAL for rights as above or where a page reaches out of the range; -ENOENT where
- * nothing is mapped. After an error, part of the range may be changed.
+ * Flushes the calling CPU. Call kmap_flush() on every other CPU that runs.
+ * Return: 0; -EINVAL: bad rights, or a page reaches out of the range; -ENOENT: nothing is mapped
+ * there. After an error, part of the range may be changed.
  */
 int must_check kmap_protect(uint64_t va, uint64_t bytes, unsigned int rights);
 
-/* Unmaps a range; errors and the flush that is owed are those of kmap_protect(). */
+/* Unmaps a range. Return, flush: as kmap_protect(). */
 int must_check kmap_unmap(uint64_t va, uint64_t bytes);
 
 /* Drops all translations of the calling CPU. No page of ours is global. */
@@ -75,16 +75,16 @@ struct kmap_leaf {
 };
 
 /**
- * kmap_lookup() - what a virtual address translates to, by the tables. Takes no lock, so that a
- * panic can use it: tables are never taken away, and an entry is read once.
+ * kmap_lookup() - translate a virtual address by the tables. Takes no lock, so that a panic can use
+ * it: tables never go away, and it reads an entry once.
  * Return: 0 and *leaf, or -ENOENT.
  */
 int must_check kmap_lookup(uint64_t va, struct kmap_leaf *leaf);
 
 /**
- * kmap_check() - walk all tables and verify what the top of this file guarantees.
- * @bad: where that goes wrong; unchanged otherwise
- * Return: NULL if all is well, or a sentence that says what is not.
+ * kmap_check() - walk all tables and verify the guarantees at the top of this file.
+ * @bad: set to the address where one fails; unchanged otherwise
+ * Return: NULL if all is well, or a sentence with what is not.
  */
 const char *kmap_check(uint64_t *bad);
 

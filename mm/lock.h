@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A ticket lock: fair, one cache line touched. Taken with interrupts off only, which in root mode
- * they always are, so there is no irq-saving variant. Every lock says beside its declaration what
- * it protects.
+ * A ticket lock: fair, touches one cache line. Take it with interrupts off only: in root mode they
+ * always are, so there is no irq-saving variant. Say beside each lock's declaration what it
+ * protects.
  */
 #ifndef MM_LOCK_H
 #define MM_LOCK_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The one machine that we run on: its frames, its table pages, its own address space. Root mode
- * only; ept/ is handed what it needs of these. */
+ * only; hv/ hands ept/ what it needs of these. */
 #ifndef MM_MACHINE_H
 #define MM_MACHINE_H
 
@@ -14,8 +14,7 @@
  *	DIRECT_MAP	all RAM but the image, read-write, no-execute
  *	STACKS		stacks, each between two unmapped pages
  *	MMIO_MAP	devices, uncached
- *	FRAMES_MAP	frame descriptors by the frame's number; those of GiBs without memory are
- *not mapped
+ *	FRAMES_MAP	frame descriptors by the frame's number; none for GiBs without memory
  */
 #define DIRECT_MAP UINT64_C(0xffff800000000000)
 #define STACKS     UINT64_C(0xffffa00000000000)

@@ -75,7 +75,7 @@ static uint64_t wanted(const struct table_cache *cache)
 	return cache->promised ? cache->promised + SLACK : 0;
 }
 
-/* Pages that it owns at the least. */
+/* Pages that it owns, at least. */
 static uint64_t owned(const struct table_cache *cache)
 {
 	return cache->spare + __atomic_load_n(&cache->in_use, __ATOMIC_RELAXED);
@@ -96,7 +96,7 @@ static int reserve_fill(struct table_cache *cache)
 {
 	uint64_t have = owned(cache);
 
-	/* Asked first, so that a hopeless request doesn't empty the pool for a moment. */
+	/* Look first: a hopeless request must not empty the pool for a moment. */
 	if (have < wanted(cache) &&
 	    wanted(cache) - have > frame_count_free(cache->pool, FRAME_ORDER_4K))
 		return -ENOMEM;

@@ -2,11 +2,11 @@
 /*
  * Zeroed 4 KiB pages for second-stage tables, with a reserve.
  *
- * An arriving page may need two table pages at once and must never starve: whoever sets up a
- * guest's memory reserves what its tables can need at the worst, and table_alloc() then only
- * moves pages from that reserve through a small per-CPU magazine. Pages that come back refill the
- * reserve first. Since a CPU cannot reach what lies in the others' magazines, the cache owns
- * (MAX_CPUS - 1) * TABLE_MAGAZINE pages beyond what it promised.
+ * An arriving page may need two table pages at once and must never starve. So reserve the most
+ * tables that a guest's memory can need before you map it; table_alloc() then only moves pages from
+ * the reserve through a small per-CPU magazine. Pages that come back refill the reserve first. A
+ * CPU cannot reach the others' magazines, so the cache owns (MAX_CPUS - 1) * TABLE_MAGAZINE pages
+ * beyond what it promised.
  *
  * Pure, as mm/frame.h is.
  */
@@ -15,7 +15,7 @@
 
 #include "mm/frame.h"
 
-#define TABLE_MAGAZINE 8 /* pages that a CPU keeps at hand */
+#define TABLE_MAGAZINE 8 /* pages in a CPU's magazine */
 
 struct table_magazine {
 	unsigned int n;
@@ -33,7 +33,7 @@ struct table_cache {
 
 	/* Of all CPUs, by relaxed atomic operations, not under the lock. */
 	uint64_t in_use; /* handed out by table_alloc() and not back yet */
-	uint64_t peak;   /* the most that in_use ever was since table_cache_mark() */
+	uint64_t peak;   /* the highest in_use since table_cache_mark() */
 };
 
 void table_cache_init(struct table_cache *cache, struct frame_pool *pool);
@@ -44,7 +44,7 @@ void table_cache_init(struct table_cache *cache, struct frame_pool *pool);
  */
 int must_check table_reserve(struct table_cache *cache, uint64_t n);
 
-/* Takes back a promise; pages beyond what is still promised go back to the pool. */
+/* Takes back a promise; returns the pages beyond the remaining promises to the pool. */
 void table_unreserve(struct table_cache *cache, uint64_t n);
 
 /**
@@ -54,11 +54,12 @@ void table_unreserve(struct table_cache *cache, uint64_t n);
  */
 int must_check table_alloc(struct table_cache *cache, unsigned int cpu, hpa_t *page);
 
-/* Gives a page back. The caller owes that no CPU can walk it any more. */
+/* Gives a page back. Make sure first that no CPU can walk it any more: see "when a flush is owed"
+ * in ept/ept.h. */
 void table_free(struct table_cache *cache, unsigned int cpu, hpa_t page);
 
-/* Empties all magazines into the reserve and the reserve's surplus into the pool. No CPU may be
- * using the cache meanwhile. */
+/* Empties all magazines into the reserve and the reserve's surplus into the pool. Call it while no
+ * other CPU uses the cache. */
 void table_cache_drain(struct table_cache *cache);
 
 /* Starts a new measurement of the peak. */

@@ -19,7 +19,7 @@
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 
-/* CPUs that Cleave drives at the most; further ones stay parked in the firmware's hands. */
+/* Cleave drives at most this many CPUs; others stay parked in the firmware's hands. */
 #define MAX_CPUS 8
 
 /* Levels as KVM names them: the level of an entry tells how much it maps when it is a leaf. */

@@ -112,7 +112,7 @@ static inline void x86_take_interrupts(void)
 	__asm__ volatile("sti; nop; cli" : : : "memory");
 }
 
-/* Sleeps until the next interrupt and takes it. STI's shadow makes the pair atomic. */
+/* Sleeps until the next interrupt, and takes it. STI's shadow makes the pair atomic. */
 static inline void x86_sleep(void)
 {
 	__asm__ volatile("sti; hlt; cli" : : : "memory");

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Which file needs which, by the symbols of the objects, and the circles in that.
 
-An object is named after its source: OBJECTS/hv/vm/vm.c.o is made from hv/vm/vm.c. An object whose source
-is gone is an old one, and is left out.
+An object is named after its source: OBJECTS/hv/vm/run.c.o is made from hv/vm/run.c. An object whose
+source is gone is an old one, and is left out.
 """
 import os
 import subprocess

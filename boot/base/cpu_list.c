@@ -44,7 +44,7 @@ static bool is_known(const struct cpu_list *list, uint64_t apic_id)
 	for (unsigned int i = 0; i < list->n; i++)
 		if (list->apic_id[i] == apic_id)
 			return true;
-	/* One for which there was no room, by its other entry. */
+	/* Is it the other entry of a CPU for which there was no room? */
 	return apic_id < APIC_ID_ALL8 && list->sources[apic_id];
 }
 

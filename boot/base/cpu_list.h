@@ -42,8 +42,8 @@ void cpu_list_begin(struct cpu_list *list, uint32_t apic_id, bool x2apic);
 
 /**
  * cpu_list_add() - add one CPU that is enabled, unless it is known, or count why not.
- * ACPI lists IDs below 255 as CPU_BY_APIC only. Firmware may list a CPU in both ways: that is one
- * CPU. Tell all of CPU_BY_APIC before those of CPU_BY_X2APIC.
+ * ACPI lists IDs below 255 as CPU_BY_APIC only. Firmware may list one CPU in both ways. Add all of
+ * CPU_BY_APIC before those of CPU_BY_X2APIC.
  */
 void cpu_list_add(struct cpu_list *list, enum cpu_source source, uint64_t apic_id);
 

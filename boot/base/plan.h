@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What boot/firmware/ prepares while there is a firmware to ask, for boot/bringup/. */
+/* The plan that boot/firmware/ makes, while there is a firmware to ask, for boot/bringup/. */
 #ifndef BOOT_BASE_PLAN_H
 #define BOOT_BASE_PLAN_H
 
@@ -27,7 +27,7 @@ struct boot_plan {
 	hpa_t early;                       /* pages for tables and stacks, below 4 GiB */
 	uint64_t nearly;                   /* frames */
 	hpa_t trampoline;                  /* one page below 1 MiB */
-	struct ranges ram;                 /* what the direct map maps, the image still in it */
+	struct ranges ram;                 /* mapped by the direct map, with the image */
 	struct ranges usable;
 };
 

@@ -80,7 +80,7 @@ void ranges_remove(struct ranges *list, uint64_t pfn, uint64_t frames)
 			i++;
 			continue;
 		}
-		/* What is left of it on either side lies outside [pfn, end): the loop passes it. */
+		/* The remainders on either side lie outside [pfn, end): the loop passes them. */
 		delete_at(list, i);
 		if (old.pfn < pfn)
 			insert(list, (struct boot_range){ old.pfn, pfn - old.pfn });

@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: MIT
-; What the other CPUs start with: this code, copied to a page below 1 MiB, takes a CPU from real
-; mode through protected mode into long mode on our page tables, then into ap_main() on a stack of
-; its own. boot/bringup/ap.c fills in the parameters at the end; nothing here depends on the page's place.
+; The other CPUs start with this code, copied to a page below 1 MiB. It takes a CPU from real mode
+; through protected mode into long mode on our page tables, then into ap_main() on a stack of its
+; own. boot/bringup/ap.c fills in the parameters at the end; the code runs at any page.
 
 global ap_code:data hidden
 global ap_code_end:data hidden

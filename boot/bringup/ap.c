@@ -2,9 +2,9 @@
 /*
  * Starting the other CPUs, one at a time (SDM vol. 3A, "Multiple-Processor (MP) Initialization").
  *
- * The mailbox holds the per-CPU data for the one CPU that is being started. That CPU takes it out
- * with an exchange, and so does the boot CPU when it has waited long enough: whoever gets the
- * pointer owns the struct, so a late CPU can never run on what was given to the next one.
+ * The mailbox holds the per-CPU data of the one CPU that starts. That CPU takes it out with an
+ * exchange, and so does the boot CPU once it has waited long enough. The one that gets the pointer
+ * owns the struct, so a late CPU never runs on the next one's data.
  */
 #include <stdatomic.h>
 
@@ -39,7 +39,7 @@ _Static_assert(offsetof(struct cpu, stack_top) == 16, "boot/bringup/ap.asm knows
 extern const char ap_code[], ap_code_end[], ap_parameters[];
 
 static _Atomic(struct cpu *) mailbox;
-static _Atomic unsigned int alive; /* CPUs that came as far as ap_main() */
+static _Atomic unsigned int alive; /* CPUs that reached ap_main() */
 static _Atomic bool released;
 
 static _Noreturn void ap_main(struct cpu *cpu)
@@ -49,7 +49,7 @@ static _Noreturn void ap_main(struct cpu *cpu)
 	atomic_fetch_add(&alive, 1);
 	while (!atomic_load(&released))
 		cpu_relax();
-	/* The trampoline's page and the IDT's right to be written went away meanwhile. */
+	/* The boot CPU has unmapped the trampoline and sealed the IDT meanwhile. */
 	kmap_flush();
 	hv_cpu_main();
 }

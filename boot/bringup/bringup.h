@@ -9,7 +9,7 @@
 #include "boot/base/plan.h"
 #include "mm/percpu.h"
 
-/* Refuses a CPU that lacks what root mode cannot do without. */
+/* Refuses a CPU that lacks a feature which root mode needs. */
 void cpu_require(void);
 
 /* Switches to our page tables, descriptors and stacks, starts the other CPUs and enters the
@@ -39,13 +39,13 @@ void desc_prepare(struct cpu *cpu, const uintptr_t tops[CPU_STACKS]);
 /* Loads GDT, TSS and IDT. */
 void desc_load(const struct cpu *cpu);
 
-/* Copies the code that other CPUs start with; the page is then mapped by ap_start_all(). */
+/* Copies the code with which other CPUs start; ap_start_all() maps its page. */
 void ap_prepare(hpa_t trampoline);
 
 /* Starts all other CPUs, one at a time; they wait until ap_release(). */
 void ap_start_all(const struct boot_plan *plan, uint64_t tsc_khz);
 
-/* Lets the started CPUs go on into hv_cpu_main(). */
+/* Lets the started CPUs enter hv_cpu_main(). */
 void ap_release(void);
 
 #endif

@@ -114,7 +114,7 @@ static const struct table *find_table(const struct rsdp *rsdp, const char *signa
 		uint64_t address = 0; /* entries of the wide table are not aligned */
 
 		memcpy(&address, (const char *)root + at, size);
-		/* A table that nobody asks for may be as broken as it likes. */
+		/* A table that nobody needs may be broken. */
 		if (address && !memcmp((const void *)(uintptr_t)address, signature, 4))
 			return table_at(address);
 	}

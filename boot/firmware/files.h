@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What lies beside us on the volume that we were loaded from: configuration and payloads. */
+/* Reading configuration and payloads from the volume that we were loaded from. */
 #ifndef BOOT_FIRMWARE_FILES_H
 #define BOOT_FIRMWARE_FILES_H
 

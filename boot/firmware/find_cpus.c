@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which CPUs there are: by ACPI, or, where the firmware has no ACPI tables (as OVMF on Bochs), by
- * its multiprocessor services (UEFI Platform Initialization 1.7, vol. 2, 13.4).
+ * Finds the CPUs: by ACPI, or, if the firmware has no ACPI tables (as OVMF on Bochs), by its
+ * multiprocessor services (UEFI Platform Initialization 1.7, vol. 2, 13.4).
  */
 #include "boot/base/refuse.h"
 #include "boot/firmware/machine.h"

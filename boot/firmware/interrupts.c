@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What could still interrupt us once the firmware is gone: both 8259s and the pins of every
- * I/O APIC (82093AA data sheet, 3.2). Message-signalled interrupts end with pci_quiet(), each
- * CPU's own ones with apic_init().
+ * Masks what could still interrupt us once the firmware is gone: both 8259s and the pins of every
+ * I/O APIC (82093AA data sheet, 3.2). pci_quiet() ends message-signalled interrupts, apic_init()
+ * each CPU's own ones.
  */
 #include "boot/firmware/machine.h"
 #include "mm/x86.h"

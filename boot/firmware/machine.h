@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the firmware knows of the machine, and what must be quiet before we leave it. */
+/* Asking the firmware about the machine, and making devices quiet before we leave it. */
 #ifndef BOOT_FIRMWARE_MACHINE_H
 #define BOOT_FIRMWARE_MACHINE_H
 

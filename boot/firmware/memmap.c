@@ -51,7 +51,7 @@ static const EFI_MEMORY_DESCRIPTOR *next(const struct memory_map *map,
 							  : NULL;
 }
 
-/* Adds the part from 1 MiB on: below lie the page for starting CPUs and old PC habits. */
+/* Adds the part from 1 MiB on: below lie the page that starts CPUs, and the PC's old devices. */
 static void add(struct ranges *list, const EFI_MEMORY_DESCRIPTOR *d)
 {
 	uint64_t pfn = d->PhysicalStart >> PAGE_SHIFT, end = pfn + d->NumberOfPages;

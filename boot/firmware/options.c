@@ -54,7 +54,7 @@ static const char *load_options(bool *cut)
 
 	for (UINTN i = 0; from && i < MIN(letters, OPTIONS_MAX - 1); i++)
 		wide[i] = from[i];
-	/* A boot manager may pass data of its own here: that is no text, and not for us. */
+	/* A boot manager may pass data of its own here: no text, and not for us. */
 	if (!ascii(text, OPTIONS_MAX, wide))
 		return "";
 	*cut = letters >= OPTIONS_MAX && text[OPTIONS_MAX - 2] && from[OPTIONS_MAX - 1];
@@ -113,7 +113,7 @@ void options_load(struct hv_config *config)
 	struct config_error file_error, error;
 	int file_err, err;
 
-	/* What they say of the ending holds though the file may not be readable. */
+	/* Their exit= holds even if the file is not readable. */
 	config_defaults(config);
 	err = override(config, options, &error);
 	refuse_by(config->exit);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PCI, as much of it as is needed to take the bus from every device: configuration mechanism #1
+/* As much of PCI as takes the bus from every device: configuration mechanism #1
  * (PCI Local Bus Specification 3.0, 3.2.2.3.2). */
 #include "boot/firmware/machine.h"
 #include "mm/x86.h"

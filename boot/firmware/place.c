@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where our own memory lies. A guest is best backed by free aligned 1 GiB frames, of which a small
- * machine has one or two, so what we need ourselves goes into the smallest hole outside of them.
+ * Where our own memory lies. Guests need free aligned 1 GiB frames, of which a small machine has
+ * one or two, so our own memory goes into the smallest hole outside of them.
  */
 #include "boot/base/refuse.h"
 #include "boot/firmware/memory.h"
@@ -58,7 +58,7 @@ hpa_t place_pages(uint64_t pages, uint64_t limit, const char *what)
 	return hpa(at);
 }
 
-/* Below 1 MiB nothing of ours competes, and nothing there is ever given to the frame pool. */
+/* Below 1 MiB nothing of ours competes, and the frame pool never gets any of it. */
 static hpa_t place_trampoline(void)
 {
 	EFI_PHYSICAL_ADDRESS at = MIB - 1;

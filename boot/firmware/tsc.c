@@ -19,8 +19,8 @@ static uint64_t tsc_claimed(void)
 	return c.eax ? (uint64_t)c.ecx * c.ebx / c.eax / 1000 : 0;
 }
 
-/* By the firmware's clock. A wait may take longer than was asked for, never shorter: the least of
- * a few is the best. */
+/* By the firmware's clock. A wait may take longer than we ask, never shorter: take the least of a
+ * few. */
 static uint64_t tsc_by_stall(void)
 {
 	uint64_t best = UINT64_MAX;
@@ -41,6 +41,6 @@ uint64_t tsc_measure(void)
 
 	if (!measured)
 		refuse("the time stamp counter does not count");
-	/* What CPUID says is exact, except on an emulator that recites the model it plays. */
+	/* CPUID is exact, except on an emulator that recites the model it plays. */
 	return off < measured / 8 ? claimed : measured;
 }

@@ -5,8 +5,8 @@
 
 #include "ept/tree/slot.h"
 
-/* As ept_split(), but poison is split as well, what is being filled is waited for, and where
- * nothing is (any more) nothing is to be split. */
+/* As ept_split(), but also splits poison, waits for pages that are being filled, and returns 0
+ * where nothing is mapped (any more). */
 int must_check split_anything(struct ept_cpu *me, gfn_t gfn, enum pg_level level, enum ept_why why,
 			      struct ept_gather *g);
 

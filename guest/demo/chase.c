@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Payload: follows pointers. Each page carries the address of the next one, added to every word of
- * it, so that where to go next is known only once the page is there. Where it should lead is
- * computed as well: a wrong pointer is reported before it is followed.
+ * it, so that it knows the next page only once this one is there. It also computes where each
+ * pointer should lead: it reports a wrong one before it follows it.
  */
 #include "guest/lib/guest.h"
 #include "guest/lib/order.h"

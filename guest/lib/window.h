@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-/* Moves the window to a guest-physical address, and returns where that is to be seen. */
+/* Moves the window to a guest-physical address. Returns a pointer to it. */
 void *window_at(uint64_t gpa);
 
 #endif

@@ -42,7 +42,7 @@ entry:
 	mov es, eax
 	mov ss, eax
 	cld
-	sti			; nothing interrupts a payload, but see needs_slice() in hv/vm/vm.c
+	sti			; nothing interrupts a payload, but see needs_slice() in hv/vm/run.c
 	call guest_start	; does not return
 	ud2
 

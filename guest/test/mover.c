@@ -9,7 +9,7 @@
 #include "guest/lib/guest.h"
 #include "guest/lib/mix.h"
 
-#define ROW     256 /* passes in a row, at the most */
+#define ROW     256 /* most passes in a row */
 #define TRACKED 64  /* pages whose other counters are kept in mind */
 #define VALUES  8   /* words of a page that follow from their address: the second line */
 

@@ -5,7 +5,7 @@
 
 #include "mm/x86.h"
 
-extern uint64_t clock_khz; /* of the TSC */
+extern uint64_t clock_khz; /* rate of the TSC */
 
 static inline uint64_t clock_now(void)
 {

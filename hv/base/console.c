@@ -62,7 +62,7 @@ static void put(char c)
 	if (!con.alive)
 		return;
 	if (!con.room) {
-		/* A port that takes nothing for so long would only hold the machine up. */
+		/* A port that takes nothing for so long is given up. */
 		con.alive = wait_for(LSR_ROOM);
 		con.room = QUEUE;
 	}

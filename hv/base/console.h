@@ -10,18 +10,19 @@
 /* Sets up the port (115200 8N1). Printing before this goes nowhere. */
 void console_init(void);
 
-/* Whole lines of different CPUs never mix: each call holds the console's lock. A machine that
- * is ending in a panic takes the lock away from whoever has it. */
+/* Whole lines of different CPUs never mix: each call holds the console's lock. con_break_lock():
+ * a panic goes on without the lock. */
 void con_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void con_vprintf(const char *fmt, va_list ap);
 void con_write(const char *text, size_t bytes);
 void con_break_lock(void);
 
-/* Waits, not for ever, until the port has sent everything: before the machine ends. */
+/* Waits, for a bounded time, until the port has sent everything. Call it before the machine ends.
+ */
 void con_drain(void);
 
 /* Writes at most `size` bytes with the closing 0; knows %d %u %x %lu %ld %lx %llu %llx %zu %s %c %p
- * %%, field width, '-', '0' and %.*s. Returns the bytes that the whole text has. */
+ * %%, field width, '-', '0' and %.*s. Returns the length of the whole text in bytes. */
 int fmt_print(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int fmt_vprint(char *buf, size_t size, const char *fmt, va_list ap);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Formatted printing into a buffer; pure. What it knows is listed in hv/base/console.h. */
+/* Formatted printing into a buffer; pure. hv/base/console.h lists what it knows. */
 #include "hv/base/console.h"
 
 #define DIGITS_MAX 20 /* of a 64-bit number, in decimal */

@@ -13,7 +13,7 @@ struct json {
 	bool comma; /* the next value follows another one */
 };
 
-/* Begins a line, and ends and prints it. A line that is too long is not printed; a line says so. */
+/* Begin a line; end and print it. Instead of a line that is too long, prints one that says so. */
 void json_begin(struct json *j);
 void json_end(struct json *j);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of the machine when something that must hold does not. */
+/* Ends the machine when something that must hold does not. */
 #ifndef HV_BASE_PANIC_H
 #define HV_BASE_PANIC_H
 
 #include "hv/base/trap.h"
 
-/* Where the image was loaded, bytes. A panic also says addresses relative to it, as the symbols of
+/* Load address of the image. A panic also prints addresses relative to it, as the symbols of
  * build/cleave.so are. */
 extern uint64_t panic_image_base;
 
@@ -18,7 +18,7 @@ _Noreturn void panic_trap(const struct trap_frame *frame);
 void panic_begin(void);
 _Noreturn void panic_end(void);
 
-/* On an NMI: is this CPU being stopped by another one's panic? */
+/* On an NMI: does another CPU's panic stop this CPU? */
 bool panic_elsewhere(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Work for the other CPUs. There is no scheduler: each CPU sleeps until it is given one function
- * to run, and runs it to its end.
+ * Work for the other CPUs. There is no scheduler: each CPU sleeps until somebody gives it one
+ * function, and runs that to its end.
  */
 #ifndef HV_SMP_H
 #define HV_SMP_H
@@ -19,7 +19,7 @@ void cpu_wait(unsigned int cpu);
 /* Calls a CPU out of its guest, or out of its sleep. */
 void cpu_kick(unsigned int cpu);
 
-/* The other CPUs' life. */
+/* The main loop of the other CPUs: sleep, run what cpu_start() gave. */
 _Noreturn void cpu_idle(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What compilers expect of a freestanding environment. Written with string instructions: short,
+ * Functions that compilers call in a freestanding program. Written with string instructions: short,
  * as quick as memory on current CPUs, and no pattern that a compiler turns into a call of itself.
  */
 #include "hv/base/string.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A ring of the last events on each CPU. Written without locks by its own CPU; printed by a
- * panic. */
+/* A ring of the last events on each CPU. Its own CPU writes it, without locks; a panic prints it.
+ */
 #ifndef HV_TRACE_H
 #define HV_TRACE_H
 
@@ -18,7 +18,7 @@ extern struct trace_place {
 	struct trace_record *next, *end;
 } trace_places[MAX_CPUS];
 
-/* On CPU `cpu`, which is this one, at a time that the caller has read already. */
+/* Notes an event. @cpu: this CPU. @tsc: its time, as the caller has read it */
 static inline void trace_at(unsigned int cpu, uint64_t tsc, enum trace_event event, uint64_t a,
 			    uint64_t b)
 {
@@ -39,7 +39,7 @@ static inline void trace(enum trace_event event, uint64_t a, uint64_t b)
 	trace_at(cpu_id(), x86_rdtsc(), event, a, b);
 }
 
-/* Before the first event. */
+/* Call this before the first event. */
 void trace_init(void);
 
 /* Prints the last n events of a CPU, oldest first. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an exception or interrupt in root mode pushed, and what boot/ added to it. */
+/* The stack frame of an exception or interrupt in root mode: boot/ pushes the first part. */
 #ifndef HV_BASE_TRAP_H
 #define HV_BASE_TRAP_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For functions that return NULL, or a sentence that says what went wrong. */
+/* For functions that return NULL, or a sentence with what went wrong. */
 #ifndef HV_BASE_TRY_H
 #define HV_BASE_TRY_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What boot/ hands to the hypervisor: facts about the machine, taken while the firmware was still
- * there. Lives in the hypervisor's own data, for good.
+ * What boot/ hands to the hypervisor: facts about the machine, asked of the firmware. Lives in the
+ * hypervisor's own data, for good.
  */
 #ifndef HV_CONFIG_BOOT_INFO_H
 #define HV_CONFIG_BOOT_INFO_H

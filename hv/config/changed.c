@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What somebody has configured. See hv/config/changed.h. */
+/* A run's configuration as one line. See hv/config/changed.h. */
 #include "hv/config/changed.h"
 
 #include "hv/config/value.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What somebody has configured, in a line that can be used again. */
+/* A run's configuration as one line that can be used again. */
 #ifndef HV_CONFIG_CHANGED_H
 #define HV_CONFIG_CHANGED_H
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What must hold between the keys of a run. */
+/* The rules between the keys of a run. */
 #include "hv/config/check.h"
 
 #include "mm/err.h"
 
-/* What was not said: the largest frames that fill the region. The key's own limits see to it that
- * 2 MiB always do. */
+/* backing=auto: the largest frames that fill the region. By region='s limits 2 MiB always do. */
 static void decide_backing(struct run_config *run)
 {
 	run->backing = run->backing_asked;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What must hold between the keys of a run. */
+/* The rules between the keys of a run. */
 #ifndef HV_CONFIG_CHECK_H
 #define HV_CONFIG_CHECK_H
 
 #include "hv/config/text.h"
 
 /**
- * config_settle() - decide what the user left open in a run, and check what no key's own limits
- * can say.
+ * config_settle() - decide what the user left open in a run, and check the rules between its keys.
  * @line: of the run, for the message
  * Return: 0, or -EINVAL and *error, which names the keys and the remedy.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the user configured. hv/config/parse.h fills this in; the hypervisor only reads it. What
- * each member means, its limits and its default stand in one table, hv/config/keys.c: a member is
- * named here with its key and its unit, where the name does not say it.
+ * The user's configuration. hv/config/parse.h fills this in; the hypervisor only reads it. One
+ * table, hv/config/keys.c, has the meaning, limits and default of each member; the comments here
+ * add its key and unit where the name does not say them.
  *
  * cleave.cfg is a list of `key=value` lines. Lines before the first `[name]` are machine settings
  * and defaults for every run; each `[name]` begins a run that starts from those defaults. Without

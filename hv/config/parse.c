@@ -10,13 +10,13 @@ struct parser {
 	struct hv_config *config;
 	struct config_error *error;
 	unsigned int line;          /* or CONFIG_OPTIONS */
-	struct run_config *run;     /* what run keys are about; NULL: all runs */
+	struct run_config *run;     /* the run that keys of runs set; NULL: all runs */
 	struct run_config defaults; /* what runs start from */
 	unsigned int run_line;      /* where the run began */
 	uint64_t seen;              /* keys that were set in this section */
 };
 
-/* The table's defaults are legal, and fit together: nothing is refused here. */
+/* The table's defaults are legal, and fit together: this refuses nothing. */
 void config_defaults(struct hv_config *config)
 {
 	struct config_error error = { 0 };
@@ -47,7 +47,7 @@ static int refuse_span(struct parser *p, const char *before, struct span s, cons
 	return err;
 }
 
-/* All that can be wrong with a key, before its value is looked at. */
+/* Checks a key, before anybody looks at its value. */
 static int find_key(struct parser *p, struct span name, const struct config_key **key)
 {
 	*key = config_key_find(name);
@@ -123,7 +123,7 @@ static int begin_run(struct parser *p, struct span s)
 	return 0;
 }
 
-/* A 0 byte or a control character shows that this is not the file that it should be. */
+/* A 0 byte or a control character: this is no configuration. */
 static bool is_text(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++) {

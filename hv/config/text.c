@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pieces of somebody's text, and texts that are put together. There is no C library here. */
+/* Taking pieces of text apart, and putting messages together, without a C library. */
 #include "hv/config/text.h"
 
 #include "mm/err.h"

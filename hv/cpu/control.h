@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a guest may write to CR0, CR4, EFER and PAT: bits that it is told of by emulate_cpuid(), and
- * combinations that the architecture allows. Whatever the CPU itself lets pass beyond that would
- * switch on state that Cleave does not switch with the vCPU. Pure.
+ * What a guest may write to CR0, CR4, EFER and PAT: bits that emulate_cpuid() tells it of, in
+ * combinations that the architecture allows. Other bits that the CPU accepts would switch on state
+ * that Cleave does not switch with the vCPU. Pure.
  */
 #ifndef HV_CONTROL_H
 #define HV_CONTROL_H
@@ -15,13 +15,13 @@ struct control {
 	bool code_64; /* CS.L */
 };
 
-/* Each returns false for #GP, and changes nothing then. EFER.LMA follows paging (SDM vol. 3A,
- * "Initializing IA-32e Mode"; APM vol. 2, "Activating Long Mode"). */
+/* False: raise #GP; nothing was changed. EFER.LMA follows paging (SDM vol. 3A, "Initializing
+ * IA-32e Mode"; APM vol. 2, "Activating Long Mode"). */
 bool must_check control_set_cr0(struct control *c, uint64_t value);
 bool must_check control_set_cr4(struct control *c, uint64_t value);
 bool must_check control_set_efer(struct control *c, uint64_t value);
 
-/* Is each of the eight types one that exists? */
+/* Do all eight memory types exist? */
 bool must_check control_pat_valid(uint64_t value);
 
 #endif

@@ -5,7 +5,7 @@
 #define BIT(n) (1u << (n))
 #define ALL    UINT32_MAX
 
-/* Set whatever the machine says. */
+/* Always set, whatever the machine says. */
 #define HYPERVISOR BIT(31)            /* leaf 1 ECX */
 #define MCE_MCA    (BIT(7) | BIT(14)) /* leaf 1 EDX: hv/cpu/mca.c has their MSRs */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a guest is told of its CPU: of each word of CPUID those bits of the machine's own answer
- * that stand in a table, each with its reason, and nothing else. What is told works: a guest that
- * acts on it meets no exception. Leaves that the table does not have are 0. Pure.
+ * Answers a guest's CPUID: each word has the bits of the machine's own answer that a table allows,
+ * with a reason for each, and no others. A guest that uses what it is told meets no exception.
+ * Leaves outside of the table are 0. Pure.
  */
 #ifndef HV_CPUID_H
 #define HV_CPUID_H
@@ -15,7 +15,7 @@
 /**
  * cpuid_tell() - the answer to one leaf below the hypervisors' own (0x40000000).
  * @machine: the CPU's answer to the same question.
- * @ras_ebx: of leaf 0x80000007, what machine checks (hv/cpu/mca.h) allow to be said.
+ * @ras_ebx: EBX of leaf 0x80000007, from hv/cpu/mca.h.
  */
 struct cpuid cpuid_tell(uint32_t leaf, uint32_t subleaf, struct cpuid machine, uint32_t ras_ebx);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Debug registers of a guest, where an instruction is completed for it. */
+/* A guest's debug registers, for instructions that Cleave completes. */
 #ifndef HV_DEBUG_H
 #define HV_DEBUG_H
 
@@ -12,7 +12,7 @@
  */
 uint64_t debug_io_match(const uint64_t dr[4], uint64_t dr7, uint16_t port, unsigned int size);
 
-/* The same for the vCPU whose address registers this CPU holds. */
+/* The same with the DR0 to DR3 that this CPU holds, its current vCPU's. @cr4: without CR4.DE: 0 */
 uint64_t debug_io_hits(uint64_t dr7, uint64_t cr4, uint16_t port, unsigned int size);
 
 #endif

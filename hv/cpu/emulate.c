@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a guest asks the platform for: CPUID, MSRs, ports. What is not there answers as hardware
- * answers that lacks it. */
+/* What a guest asks the platform for: CPUID, MSRs, ports. A missing feature answers as hardware
+ * without it does. */
 #include "hv/abi.h"
 #include "hv/cpu/cpuid.h"
 #include "hv/cpu/vcpu.h"

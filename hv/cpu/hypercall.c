@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Hypercalls: hv/abi.h. What a guest passes is foreign input. */
+/* Hypercalls: hv/abi.h. The arguments are foreign input. */
 #include "hv/abi.h"
 #include "hv/base/console.h"
 #include "hv/mem/guest_memory.h"

@@ -104,7 +104,7 @@ int mca_wrmsr(struct mca_state *s, const struct mca_kind *kind, uint32_t msr, ui
 	}
 }
 
-/* The first of two uncorrected errors is kept (SDM vol. 3B, "Overwrite Rules for UCR Errors"; APM
+/* Keep the first of two uncorrected errors (SDM vol. 3B, "Overwrite Rules for UCR Errors"; APM
  * vol. 2, "Machine Check Errors"). */
 static void log_error(struct mca_state *s, const struct mca_kind *kind,
 		      const struct mca_access *access)

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Machine checks of a guest: how a vCPU is told that it touched memory that is lost. Pure.
+ * Machine checks of a guest: how a vCPU learns that it touched lost memory. Pure.
  *
- * A vCPU has one bank, bank 0. A consumed lost page is logged there and raised as #MC on the vCPU
- * that touched it, and on no other, as a local machine check. What the bank says is the maker's:
+ * A vCPU has one bank, bank 0. mca_consume() logs a lost page there; the caller raises #MC on the
+ * vCPU that touched it alone, a local machine check. The bank's contents depend on the maker:
  *
  *	Intel	a recoverable error whose action is required, SRAR (SDM vol. 3B, "Machine-Check
  *		Architecture", section "Architecturally Defined SRAR Errors")
  *	AMD	an uncorrected error, consumed poison, contained: neither PCC nor TCC (APM vol. 2,
  *		"Machine Check Architecture")
  *
- * RIPV is set where the access can simply be made again, and clear where it was part of the
- * delivery of an event, whose place the #MC takes.
+ * RIPV is set if the guest can make the access again; clear if the access was part of the delivery
+ * of an event, whose place the #MC takes.
  */
 #ifndef HV_MCA_H
 #define HV_MCA_H
@@ -38,29 +38,29 @@
 #define MC_STATUS_MISCV (UINT64_C(1) << 59)
 #define MC_STATUS_ADDRV (UINT64_C(1) << 58)
 
-/* Of one vCPU; moves with it. */
+/* One vCPU's registers; they move with it. */
 struct mca_state {
 	uint64_t mcg_status;
 	uint64_t ctl, status, addr, misc; /* bank 0 */
 };
 
-/* As a vCPU begins: all reporting on, nothing logged. */
+/* A fresh vCPU: all reporting on, nothing logged. */
 #define MCA_RESET ((struct mca_state){ .ctl = UINT64_MAX })
 
-/* What one maker does differently from the other. */
+/* The differences between the makers. */
 struct mca_kind {
 	uint64_t mcg_cap;
 	uint64_t mcg_writable;  /* bits of MCG_STATUS that WRMSR may set; all others: #GP */
 	uint64_t status;        /* of the bank, beside the error code */
 	uint16_t data, fetch;   /* error codes: a load or store, an instruction fetch */
 	uint64_t misc;          /* MC0_MISC of a lost page */
-	uint32_t cpuid_ras_ebx; /* CPUID 8000_0007: what the guest is told of recovery */
+	uint32_t cpuid_ras_ebx; /* CPUID 8000_0007: what it tells the guest of recovery */
 };
 
 extern const struct mca_kind mca_kind_intel;
 extern const struct mca_kind mca_kind_amd;
 
-/* MSRs of the architecture. -ENOENT: not one of these; -EINVAL: #GP. */
+/* Access to the MSRs of machine checks. -ENOENT: not one of these; -EINVAL: raise #GP. */
 int must_check mca_rdmsr(const struct mca_state *s, const struct mca_kind *kind, uint32_t msr,
 			 uint64_t *value);
 int must_check mca_wrmsr(struct mca_state *s, const struct mca_kind *kind, uint32_t msr,
@@ -75,10 +75,9 @@ struct mca_access {
 };
 
 /**
- * mca_consume() - log the access in bank 0.
- * An entry that is valid already stays as it is, and is marked as overflown.
- * Return: NULL: the caller raises #MC; or a sentence that says why the architecture shuts the CPU
- * down instead. Nothing was changed then.
+ * mca_consume() - log the access in bank 0; keep an entry that is valid already, and mark it as
+ * overflown.
+ * Return: NULL: raise #MC; or why the architecture shuts the CPU down instead: nothing was changed.
  */
 const char *must_check mca_consume(struct mca_state *s, const struct mca_kind *kind,
 				   const struct mca_access *access);

@@ -26,7 +26,7 @@ static void end_with(struct vcpu *vcpu, enum vcpu_run_state state)
 	atomic_fetch_add_explicit(&vcpu->vm->over, 1, memory_order_release);
 }
 
-/* Stops the current vCPU for good. What it died with is kept for print_vcpu(). */
+/* Stops the current vCPU for good. Keeps its registers for print_vcpu(). */
 static void vcpu_kill(struct vcpu *vcpu, const char *why)
 {
 	vcpu->death = why;
@@ -43,7 +43,7 @@ static void begin_wait(struct vcpu *vcpu, gpa_t at)
 	vcpu->wait_since = clock_now();
 }
 
-/* Asked for, or being filled: it will come. Anything else is worth another try. */
+/* A page that is asked for, or being filled, will come. Anything else is worth another try. */
 static bool will_come(const struct ept_state *e)
 {
 	return e->kind == EPT_FILLING || e->kind == EPT_FROZEN ||
@@ -124,13 +124,13 @@ static inline bool stage2_fault(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	return __builtin_expect(answer == PAGER_RESUME, 1) || fault_left(vcpu, exit, answer);
 }
 
-/* Looked at where there is time to: some CPUs have no timer that ends a slice. */
+/* Call this where there is time to look: some CPUs have no timer that ends a slice. */
 static bool slice_over(const struct vcpu *vcpu)
 {
 	return vcpu->slice_end && clock_now() >= vcpu->slice_end;
 }
 
-/* The instruction is made again once the page is there, as any other that faults. */
+/* The guest executes the call again once the page is here, as any instruction that faults. */
 static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	struct vcpu_exit fault = { .access = EPT_R };
@@ -264,7 +264,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 	note_first_entry(vcpu->vm);
 	do {
 		if (__builtin_expect(tlb_behind(tlb, cpu), 0)) {
-			drain_log(vcpu); /* whoever flushed finds there what was logged before */
+			drain_log(vcpu); /* the flusher finds there what was logged before */
 			tlb_quiesce(tlb, cpu);
 		}
 		run(vcpu, deadline, exit);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vCPUs. A vCPU's state is in `state` whenever it is not loaded; while it is, the hardware has it.
- * `state` holds all that a guest can see of its CPU, so moving a vCPU is copying that struct.
+ * vCPUs. While a vCPU is loaded, the hardware has its state; otherwise `state` has it: all that a
+ * guest can see of its CPU. So copy that struct to move a vCPU.
  */
 #ifndef HV_VCPU_H
 #define HV_VCPU_H
@@ -57,8 +57,8 @@ struct segment_state {
 	uint64_t base;
 };
 
-/* An event whose delivery was interrupted by an exit, and has to be delivered again. Format of the
- * VM-entry interruption information (SDM vol. 3C, "VM-Entry Controls for Event Injection"). */
+/* An event whose delivery an exit interrupted: deliver it again. Format of the VM-entry
+ * interruption information (SDM vol. 3C, "VM-Entry Controls for Event Injection"). */
 struct pending_event {
 	uint32_t info; /* bit 31: valid */
 	uint32_t error;
@@ -80,7 +80,7 @@ struct guest_state {
 	uint32_t gdt_limit, idt_limit;
 	uint32_t interruptibility; /* SDM vol. 3C, "Guest Non-Register State" */
 	uint32_t unused;
-	uint64_t pending_debug; /* likewise; VMX alone */
+	uint64_t pending_debug; /* likewise; VMX only */
 	struct pending_event event;
 	struct mca_state mca;
 	uint8_t fx[512] __attribute__((aligned(16))); /* FXSAVE's image */
@@ -91,8 +91,8 @@ enum vcpu_run_state {
 	VCPU_RUNNING, /* can run */
 	VCPU_WAITING, /* for the page at wait_gfn */
 	VCPU_HALTED,  /* executed HLT; nothing will wake it */
-	VCPU_DONE,    /* said that it is done */
-	VCPU_DEAD,    /* stopped by a fault that is not the guest's to handle */
+	VCPU_DONE,    /* called ABI_DONE */
+	VCPU_DEAD,    /* stopped by a fault that the guest cannot handle */
 };
 
 struct vcpu_stats {
@@ -118,7 +118,7 @@ struct vcpu {
 	uint64_t wait_since; /* TSC */
 	uint64_t slice_end;  /* TSC; 0: it has no slice */
 
-	/* What it told us through hypercalls. */
+	/* From its hypercalls. */
 	_Atomic bool ready;
 	uint64_t verdict, steps, pages_written, chain, passes;
 	uint64_t wrong_gpa, wrong_expected, wrong_found, wrong_count;
@@ -131,10 +131,10 @@ struct vcpu {
 	hpa_t hw_page; /* VMCS or VMCB */
 	bool hw_launched;
 	bool hw_timer;         /* a deadline was set at the last entry */
-	uint64_t hw_deadline;  /* that it was set for */
+	uint64_t hw_deadline;  /* that deadline, TSC */
 	unsigned int hw_tag;   /* VPID or ASID */
 	hpa_t hw_log;          /* where the hardware logs writes */
-	unsigned int hw_storm; /* exceptions in a row that met themselves on their way */
+	unsigned int hw_storm; /* exceptions in a row that their own delivery raised again */
 };
 
 /* The second stage of its VM. */
@@ -143,24 +143,24 @@ static inline struct ept *vcpu_ept(const struct vcpu *vcpu)
 	return &vcpu->mem->ept;
 }
 
-/* The state in which hv/abi.h says that a payload begins. */
+/* Sets the state in which a payload begins: see hv/abi.h. */
 void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t cr3, uint64_t stack);
 
-/* Runs a vCPU on this CPU until its slice of `cycles` is over (0: no limit), it waits, it is over
- * with, or its VM is to stop. */
+/* Runs a vCPU on this CPU until `cycles` have passed (0: no limit), until it waits or ends, or its
+ * VM shall stop. Join vcpu->mem->tlb first: see tlb_join(). */
 void vcpu_run(struct vcpu *vcpu, uint64_t cycles);
 
-/* Is what it waits for here? Then it can run again; its waiting is accounted for. */
+/* Can a waiting vCPU run again? True: also counts its wait. */
 bool vcpu_wait_over(struct vcpu *vcpu);
 
-/* Makes this CPU hold the vCPU's registers, loading its state first where that is needed. */
+/* Makes this CPU hold the vCPU's registers; loads its state first if necessary. */
 void vcpu_switch_to(struct vcpu *vcpu);
 
-/* Saves the vCPU's state from this CPU's hardware, if it is loaded. */
+/* Saves the vCPU's state, if it is loaded. Call it on the CPU that holds it. */
 void vcpu_put(struct vcpu *vcpu);
 
-/* An exception came on the way to the guest's handler; it was the same one whose delivery it
- * interrupted, or not. True: so many times in a row that the guest will not get any further. */
+/* Counts exceptions that Cleave delivers. @met_itself: the delivery of the same one raised it.
+ * True: so many in a row that the guest makes no progress. */
 static inline bool vcpu_is_storm(struct vcpu *vcpu, bool met_itself)
 {
 	enum {
@@ -183,11 +183,11 @@ void emulate_io(struct vcpu *vcpu, const struct vcpu_exit *exit);
 
 enum call_answer {
 	CALL_OK,
-	CALL_MISSING, /* memory that the call reads has not arrived; no register was changed */
-	CALL_DONE     /* the guest says that this vCPU is done */
+	CALL_MISSING, /* memory that the call reads has not arrived; changed no register */
+	CALL_DONE     /* ABI_DONE: this vCPU is done */
 };
 
-/* @missing: for CALL_MISSING, an address in the page that is to come; make the call again then */
+/* @missing: for CALL_MISSING, an address in the missing page; call again when that is here */
 enum call_answer must_check hypercall(struct vcpu *vcpu, gpa_t *missing);
 
 #endif

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Switching a CPU between vCPUs. What VM entry and exit do not switch belongs to the vCPU that ran
- * last on this CPU, and is exchanged only when another one takes its turn: FPU and vector
- * registers and the address debug registers here, and what else the vendor's code knows of. Root
- * mode uses none of these.
+ * Switching a CPU between vCPUs. Registers that VM entry and exit do not switch belong to the vCPU
+ * that ran last on this CPU, until another one takes its turn: this file switches FPU, vector and
+ * address debug registers, the vendor's code the others. Root mode uses none of these.
  *
- * All registers that instructions of a guest could reach, and why no VM finds there what another
- * one left. "exits": the access exits, and is refused or emulated. "off": the guest cannot switch
- *on what the register belongs to. For both makers, unless one is named.
+ * All registers that a guest's instructions could reach, and why no VM finds another one's values
+ * there. "exits": the access exits; Cleave refuses or emulates it. "off": the guest cannot switch
+ * the register's feature on. For both makers, unless one is named.
  *
  *	RAX .. R15, RIP, RFLAGS,	switched at each entry and exit
  *	 RSP
@@ -150,13 +149,13 @@ void vcpu_put(struct vcpu *vcpu)
 {
 	if (!vcpu->loaded)
 		return;
-	/* Also from a vCPU that goes on: what the vendor's code needs to save this one takes the
-	 * place of what it has active, so it must be activated again. */
+	/* Even from a vCPU that goes on: to save this one, the vendor's code deactivates the
+	 * current one, so that must be activated again. */
 	if (current[vcpu->cpu])
 		take_registers(current[vcpu->cpu]);
 	vendor->save(vcpu);
 	vcpu->loaded = false;
-	/* Who loads it begins without. */
+	/* The next load begins without a log. */
 	atomic_store(&vcpu->logging, false);
 	trace(TRACE_LEAVE, vcpu->vm->id, vcpu->index);
 }

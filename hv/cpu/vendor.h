@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The seam between the hypervisor and the CPU's maker: what VMX and SVM do differently, and
- * nothing else. Everything behind it speaks of exits as the enum below names them.
+ * The seam between the hypervisor and the CPU's maker: the differences between VMX and SVM, and
+ * nothing else. All other code names exits as the enum below does.
  */
 #ifndef HV_VENDOR_H
 #define HV_VENDOR_H
@@ -13,12 +13,12 @@ struct vcpu;
 struct guest_state;
 
 enum exit_reason {
-	EXIT_STAGE2,    /* gpa, access: nothing is mapped there, or not so */
+	EXIT_STAGE2,    /* gpa, access: not mapped, or without that right */
 	EXIT_MISCONFIG, /* gpa: an entry that the hardware rejects: our own fault */
 	EXIT_CPUID,
 	EXIT_RDMSR,
 	EXIT_WRMSR,
-	EXIT_GP, /* a value or a register that the instruction may not have */
+	EXIT_GP, /* an operand that the instruction must not have */
 	EXIT_IO, /* port, size, out */
 	EXIT_HLT,
 	EXIT_CALL,   /* VMCALL or VMMCALL */
@@ -27,8 +27,8 @@ enum exit_reason {
 	EXIT_SLICE,  /* the time slice is over */
 	EXIT_LOG,    /* the log of writes is full */
 	EXIT_UD,     /* an instruction that this guest does not have */
-	EXIT_RETRY,  /* dealt with: enter again */
-	EXIT_STORM,  /* an exception met itself on its way again and again: no end is in sight */
+	EXIT_RETRY,  /* handled: enter again */
+	EXIT_STORM,  /* an exception's delivery raises it again, without end */
 	EXIT_BROKEN, /* the hardware refused to run the guest; code */
 };
 
@@ -38,13 +38,13 @@ struct vcpu_exit {
 	unsigned int access;
 	gpa_t gpa;
 	uint64_t code;       /* the hardware's own number of the reason */
-	unsigned int length; /* of the instruction, bytes; where it is to be stepped over */
+	unsigned int length; /* of the instruction, bytes; for skip() */
 	uint16_t port;
 	uint8_t size;
 	bool out;
 };
 
-/* The exceptions that Cleave takes first; #MC is in hv/cpu/mca.h. */
+/* The exceptions that Cleave intercepts; #MC is in hv/cpu/mca.h. */
 enum {
 	EXCEPTION_DB = 1,
 	EXCEPTION_AC = 17
@@ -57,16 +57,17 @@ enum {
 struct vendor {
 	const char *name;
 	const struct ept_format *format;
-	const char *flush_name; /* what it calls a flush of the second stage on one CPU */
+	const char *flush_name; /* the maker's word for a flush of the second stage on one CPU */
 
-	/* Can this machine do it? -ENODEV after printing what is missing. Boot CPU only. */
+	/* Does this machine have it? -ENODEV after printing what is missing. Boot CPU only. */
 	int (*probe)(void);
 	/* The largest leaf that the CPU has. */
 	enum pg_level (*leaf_max)(void);
 	/* Does it set accessed and dirty bits? */
 	bool (*has_dirty)(void);
-	/* Can it log what it sets dirty bits for? NULL: no. Then log(), for the current vCPU: begin
-	 * or end; and drain(): mem_note_dirty() for all that was logged so far. */
+	/* Does the CPU log the pages whose dirty bits it sets? NULL: no, and no log() or drain().
+	 * log() begins or ends that for the current vCPU; drain() calls mem_note_dirty() for each
+	 * logged page. */
 	bool (*has_log)(void);
 	void (*log)(struct vcpu *vcpu, bool on);
 	void (*drain)(struct vcpu *vcpu);
@@ -79,17 +80,17 @@ struct vendor {
 	int (*create)(struct vcpu *vcpu);
 	void (*destroy)(struct vcpu *vcpu);
 
-	/* vcpu->state to the hardware, before a vCPU first runs on this CPU. */
+	/* Copies vcpu->state to the hardware. Call it before a vCPU first runs on this CPU. */
 	void (*load)(struct vcpu *vcpu);
-	/* Make a loaded vCPU the current one of this CPU, with the registers that the hardware does
-	 * not switch by itself at each exit; and take these from it again. */
+	/* Make a loaded vCPU the current one of this CPU, and undo that: switch the registers that
+	 * the hardware does not switch at each exit. */
 	void (*activate)(struct vcpu *vcpu);
 	void (*deactivate)(struct vcpu *vcpu);
-	/* The hardware's state to vcpu->state; it can be loaded elsewhere then. */
+	/* Copies the hardware's state to vcpu->state. Then any CPU may load the vCPU. */
 	void (*save)(struct vcpu *vcpu);
-	/* The same to *s, of a vCPU that stays loaded: for reports. What the hardware does not
-	 * hold, and all of a vCPU that is not current, is as vcpu->state has it. Call it on the CPU
-	 * that the vCPU is loaded on, while it is loaded. */
+	/* The same to *s, for reports: the vCPU stays loaded. Takes from vcpu->state what the
+	 * hardware does not hold, and all of a vCPU that is not current. Call it on the CPU on
+	 * which the vCPU is loaded. */
 	void (*peek)(const struct vcpu *vcpu, struct guest_state *s);
 
 	/* Runs the current vCPU until it exits. `deadline`: TSC value, or 0. */
@@ -100,33 +101,33 @@ struct vendor {
 	bool (*was_delivering)(const struct vcpu *vcpu);
 	/* CR4 as the current vCPU sees it. */
 	uint64_t (*cr4)(const struct vcpu *vcpu);
-	/* Where the current vCPU stands. */
+	/* RIP of the current vCPU. */
 	uint64_t (*rip)(const struct vcpu *vcpu);
 	/* Does the current vCPU execute 64-bit code at CPL 0? */
 	bool (*in_kernel)(const struct vcpu *vcpu);
-	/* Completes the instruction that exited: RIP moves behind it, what it shadowed is open
-	 * again, RFLAGS.RF is clear, and a single step is due where RFLAGS.TF is set. */
+	/* Completes the instruction that exited: moves RIP behind it, ends interrupt shadows,
+	 * clears RFLAGS.RF, and raises the single step if RFLAGS.TF is set. */
 	void (*skip)(struct vcpu *vcpu, const struct vcpu_exit *exit);
-	/* MSRs that the hardware switches with the guest. -ENOENT: not one of these; -EINVAL: #GP.
-	 */
+	/* Access to MSRs that the hardware switches with the guest. -ENOENT: not one of these;
+	 * -EINVAL: raise #GP. */
 	int (*rdmsr)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
 	int (*wrmsr)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
-	/* Forgets on this CPU what it cached of a second stage. */
+	/* Drops what this CPU has cached of a second stage. */
 	void (*flush)(const struct ept *ept);
-	/* Prints the current vCPU's state that matters. */
+	/* Prints the main fields of the current vCPU's control structure. */
 	void (*dump)(void);
 
-	const struct mca_kind *mca; /* machine checks as this maker has them */
+	const struct mca_kind *mca; /* this maker's machine checks */
 	unsigned int call_abi;      /* hv/abi.h: ABI_CALL_* */
 };
 
 extern const struct vendor vendor_vmx;
 extern const struct vendor vendor_svm;
 
-/* The one that this machine has. */
+/* This machine's vendor, from vendor_init() on. */
 extern const struct vendor *vendor;
 
-/* Chooses and probes. -ENODEV after a line that says what is missing. */
+/* Chooses and probes. -ENODEV after printing what is missing. Boot CPU only. */
 int vendor_init(void);
 
 #endif

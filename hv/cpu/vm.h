@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A VM: its memory, its vCPUs, and what they share while they run. hv/vm/ makes VMs and runs them.
- */
+/* A VM: its memory, its vCPUs, and what these share. hv/vm/ makes VMs and runs them. */
 #ifndef HV_CPU_VM_H
 #define HV_CPU_VM_H
 
@@ -17,7 +16,7 @@ struct vm {
 
 	unsigned int nvcpus;
 	struct vcpu *vcpu;         /* nvcpus of them */
-	bool shared_cpu[MAX_CPUS]; /* that CPU has more to do than one vCPU: slices are needed */
+	bool shared_cpu[MAX_CPUS]; /* the CPU has other work than one vCPU: use slices */
 
 	_Atomic bool stop;            /* all vCPUs leave as soon as they can */
 	_Atomic bool asked_to_finish; /* what ABI_PASS answers: enough */

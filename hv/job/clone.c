@@ -3,8 +3,8 @@
  * job=clone: a second VM with the memory of the running guest. It costs table pages, not memory.
  *
  * The first half of the rounds hand the guest over: the clone shares the memory, goes on where the
- * guest was stopped, and takes its place. The other rounds fork it: both go on, and whoever writes
- * gets a copy of the page. The clone runs to its end there; the guest does so after the last round.
+ * guest was stopped, and takes its place. The other rounds fork it: both go on, copy-on-write. The
+ * clone runs to its end there; the guest does so after the last round.
  * Each verifies its own writes, so a write of the other one shows.
  */
 #include "hv/vm/clone.h"
@@ -47,7 +47,8 @@ static void end_other(void)
 
 /* --- what both map ------------------------------------------------------------------------ */
 
-/* Nobody runs. Pages that both map on one frame; with EPT_PRIVATE neither may write to these. */
+/* Counts the pages that both map on one frame; with EPT_PRIVATE neither may write to these. Call it
+ * while nobody runs. */
 static const char *compare(const struct guest_run *run, enum ept_share share, uint64_t *same)
 {
 	const struct ept *a = &run->vm->mem.ept, *b = &other->mem.ept;
@@ -170,7 +171,7 @@ static const char *one_round(struct guest_run *run)
 	return run->round < run->config->rounds / 2 ? hand_over(run) : fork(run);
 }
 
-/* What was copied page by page becomes large again; but what is executed stays small with nx=on. */
+/* Makes large leaves of the copied pages; with nx=on, executed ones stay small. */
 static const char *end(struct guest_run *run)
 {
 	struct memory *mem = &run->vm->mem;

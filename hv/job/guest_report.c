@@ -85,7 +85,7 @@ static void print_json(const struct guest_run *run)
 	json_end(&j);
 }
 
-/* What every job has to say of the guest and of its tables. */
+/* The figures of every job: the guest and its tables. */
 static void add_common(struct guest_run *run)
 {
 	const struct ept_stats *s = &run->at_end;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What a job on a running guest tells people and programs: its figures, once each. */
+/* The report of a job on a running guest: its figures for people and for programs. */
 #ifndef HV_JOB_GUEST_REPORT_H
 #define HV_JOB_GUEST_REPORT_H
 
 #include "hv/job/guest_run.h"
 
-/* The VM is still there, and all its vCPUs have stopped. */
+/* Call it once all vCPUs have stopped, before the VM is destroyed. */
 void guest_report(struct guest_run *run);
 
 #endif

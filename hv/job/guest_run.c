@@ -18,7 +18,7 @@ static bool out_of_time(const struct guest_run *run)
 	return cycles_to_us(clock_now() - run->begun) / 1000 > run->config->timeout_ms;
 }
 
-/* A vCPU is over with that was not asked to finish; the others may run still. */
+/* Has a vCPU ended that nobody asked to finish? The others may still run. */
 static const char *why_over(const struct vm *vm)
 {
 	TRY(vm_casualty(vm));
@@ -57,7 +57,7 @@ struct ept_stats guest_stats(const struct guest_run *run)
 	return stats;
 }
 
-/* All of it is there from the beginning: what becomes small does so by the job. */
+/* Fills all memory at the beginning: only the job makes leaves small. */
 static const char *furnish(struct memory *mem)
 {
 	enum pg_level level = mem->ept.leaf_max;

@@ -67,7 +67,7 @@ static const char *begin(struct guest_run *run)
 
 /* --- the watch ---------------------------------------------------------------------------- */
 
-/* However slow its CPU is: in each interval the guest has its say. */
+/* The guest passes over its memory twice in each interval, however slow its CPU is. */
 static const char *one_round(struct guest_run *run)
 {
 	uint64_t until = watch.adapted + 1;
@@ -79,7 +79,7 @@ static const char *one_round(struct guest_run *run)
 	return NULL;
 }
 
-/* Accesses that were seen, as frames times intervals: in leaves that are large, or small. */
+/* Sums the accesses seen in large and in small leaves, as frames times intervals. */
 static uint64_t accesses(const struct guest_run *run, bool large)
 {
 	uint64_t sum = 0;
@@ -105,7 +105,7 @@ static void print_regions(void)
 	}
 }
 
-/* Frames of the payload's memory in large leaves, counted while the guest runs. */
+/* Counts the frames of the payload's memory in large leaves, while the guest runs. */
 static const char *count_large(struct guest_run *run, uint64_t *frames)
 {
 	struct ept_census c = { 0 };
@@ -137,7 +137,7 @@ static const char *idle_is_cold(struct guest_run *run)
 	return NULL;
 }
 
-/* What has become large is accessed more than what has not: at least twice, page for page. */
+/* The guest accesses large leaves at least twice as much as small ones, page for page. */
 static const char *judge(struct guest_run *run, uint64_t large)
 {
 	uint64_t hot = accesses(run, true), cold = accesses(run, false);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a run of the product can be. */
+/* The product's jobs. */
 #include "hv/job/list.h"
 
 #define ROW(name) { #name, name##_job },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a run can be: the product knows "migrate"; the test image has its own list. */
+/* The jobs that a run can do. The product's are in hv/job/list.h; the test image has its own. */
 #ifndef HV_JOBS_H
 #define HV_JOBS_H
 
@@ -7,7 +7,7 @@
 
 struct job {
 	const char *name; /* job= in the configuration */
-	/* NULL if it passed, or a sentence that says what went wrong; "skip: reason" */
+	/* NULL: passed; or a sentence with what went wrong; or "skip: reason" */
 	const char *(*run)(const struct run_config *config, const struct boot_info *info);
 };
 

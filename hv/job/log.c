@@ -66,7 +66,7 @@ static const char *begin(struct guest_run *run)
 	return split_ahead(run);
 }
 
-/* What was written since the last time, as a migration would take it. */
+/* Collects what was written since the last time, as a migration does. */
 static const char *collect(struct guest_run *run, uint64_t *n)
 {
 	uint64_t begin = clock_now();

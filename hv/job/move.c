@@ -4,7 +4,8 @@
  * and comes back, as mremap() has it; before and after that, some is unplugged, as memory
  * hot-unplug has it. The payload runs all the time.
  *
- * What keeps its offset within 2 MiB moves in its large leaves; what does not, in 4 KiB pieces.
+ * Memory that keeps its offset within 2 MiB moves in its large leaves, other memory in 4 KiB
+ * pieces.
  */
 #include "hv/base/console.h"
 #include "hv/job/guest_leaves.h"
@@ -140,7 +141,7 @@ static const char *one_round(struct guest_run *run)
 	return guest_passes(run, 1);
 }
 
-/* It has been elsewhere, so its blocks are the memory's until that ends. */
+/* It has been elsewhere, so its blocks stay with the memory until that ends. */
 static const char *end(struct guest_run *run)
 {
 	uint64_t word;

@@ -27,7 +27,7 @@ static const char *begin(struct guest_run *run)
 	return NULL;
 }
 
-/* Leaves that have to be split so that `edge` is one: of each size above 4 KiB, in this table. */
+/* Counts the leaves to split so that one begins at `edge`: of each size above 4 KiB. */
 static uint64_t splits_at(gfn_t edge, gfn_t other)
 {
 	uint64_t n = 0;

@@ -17,7 +17,7 @@
 #include "hv/base/panic.h"
 
 #define EVERY 37   /* of the pages of a range that goes in pieces */
-#define FAILS 0xf1 /* what a frame that was left holds: whoever still reads it is wrong */
+#define FAILS 0xf1 /* fills a frame that was left, so that a stale read shows */
 
 static gfn_t first, end_of_all; /* whole ranges of the payload's memory */
 static enum pg_level largest;   /* that they can become */
@@ -30,7 +30,7 @@ static const char *begin(struct guest_run *run)
 	TRY(guest_ranges(run, &first, &end_of_all));
 	if (mem->backing.level == PG_LEVEL_4K)
 		mem_allow_leaves(mem, PG_LEVEL_2M);
-	/* With nx=on what is executed stays small, and the GiB around it. */
+	/* With nx=on executed ranges stay small, and so does the GiB around them. */
 	largest = mem->ept.nx ? PG_LEVEL_2M : mem->ept.leaf_max;
 	return NULL;
 }
@@ -47,7 +47,7 @@ static void note(void *ctx, const struct ept_mapping *m)
 	*(struct found *)ctx = (struct found){ .mem = mem_of(m->ept), .gfn = m->gfn };
 }
 
-/* To the frames at `to`, as soon as nobody else is at work on the piece. */
+/* Relocates the piece to the frames at `to`, once nobody else is at work on it. */
 static const char *go_to(struct guest_run *run, const struct found *f, enum pg_level level,
 			 hpa_t to)
 {
@@ -62,13 +62,13 @@ static const char *go_to(struct guest_run *run, const struct found *f, enum pg_l
 	return "a piece could not be relocated";
 }
 
-/* Does this frame stay with the memory when its page has left it? */
+/* Does the memory keep this frame after its page has left? */
 static bool stays(const struct memory *mem, hpa_t frame)
 {
 	return mem->backing.level > PG_LEVEL_4K && !private_is(frame);
 }
 
-/* The block of this level at `frame` is to be used no more. */
+/* Empties the block of this level at `frame`. */
 static const char *leave(struct guest_run *run, hpa_t frame, enum pg_level level)
 {
 	hpa_t to = frame_alloc(&machine_frames, level_order(level));
@@ -100,7 +100,7 @@ static hpa_t frame_at(const struct guest_run *run, gfn_t gfn)
 
 /* --- away and back ------------------------------------------------------------------------ */
 
-/* Every other range goes in one piece, where it is one; of the others single pages. */
+/* Moves every other range in one piece, if it is one; of the others, single pages. */
 static const char *leave_range(struct guest_run *run, gfn_t gfn)
 {
 	bool whole = ept_lookup(&run->vm->mem.ept, gfn).level >= PG_LEVEL_2M;

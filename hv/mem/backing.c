@@ -66,7 +66,7 @@ static bool extent_has(const struct ept_extent *e, gfn_t gfn)
 	return gfn - e->gfn < e->frames;
 }
 
-/* Of what is registered already. */
+/* Adds an extent to a backing that is registered already. */
 static int put_registered(struct backing *b, const struct ept_extent *what)
 {
 	struct ept_extent *e;
@@ -84,7 +84,7 @@ static int put_registered(struct backing *b, const struct ept_extent *what)
 	return err;
 }
 
-/* The blocks are counted by the extents that they were taken for. */
+/* An alias owns no blocks: the extents that took them count them. */
 static void not_a_block(void *ctx, hpa_t block, unsigned int order)
 {
 	(void)ctx;
@@ -109,7 +109,7 @@ static void drop(const struct backing *b, struct ept_extent *e)
 
 /* --- taking and giving -------------------------------------------------------------------- */
 
-/* One more block at the end, which may continue the extent before. */
+/* Adds a block at the end; it may continue the last extent. */
 static struct ept_extent *append(struct backing *b, struct ept_extent *last, gfn_t gfn, hpa_t block)
 {
 	uint64_t size = level_frames(b->level);
@@ -182,8 +182,7 @@ nomem:
 void backing_give(struct backing *b)
 {
 	spin_lock(&backing_lock);
-	/* What lies at other addresses first: it counts on frames of blocks that are still there.
-	 */
+	/* Drop aliases first: they need the blocks that they point into. */
 	EACH_EXTENT(b, p, e)
 	if (is_alias(b, e))
 		drop(b, e);
@@ -266,7 +265,7 @@ int backing_add(struct backing *b, struct ept *ept, gfn_t gfn, hpa_t block, enum
 	return err;
 }
 
-/* Is it known already that these frames may be found there? */
+/* Does an extent say already that gfn is backed by the frames at `at`? */
 static bool known(const struct backing *b, gfn_t gfn, uint64_t frames, hpa_t at)
 {
 	EACH_EXTENT(b, p, e)
@@ -298,7 +297,7 @@ int backing_alias(struct backing *b, struct ept *ept, gfn_t from, gfn_t to, uint
 	return err;
 }
 
-/* The extent without its blocks in [first, end): what is before and what is behind. */
+/* Replaces the extent by what it has before and behind [first, end). */
 static void cut(struct backing *b, struct ept_extent *e, gfn_t first, gfn_t end)
 {
 	struct ept_extent before = *e, behind = *e, whole = *e;
@@ -308,7 +307,7 @@ static void cut(struct backing *b, struct ept_extent *e, gfn_t first, gfn_t end)
 	behind.frames = e->gfn + e->frames - end;
 	behind.backing = extent_frame(&whole, end);
 	if (put_registered(b, &before))
-		return; /* no frame to note it: nothing is lost by keeping more */
+		return; /* no frame to note it: keeping more loses nothing */
 	if (put_registered(b, &behind) == 0)
 		drop(b, e);
 }

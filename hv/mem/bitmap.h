@@ -7,13 +7,13 @@
 
 struct bitmap {
 	uint64_t frames; /* bits */
-	uint64_t *word;  /* NULL: it was not made, or is given back */
+	uint64_t *word;  /* NULL: not made, or given back */
 };
 
-/* All bits 0. -ENOMEM: b->word is NULL. */
+/* Makes a bitmap of `frames` bits, all 0. -ENOMEM: b->word is NULL. */
 int must_check bitmap_make(struct bitmap *b, uint64_t frames);
 
-/* Gives it back, if it was made. */
+/* Gives the words back, if they were made. */
 void bitmap_free(struct bitmap *b);
 
 static inline bool bitmap_test(const struct bitmap *b, gfn_t gfn)

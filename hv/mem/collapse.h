@@ -5,12 +5,12 @@
 
 #include "hv/mem/memory.h"
 
-/* Collapses the range of `level` that contains gfn, if it can be, and what becomes complete above
- * it. Flush: owed, through the CPU's gather. */
+/* Collapses the range of `level` that contains gfn, if possible, and then what is complete above
+ * it. Flush: owed, through mem->gather[cpu]. */
 void mem_collapse(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level);
 
-/* Collapses all that can be, in the whole memory. Returns how many tables went away. The flush is
- * made. */
+/* Collapses whatever is possible in the whole memory, and flushes. Returns the number of tables
+ * that went away. */
 uint64_t mem_collapse_all(struct memory *mem, unsigned int cpu);
 
 #endif

@@ -10,7 +10,7 @@
 #include "mm/err.h"
 #include "mm/machine.h"
 
-/* Why the range could not become one leaf even on one block. */
+/* Why not even one block makes the range one leaf; or 0. */
 static int fits_together(const struct memory *mem, gfn_t gfn, enum pg_level level)
 {
 	struct ept_state first = ept_lookup(&mem->ept, gfn);
@@ -31,14 +31,14 @@ static int fits_together(const struct memory *mem, gfn_t gfn, enum pg_level leve
 	return 0;
 }
 
-/* Where the piece at `at` goes, of a range that goes to the block. */
+/* The place of `at` in the block, which will back the range at gfn. */
 static hpa_t place_in(hpa_t block, gfn_t gfn, gfn_t at)
 {
 	return hpa(block.v + ((at - gfn) << PAGE_SHIFT));
 }
 
-/* Freezes pieces from *next on, as many as may be for one flush. What is in its place already is
- * left alone. */
+/* Freezes pieces from *next on, at most EPT_FROZEN_MAX for one flush. Skips pieces that are in
+ * their place already. */
 static int freeze_some(struct memory *mem, gfn_t gfn, gfn_t *next, gfn_t end, hpa_t block,
 		       struct ept_frozen *f, unsigned int *n)
 {
@@ -59,7 +59,7 @@ static int freeze_some(struct memory *mem, gfn_t gfn, gfn_t *next, gfn_t end, hp
 	return 0;
 }
 
-/* The frozen piece goes to its place in the block. */
+/* Copies the frozen piece to its place in the block, and thaws it there. */
 static int copy_piece(struct memory *mem, const struct ept_frozen *f, hpa_t to)
 {
 	if (atomic_load(&mem->cloning)) {
@@ -78,7 +78,7 @@ static int copy_piece(struct memory *mem, const struct ept_frozen *f, hpa_t to)
 	return 0;
 }
 
-/* All pieces of the range go to the block. */
+/* Copies all pieces of the range to the block. */
 static int copy_range(struct memory *mem, gfn_t gfn, enum pg_level level, hpa_t block)
 {
 	struct ept_frozen f[EPT_FROZEN_MAX];
@@ -100,7 +100,7 @@ static int copy_range(struct memory *mem, gfn_t gfn, enum pg_level level, hpa_t 
 	return err == EPT_NOT_HERE ? EPT_HOLE : err;
 }
 
-/* Frames for the whole range: its own, where it has such, or a fresh block. */
+/* Frames for the whole range: its own if possible, else a fresh block. */
 static hpa_t whole_block(struct memory *mem, gfn_t gfn, enum pg_level level)
 {
 	hpa_t block = backing_whole(&mem->backing, gfn, level);

@@ -12,7 +12,7 @@ static inline unsigned int level_order(enum pg_level level)
 	return 9 * (level - 1u);
 }
 
-/* Copies a piece. Page by page: of a size that the compiler knows it copies words, not bytes. */
+/* Copies a piece page by page: the compiler copies a size that it knows in words, not bytes. */
 static inline void copy_frames(hpa_t to, hpa_t from, enum pg_level level)
 {
 	for (uint64_t at = 0; at < level_frames(level) << PAGE_SHIFT; at += PAGE_SIZE)
@@ -20,8 +20,8 @@ static inline void copy_frames(hpa_t to, hpa_t from, enum pg_level level)
 }
 
 /**
- * page_write() - write what a source said to a frame.
- * @home: where contents that are in place already lie: copied from there if that is elsewhere
+ * page_write() - write a source's contents to a frame.
+ * @home: the frame that holds contents which are in place already; copied if it is not @to
  */
 static inline void page_write(hpa_t to, const struct page_reply *contents, hpa_t home,
 			      enum pg_level level)

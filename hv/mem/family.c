@@ -20,13 +20,14 @@ const char *family_refuses(const struct memory *from, enum ept_share share)
 	return NULL;
 }
 
-/* In a chain of memories that share their frames, the one that the others take them from. */
+/* The memory whose frames this one shares. */
 static struct memory *root_of(struct memory *mem)
 {
 	return mem->root ? mem->root : mem;
 }
 
-/* Nobody copies private pages of the original until all that the clone refers to is counted. */
+/* `cloning` keeps others from copying the original's private pages until all references of the
+ * clone are counted. */
 static int clone_entries(struct memory *from, struct memory *clone, enum ept_share share)
 {
 	struct ept_gather *g = mem_gather(from);
@@ -88,11 +89,11 @@ static int claim_own(struct memory *mem, unsigned int cpu, gfn_t gfn, struct ept
 	if (err)
 		private_drop(mem, frame);
 	else if (claim->entry & ENTRY_ZERO)
-		mem_note_dirty(mem, gfn, 1); /* it was discarded, and changes */
+		mem_note_dirty(mem, gfn, 1); /* it was discarded: its frame changes */
 	return err;
 }
 
-/* In the frame that its entry names, whoever came to have it. */
+/* Claims the page in the frame that its entry names, even if that has another owner now. */
 static int claim_named(struct memory *mem, unsigned int cpu, gfn_t gfn, struct ept_claim *claim)
 {
 	struct ept_state s = ept_lookup(&mem->ept, gfn);
@@ -100,7 +101,7 @@ static int claim_named(struct memory *mem, unsigned int cpu, gfn_t gfn, struct e
 	return ept_fill_into(ept_cpu(&mem->ept, cpu), gfn, state_frame(&s, gfn), claim);
 }
 
-/* The page arrives in the memory whose it is. */
+/* The page arrives in the memory that owns the frame. */
 static int fill_root(struct memory *root, unsigned int cpu, gfn_t gfn,
 		     const struct page_reply *contents)
 {
@@ -158,7 +159,7 @@ static void leave_root(struct memory *mem)
 	mem->root->sharers--;
 }
 
-/* The first of the others takes its place: what is still absent arrives there. */
+/* The first sharer becomes the root: absent pages arrive there. */
 static void hand_over(struct memory *mem)
 {
 	struct memory *heir = mem->first_sharer;

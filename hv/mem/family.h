@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memories that have frames in common. A private clone shares them until somebody writes: whoever
- * does gets a copy of the page. Shared clones write to the same frames; what arrives in one of them
- * has arrived for the others: it arrives in the root, whose frames they are.
+ * Memories that have frames in common. Private clones are copy-on-write: the writer gets a copy of
+ * the page. Shared clones write to the same frames; a page that arrives in one of them arrives in
+ * the root, which owns the frames, and so for all.
  */
 #ifndef HV_MEM_FAMILY_H
 #define HV_MEM_FAMILY_H
@@ -16,26 +16,28 @@ struct page_reply;
 const char *family_refuses(const struct memory *from, enum ept_share share);
 
 /**
- * family_share() - map in the clone what `from` maps, whose vCPUs may run meanwhile.
- * @clone: made by mem_make_like(), nothing is mapped there
- * Return: NULL, or what was missing; then call mem_end() for the clone. All CPUs know of it.
+ * family_share() - map in the clone what `from` maps. The vCPUs of `from` may run meanwhile.
+ * @clone: made by mem_make_like(), with nothing mapped
+ * Return: NULL, or what was missing; then call mem_end() for the clone.
+ * Flush: made.
  */
 const char *family_share(struct memory *from, struct memory *clone, enum ept_share share);
 
 /**
- * family_claim() - claim the absent page at gfn, whose frame is not the memory's own: into a frame
- * of its own, or, where the memory is shared, into the root's.
- * @contents: what the source says; NULL afterwards if it is there already
- * Return: 0; -ENOMEM: no frame for it; otherwise as ept_fill_into().
+ * family_claim() - claim the absent page at gfn, which ept_fill() called EPT_FOREIGN: into a frame
+ * of its own, or, in shared memory, into the root's.
+ * @contents: the source's; set to NULL if the frame has them already
+ * Return: 0; -ENOMEM: no frame; otherwise as ept_fill_into(). On 0, call ept_publish() or
+ * ept_give_up() for the claim.
  */
 int must_check family_claim(struct memory *mem, unsigned int cpu, gfn_t gfn,
 			    struct ept_claim *claim, const struct page_reply **contents);
 
-/* Does another memory write to the same frames? It would go on with them if they were exchanged. A
- * private page's frame only has readers, who may keep it. */
+/* Does another memory write to the same frames? Then do not exchange them: it would keep the old
+ * ones. A private page's frame only has readers, which may keep it. */
 bool family_writes(const struct memory *mem);
 
-/* A memory ends; what others share of it goes to the first of them. */
+/* A memory ends; the first of its sharers becomes the root. */
 void family_leave(struct memory *mem);
 
 #endif

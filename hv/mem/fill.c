@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What placing a page needs beside its plain case. See hv/mem/fill.h. */
+/* Placing a page, but for the plain case. See hv/mem/fill.h. */
 #include "hv/mem/fill.h"
 
 #include "ept/access.h"
@@ -9,15 +9,14 @@
 
 const struct page_reply fill_zeros = { 0 };
 
-/* Work of the boot CPU's that others may have to wait for; not what a vCPU there does for itself.
- */
+/* Counts the boot CPU's work that others may wait for; not what a vCPU there does for itself. */
 static void worked(struct memory *mem, unsigned int cpu, enum fill_why why, uint64_t bytes)
 {
 	if (cpu == 0 && why == FILL_ANSWER && !mem->pager.urgent)
 		mem->pager.work += bytes;
 }
 
-/* Sixteen pages of a piece that came whole. False: one of them is lost. */
+/* Writes FILL_STEP pages of a piece that came whole. False: one of them is lost. */
 static bool write_step(struct memory *mem, const struct ept_claim *claim, uint64_t from)
 {
 	struct page_source *source = mem->pager.source;
@@ -35,7 +34,7 @@ static bool write_step(struct memory *mem, const struct ept_claim *claim, uint64
 	return true;
 }
 
-/* Whoever waits for other pages gets his turn between two steps. */
+/* Serves urgent answers between two steps. */
 static bool write_whole(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
 			enum fill_why why)
 {
@@ -66,7 +65,7 @@ static __attribute__((noinline)) bool write_contents(struct memory *mem, unsigne
 		return write_whole(mem, cpu, claim, why);
 	if (zeros && mem->zeroed && !discarded && claim->level > PG_LEVEL_4K)
 		return true;
-	/* What was discarded is zeros, whatever the source says. */
+	/* A discarded page is zeros, whatever the source says. */
 	page_write(claim->frame, discarded ? &fill_zeros : contents,
 		   hpa(entry_hidden_frame(claim->entry)), claim->level);
 	if (!contents->in_place)
@@ -86,7 +85,7 @@ void fill_complete(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_leve
 	p->policy->complete(mem, cpu, gfn, level);
 }
 
-/* It is zeros now, and was not at the source: it counts as written. */
+/* The page is zeros now, and was not at the source: it counts as written. */
 static void count_again(struct memory *mem, unsigned int cpu, gfn_t gfn)
 {
 	hpa_t at;
@@ -123,10 +122,10 @@ int fill_claimed(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level 
 		 struct ept_claim *claim, int err)
 {
 	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
-	const struct page_reply *missing = contents; /* what is to be written still */
+	const struct page_reply *missing = contents; /* contents not written yet */
 	bool complete;
 
-	/* Its frame is another memory's: page by page. */
+	/* Another memory owns the frame: go page by page. */
 	if (err == EPT_FOREIGN)
 		err = level > PG_LEVEL_4K ? EPT_SMALLER
 					  : family_claim(mem, cpu, gfn, claim, &missing);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Placing a page: the one way in which absent memory becomes present. Claim it, write its contents,
- * publish it, count it, and tell the policy if its range is complete by it.
+ * Placing a page: the one way in which absent memory becomes present. Claims it, writes its
+ * contents, publishes and counts it, and tells the policy if its range is complete.
  */
 #ifndef HV_MEM_FILL_H
 #define HV_MEM_FILL_H
@@ -14,15 +14,15 @@
 #include "mm/err.h"
 #include "mm/machine.h"
 
-/* Why a page is placed: that decides how it is counted. */
+/* Why a page is placed decides how it is counted. */
 enum fill_why {
-	FILL_FAULT,  /* within the fault of a vCPU: the source has it at hand */
-	FILL_ANSWER, /* the source sent it: to a vCPU that asked, or to nobody yet */
+	FILL_FAULT,  /* within a vCPU's fault: the source has it at hand */
+	FILL_ANSWER, /* the source sent it, requested or not */
 	FILL_AGAIN,  /* it was discarded, and somebody touches it: zeros */
-	FILL_LOAD,   /* a payload's image goes there: no arrival */
+	FILL_LOAD,   /* for a payload's image: no arrival */
 };
 
-#define FILL_STEP 16 /* pages that are written between two looks for urgent answers */
+#define FILL_STEP 16 /* pages written between two looks for urgent answers */
 
 /* A reply that says zeros. */
 extern const struct page_reply fill_zeros;
@@ -33,23 +33,25 @@ extern const struct page_reply fill_zeros;
  * @gfn: aligned to the level
  * @contents: zeros for FILL_AGAIN and FILL_LOAD
  * @begin: TSC when the work for it began
- * Return: 0, or why it was refused: see ept_fill(). -ENOMEM also if a private page found no frame;
- * EPT_LOST also if a part of a large piece is lost at the source: place it in smaller ones.
+ * Return: 0, or as ept_fill(); -ENOMEM also if a private page found no frame; EPT_LOST also if the
+ * source has lost part of a large piece: place smaller ones; EPT_SMALLER also if another memory
+ * owns the frames of a large piece.
+ * Flush: owed if a range collapsed, through mem->gather[cpu].
  */
 int must_check fill_page(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
 			 const struct page_reply *contents, enum fill_why why, uint64_t begin);
 
 /* --- in two halves, for the pager, whose plain case is what an arrival costs ------------------ */
 
-/* As fill_page() from where ept_fill() has said `err`, and *claim if that is 0. */
+/* The rest of fill_page(), once ept_fill() has returned `err`, and *claim if that is 0. */
 int must_check fill_claimed(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
 			    const struct page_reply *contents, enum fill_why why, uint64_t begin,
 			    struct ept_claim *claim, int err);
 
-/* The range of `level` at gfn is complete by what was placed. */
+/* Tells the policy that the range of `level` at gfn is complete. */
 void fill_complete(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level);
 
-/* As fill_claimed(), of one page whose contents are at hand, within the fault of `waiter`. */
+/* As fill_claimed(), for one page with contents at hand, within the fault of `waiter`. */
 static inline void fill_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
 				const struct page_reply *contents, uint64_t begin,
 				const struct ept_claim *claim, struct fault_stats *waiter)

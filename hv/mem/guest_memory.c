@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See hv/mem/guest_memory.h. */
+/* Reading, writing and changing guest memory. See hv/mem/guest_memory.h. */
 #include "hv/mem/guest_memory.h"
 
 #include "ept/access.h"
@@ -15,8 +15,7 @@
 
 /* --- copying ------------------------------------------------------------------------------ */
 
-/* What the page at gfn lacks is brought. 0, EPT_NOT_HERE: look again; EPT_BUSY: it is on its way.
- */
+/* Brings what the page at gfn lacks. 0, EPT_NOT_HERE: look again; EPT_BUSY: it is on its way. */
 static int bring(struct memory *mem, gfn_t gfn, int lacks)
 {
 	switch (lacks) {
@@ -37,7 +36,7 @@ static void wait_a_little(struct memory *mem)
 	mem_pass(mem);
 }
 
-/* Where the page is, ready for the access. */
+/* Makes the page ready for the access. On 0, *at is its frame. */
 static int reach(struct memory *mem, gfn_t gfn, unsigned int access, enum guest_wait wait,
 		 hpa_t *at)
 {
@@ -120,7 +119,7 @@ static int unmap(struct memory *mem, gfn_t gfn, uint64_t frames)
 	return err;
 }
 
-/* Pages on frames of their own go one by one: their entries name the frames. */
+/* Unmaps pages on frames of their own one by one: only their entries name the frames. */
 static int unmap_singles(struct memory *mem, gfn_t gfn, gfn_t end)
 {
 	int err = 0;

@@ -54,8 +54,8 @@ static const struct ept_ops mem_ept_ops = {
 
 /* --- making ------------------------------------------------------------------------------- */
 
-/* Tables that a memory of so many frames can need at the worst, all of it in 4 KiB pieces; the
- * gathers hold back some more until their flush. */
+/* The most tables that so many frames can need: all in 4 KiB pieces, and those that gathers hold
+ * back until their flush. */
 static uint64_t tables_at_worst(uint64_t frames)
 {
 	return frames / level_frames(PG_LEVEL_2M) + frames / level_frames(PG_LEVEL_1G) + 4 +
@@ -148,7 +148,7 @@ void mem_end(struct memory *mem)
 		family_leave(mem);
 		private_drop_all(mem);
 	}
-	/* Before the tables, which a lookup would walk. */
+	/* Before the tables go: a lookup walks them. */
 	backing_give(&mem->backing);
 	if (mem->ept_made)
 		ept_destroy(&mem->ept, cpu_id());

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Looking into a guest's memory, and what is noted of it. See hv/mem/memory.h. */
+/* Looking into a guest's memory, and the note of what is dirty. See hv/mem/memory.h. */
 #include "hv/mem/memory.h"
 
 #include "mm/machine.h"

@@ -3,7 +3,8 @@
  * A guest's memory: the second stage, the frames behind it, and what brings absent pages in. It
  * knows of no vCPU.
  *
- * A CPU uses the handle and the gather that are its own: mem_handle(), mem_gather().
+ * Use only this CPU's handle and gather: mem_handle(), mem_gather(). See "what a caller owes" in
+ * ept/ept.h.
  */
 #ifndef HV_MEM_MEMORY_H
 #define HV_MEM_MEMORY_H
@@ -15,7 +16,7 @@
 #include "mm/lock.h"
 #include "mm/percpu.h"
 
-/* What the machine's second stage is: the vendor knows. */
+/* The machine's kind of second stage, from the vendor. */
 struct stage2 {
 	const struct ept_format *format;
 	enum pg_level leaf_max;               /* the largest leaf that the CPU has */
@@ -31,7 +32,7 @@ struct memory {
 	struct ept_gather gather[MAX_CPUS];
 
 	struct backing backing;
-	bool zeroed;     /* what is absent and was not discarded has zeros in its frames */
+	bool zeroed;     /* absent pages, unless discarded, have zeros in their frames */
 	uint64_t frames; /* from gfn 0 on, as it was made */
 	gfn_t end;       /* behind all that is mapped: grows where memory moves */
 	struct pager pager;
@@ -41,28 +42,28 @@ struct memory {
 
 	/* Its relatives: hv/mem/family.h. */
 	_Atomic unsigned int cloning; /* clones of it are being made */
-	bool shares;                  /* its frames are, or were, another memory's, too */
+	bool shares;                  /* another memory uses, or used, its frames, too */
 	unsigned int sharers;         /* memories that write to this one's frames: */
 	struct memory *first_sharer;
-	struct memory *root, *next_sharer; /* it is one of these */
+	struct memory *root, *next_sharer; /* it is a sharer of root */
 };
 
 /**
- * mem_make() - memory of `frames` frames, all of it absent, in blocks of `backing`, or of 2 MiB
- * where no 1 GiB block is free: mem->backing.level says.
- * @mem: zeroed, but for its name; with mem->zeroed its frames are filled with zeros here, so that
- * zeros which arrive later in large pieces cost nothing
+ * mem_make() - make memory of `frames` frames, all absent, in blocks of `backing`, or of 2 MiB if
+ * no 1 GiB block is free: see mem->backing.level.
+ * @mem: zeroed, but for its name; with mem->zeroed set, mem_make() fills the frames with zeros, so
+ * that zeros which arrive later in large pieces cost nothing
  * @nx: large leaves are not executable: see ept_set_nx()
- * Return: 0; or -ENOMEM, -ENOSPC after a line that says what was missing. Call mem_end() then, too.
+ * Return: 0; or -ENOMEM, EPT_FULL after printing what was missing. Call mem_end() in any case.
  */
 int must_check mem_make(struct memory *mem, const struct stage2 *stage2, uint64_t frames,
 			enum pg_level backing, bool nx);
 
-/* As mem_make(), with nothing mapped and no backing: the caller provides for it. Its largest leaf
- * is that of `model`. */
+/* As mem_make(), with nothing mapped and no backing: provide both. Its largest leaf is that of
+ * `model`. */
 int must_check mem_make_like(struct memory *mem, const struct memory *model);
 
-/* Gives everything back. No CPU runs it any more. */
+/* Gives everything back. Call it when no CPU runs this memory any more. */
 void mem_end(struct memory *mem);
 
 static inline struct memory *mem_of(struct ept *ept)
@@ -80,32 +81,32 @@ static inline struct ept_gather *mem_gather(struct memory *mem)
 	return &mem->gather[cpu_id()];
 }
 
-/* The calling CPU stands outside of the second stage for a moment: between two tries of what was
- * refused because somebody else was at work. */
+/* Stands outside of the second stage for a moment and acknowledges flushes. Call it between two
+ * tries of what EPT_BUSY refused: see "who may change a slot" in ept/ept.h. */
 static inline void mem_pass(struct memory *mem)
 {
 	tlb_quiesce(&mem->tlb, cpu_id());
 	cpu_relax();
 }
 
-/* The 4 KiB contents of a guest page that is present, or NULL. */
+/* The 4 KiB contents of the page at gfn, or NULL if it is not present. */
 void *mem_page(const struct memory *mem, gfn_t gfn);
 
-/* The frame behind one page of what an entry maps. @s: what ept_lookup() said of gfn */
+/* The frame of the page at gfn. @s: ept_lookup(gfn) */
 static inline hpa_t state_frame(const struct ept_state *s, gfn_t gfn)
 {
 	return hpa(s->frame.v + ((gfn & (level_frames(s->level) - 1)) << PAGE_SHIFT));
 }
 
-/* The first page behind the entry that maps gfn. @s: what ept_lookup() said of gfn */
+/* The first page behind the entry that maps gfn. @s: ept_lookup(gfn) */
 static inline gfn_t state_end(const struct ept_state *s, gfn_t gfn)
 {
 	return ALIGN_DOWN(gfn, level_frames(s->level)) + level_frames(s->level);
 }
 
-/* Notes in the dirty log that these pages may be dirty. The hardware's log says it for what vCPUs
- * write; whoever else writes, discards or moves memory calls this. Nothing happens if no log is
- * kept, or for addresses behind the memory. */
+/* Notes in the dirty log that these pages may be dirty. Call it after any write, discard or move
+ * but a vCPU's: the hardware logs those. Ignores addresses behind the memory, and everything while
+ * no log is kept. */
 void mem_note_dirty(struct memory *mem, gfn_t gfn, uint64_t frames);
 
 #endif

@@ -8,7 +8,7 @@
 #include "mm/err.h"
 #include "mm/machine.h"
 
-/* What was frozen becomes the page's own, by a copy if anybody else refers to the frame. */
+/* Thaws the page on a frame of its own: a copy, if anybody else refers to the old one. */
 static int make_own(struct memory *mem, unsigned int cpu, const struct ept_frozen *f)
 {
 	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
@@ -39,7 +39,7 @@ int own_copy(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	struct ept_frozen f;
 	int err;
 
-	/* What refers to the page is not counted yet; and a frozen page would hold the clone up. */
+	/* The clone's references are not counted yet; and a frozen page would hold it up. */
 	if (atomic_load(&mem->cloning))
 		return EPT_BUSY;
 	err = ept_freeze(me, gfn, PG_LEVEL_4K, EPT_WHY_COW, &f, g);
@@ -49,7 +49,7 @@ int own_copy(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	if (f.was.cow && !atomic_load(&mem->cloning)) {
 		err = make_own(mem, cpu, &f);
 	} else {
-		/* It is its own already; or a clone was begun meanwhile. */
+		/* The frame is the page's own already, or somebody began a clone meanwhile. */
 		(void)ept_thaw(me, &f, f.was.frame);
 		err = f.was.cow ? EPT_BUSY : 0;
 	}

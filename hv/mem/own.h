@@ -6,10 +6,10 @@
 #include "hv/mem/memory.h"
 
 /**
- * own_copy() - the page at gfn, which is private, gets a frame of its own, with the same
- * contents; or keeps the one that it has, if nobody else refers to that any more.
- * Return: 0; -ENOMEM; EPT_BUSY: the memory is being cloned; or why it could not be frozen: see
- * ept_freeze().
+ * own_copy() - copy the private page at gfn to a frame of its own; keep the frame if nobody else
+ * refers to it any more.
+ * Return: 0; -ENOMEM: no frame; EPT_BUSY: the memory is being cloned; or as ept_freeze().
+ * Flush: made.
  */
 int must_check own_copy(struct memory *mem, unsigned int cpu, gfn_t gfn);
 

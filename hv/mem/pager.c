@@ -24,7 +24,7 @@ static struct pager_counters *counters(struct memory *mem, unsigned int cpu)
 	return &mem->pager.stats[cpu];
 }
 
-/* What was discarded comes back as zeros; nobody is asked. 0, or why it was not filled. */
+/* Brings a discarded page back as zeros, without a request. 0, or why it was not filled. */
 static int refill(struct memory *mem, unsigned int cpu, gfn_t gfn)
 {
 	return fill_page(mem, cpu, gfn, PG_LEVEL_4K, &fill_zeros, FILL_AGAIN, 0);
@@ -32,7 +32,7 @@ static int refill(struct memory *mem, unsigned int cpu, gfn_t gfn)
 
 /* --- faults that bring no page -------------------------------------------------------------- */
 
-/* A private page: the vCPU gets a copy of its own. */
+/* Copy-on-write: the vCPU gets a copy of a private page. */
 static enum pager_answer fault_copy(struct memory *mem, unsigned int cpu, gfn_t gfn)
 {
 	switch (own_copy(mem, cpu, gfn)) {
@@ -54,7 +54,7 @@ static enum pager_answer fault_starved(struct memory *mem, unsigned int cpu)
 	return PAGER_WAIT;
 }
 
-/* The page is here. Then the fault is stale, unless the page withholds what the access needs. */
+/* The page is here: the fault is stale, unless the page withholds the right that it needs. */
 static enum pager_answer fault_present(struct memory *mem, unsigned int cpu, gfn_t gfn,
 				       unsigned int access, struct fault_stats *stats)
 {
@@ -93,9 +93,7 @@ static __attribute__((noinline)) enum pager_answer fault_refused(struct memory *
 	case EPT_LOST:
 		return PAGER_POISON;
 	case -ENOMEM:
-		/* A frame of its own, which nobody gives back; or a table page, which somebody
-		 * does.
-		 */
+		/* No frame for a copy: nobody gives one back. No table page: somebody does. */
 		return ept_lookup(&mem->ept, gfn).cow ? PAGER_NOMEM : fault_starved(mem, cpu);
 	default:
 		return PAGER_WAIT; /* asked for, being filled, or frozen */
@@ -104,7 +102,7 @@ static __attribute__((noinline)) enum pager_answer fault_refused(struct memory *
 
 /* --- faults that bring one ------------------------------------------------------------------ */
 
-/* Zeros, at hand: in pieces of the size that the memory grows by. */
+/* Places zeros at hand, in the size that the memory grows by. */
 static int place_zeros_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t begin)
 {
 	enum pg_level piece = mem->pager.piece;
@@ -116,7 +114,7 @@ static int place_zeros_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, 
 		       : err;
 }
 
-/* The entry that one arrival fills: the largest that what arrives at once covers. */
+/* The level of the largest entry that one arrival fills. */
 static enum pg_level arrival_level(const struct memory *mem)
 {
 	enum pg_level level = PG_LEVEL_4K;
@@ -126,7 +124,7 @@ static enum pg_level arrival_level(const struct memory *mem)
 	return level;
 }
 
-/* Somebody waits for the page. 0: it was asked for, by this call. */
+/* Asks the source for a page that somebody waits for. 0: this call asked. */
 static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn)
 {
 	struct page_source *source = mem->pager.source;
@@ -148,7 +146,7 @@ static inline bool is_contents(const struct page_reply *reply)
 	return reply->data || reply->in_place;
 }
 
-/* A piece was placed around the page; was the page itself? 0, or why not. */
+/* A piece was placed around the page. 0: the page itself is here; or why not. */
 static int why_absent(const struct memory *mem, gfn_t gfn)
 {
 	struct ept_state s = ept_lookup(&mem->ept, gfn);
@@ -160,7 +158,7 @@ static int why_absent(const struct memory *mem, gfn_t gfn)
 	return s.kind == EPT_ABSENT && s.zero ? EPT_DISCARDED : EPT_BUSY;
 }
 
-/* A page without contents at hand: zeros, a larger piece, a loss. 0, or why there is no page. */
+/* Places zeros, a larger piece, or a loss at hand. 0, or why there is no page. */
 static int fault_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
 			 const struct page_reply *reply, uint64_t begin)
 {
@@ -174,7 +172,7 @@ static int fault_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
 	return place_zeros_at_hand(mem, cpu, gfn, begin);
 }
 
-/* @err: 0: the page is there; or why it is not */
+/* @err: 0: the page is here; or why not */
 static enum pager_answer fault_over(struct memory *mem, unsigned int cpu, gfn_t gfn,
 				    unsigned int access, uint64_t begin, int err,
 				    struct fault_stats *stats)
@@ -202,7 +200,7 @@ fault_otherwise(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int ac
 	return err ? fault_refused(mem, cpu, gfn, access, err, stats) : PAGER_WAIT;
 }
 
-/* Contents at hand, and ept_fill() has said `err`: into another frame, or not at all. */
+/* Contents at hand, but ept_fill() returned `err`: fill another frame, or none. */
 static __attribute__((noinline)) enum pager_answer
 fault_not_filled(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int access,
 		 const struct page_reply *reply, uint64_t begin, int err, struct fault_stats *stats)
@@ -231,7 +229,7 @@ enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, un
 		return fault_otherwise(mem, cpu, gfn, access, NULL, begin, stats);
 	if (__builtin_expect(!is_contents(&reply), 0))
 		return fault_otherwise(mem, cpu, gfn, access, &reply, begin, stats);
-	/* The path that everything else is measured against. */
+	/* The hot path: everything else is measured against it. */
 	err = ept_fill(ept_cpu(&mem->ept, cpu), gfn, PG_LEVEL_4K, &claim);
 	if (__builtin_expect(err, 0))
 		return fault_not_filled(mem, cpu, gfn, access, &reply, begin, err, stats);
@@ -282,7 +280,7 @@ void pager_sum(const struct memory *mem, struct pager_stats *sum)
 		PAGER_STATS(X)
 #undef X
 	}
-	/* That path counts once for all of these. */
+	/* The hot path counts only at_hand. */
 	sum->data_frames += sum->at_hand;
 	sum->demand += sum->at_hand;
 }

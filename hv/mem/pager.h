@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pager: brings a guest's absent memory in. On a fault the page comes at once if its source has
- * it at hand; otherwise it is asked for, and the vCPU waits. Whoever polls the source places what
- * has come. Ranges that become complete collapse, as the policy says.
+ * The pager brings a guest's absent memory in. On a fault it places the page at once if the source
+ * has it at hand; otherwise it asks for the page, and the vCPU waits. The boot CPU polls the source
+ * and places the answers. Complete ranges collapse as the policy says.
  *
  * Fresh memory has a pager, too: its source is zeros.
  */
@@ -18,7 +18,7 @@ struct page_reply;
 struct page_source;
 struct policy;
 
-/* Counted by each CPU for itself. In 4 KiB frames where not said otherwise. */
+/* Each CPU counts for itself. In 4 KiB frames unless said otherwise. */
 #define PAGER_STATS(X)                                                                             \
 	X(data_frames, "pages placed with contents")                                               \
 	X(zero_frames, "pages placed as zeros")                                                    \
@@ -59,23 +59,23 @@ struct pager_stats {
 
 struct pager {
 	struct page_source *source;
-	enum pg_level piece; /* size of the pieces in which zeros at hand are placed */
+	enum pg_level piece; /* size in which zeros at hand are placed */
 	const struct policy *policy;
-	uint64_t arrive;  /* frames that are asked for at once, and come at once */
-	gfn_t last_fault; /* the latest page that somebody asked the source for */
+	uint64_t arrive;  /* frames of one request, which come at once */
+	gfn_t last_fault; /* the page last asked for */
 
 	/* The boot CPU's: how long urgent answers waited behind other work. */
-	bool urgent;       /* what it took last was one */
+	bool urgent;       /* it took an urgent answer last */
 	uint64_t work;     /* bytes of other work since it last looked for them */
 	uint64_t work_max; /* most bytes between two looks */
-	uint64_t late_max; /* longest that one waited to be taken, cycles */
+	uint64_t late_max; /* longest wait of an urgent answer to be taken, cycles */
 
-	/* The boot CPU's, while it writes a large piece: it looks for urgent answers in between.
-	 * What becomes complete by them collapses when the piece is published, as a collapse may
-	 * flush. */
+	/* The boot CPU's, while it writes a large piece: it serves urgent answers in between.
+	 * Ranges that they complete collapse after the piece is published: a collapse may flush,
+	 * and a claim holder must wait for nobody (see "contents" in ept/ept.h). */
 	void (*between)(struct memory *mem, unsigned int cpu);
-	bool holding; /* a large page is claimed just now */
-	bool serving; /* urgent answers, in between */
+	bool holding; /* it holds the claim of a large piece */
+	bool serving; /* it serves urgent answers, in between */
 	unsigned int ndeferred;
 	struct {
 		gfn_t gfn;
@@ -85,14 +85,14 @@ struct pager {
 	struct pager_counters stats[MAX_CPUS];
 };
 
-/* Only its own CPU writes a counter: no locked instruction, but one, so that no reader sees half of
- * it. */
+/* Only its own CPU writes a counter, so the instruction is not locked; it is one, so that no reader
+ * sees half a number. */
 static inline void pager_count(_Atomic uint64_t *counter, uint64_t n)
 {
 	__asm__("addq %1, %0" : "+m"(*counter) : "er"(n) : "cc");
 }
 
-/* @arrive: frames that come at once: 1, or a power of two */
+/* @source, @policy: stay the caller's. @arrive: frames of one request: 1, or a power of two */
 void pager_init(struct memory *mem, struct page_source *source, enum pg_level piece,
 		uint64_t arrive, const struct policy *policy);
 
@@ -104,14 +104,14 @@ void pager_init(struct memory *mem, struct page_source *source, enum pg_level pi
 struct fault_stats {
 	uint64_t faults;       /* second-stage faults */
 	uint64_t spurious;     /* of these: the page was there by the time we looked */
-	uint64_t waits;        /* of these: the vCPU left the CPU until the page was there, */
-	uint64_t wait_cycles;  /* for so long */
-	uint64_t block_cycles; /* all that it waited for pages, those at hand included */
+	uint64_t waits;        /* of these: the vCPU left the CPU until the page was there */
+	uint64_t wait_cycles;  /* of these waits */
+	uint64_t block_cycles; /* of all waits for pages, those at hand included */
 	uint64_t block_max;    /* longest single wait, cycles */
 	uint64_t latency[LATENCY_BUCKETS];
 };
 
-/* Notes that a vCPU had to wait for a page for so many cycles. */
+/* Notes that a vCPU waited `cycles` for a page. */
 static inline void fault_waited(struct fault_stats *stats, uint64_t cycles)
 {
 	stats->latency[63u - (unsigned int)__builtin_clzll(cycles | 1)]++;
@@ -130,9 +130,9 @@ enum pager_answer {
 };
 
 /**
- * pager_fault() - a vCPU on this CPU faulted.
+ * pager_fault() - answer a second-stage fault of a vCPU on this CPU.
  * @access: of EPT_R, EPT_W, EPT_X
- * @stats: the vCPU's; a wait that is over within the call is noted there
+ * @stats: the vCPU's; notes the fault, and a wait that ends within the call
  */
 enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
 			      struct fault_stats *stats) __attribute__((nonnull));
@@ -140,20 +140,20 @@ enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, un
 /* --- without a vCPU ------------------------------------------------------------------------- */
 
 /**
- * pager_bring() - bring the page at gfn in, for an access of the hypervisor's own.
- * Return: 0: it was placed; EPT_HERE, EPT_NOT_HERE: look again; EPT_BUSY: it is on its way;
- * EPT_LOST, EPT_UNMAPPED, -ENOMEM.
+ * pager_bring() - bring the page at gfn in, for the hypervisor's own access.
+ * Return: 0: placed; EPT_HERE, EPT_NOT_HERE: look again; EPT_BUSY: it is on its way; EPT_LOST;
+ * EPT_UNMAPPED; -ENOMEM: no table page, or no frame for a private page.
  */
 int must_check pager_bring(struct memory *mem, unsigned int cpu, gfn_t gfn);
 
-/* Places what vCPUs and the hypervisor wait for, as far as it has come. Boot CPU only. */
+/* Takes one urgent answer, if one has come, and places it. Boot CPU only. */
 void pager_poll(struct memory *mem);
 
 /* --- sums ----------------------------------------------------------------------------------- */
 
 void pager_sum(const struct memory *mem, struct pager_stats *sum);
 
-/* Frames that have been placed, or were given up before: what nobody will send any more. */
+/* Frames that were placed, lost or given up: nobody will send them any more. */
 uint64_t pager_settled(const struct memory *mem);
 
 #endif

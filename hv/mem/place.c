@@ -18,7 +18,7 @@ bool pager_take(struct memory *mem, bool urgent_only, struct page_answer *answer
 	return true;
 }
 
-/* Counts what the source sent in vain. */
+/* Counts an answer that was not placed. */
 static void note_refused(struct memory *mem, unsigned int cpu, gfn_t gfn, int err)
 {
 	struct pager_counters *stats = &mem->pager.stats[cpu];
@@ -69,7 +69,7 @@ gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end
 		return gfn + level_frames(level);
 	if (err == -ENOMEM)
 		pager_count(&mem->pager.stats[cpu].starved, 1);
-	/* It is here, or under way: step over what is. */
+	/* It is here, or under way: step over the entry. */
 	there = ept_lookup(&mem->ept, gfn);
 	return state_end(&there, gfn);
 }
@@ -118,7 +118,7 @@ static void serve_urgent(struct memory *mem, unsigned int cpu)
 	bool was = p->urgent;
 	struct page_answer answer;
 
-	/* Not again from within. */
+	/* Do not nest. */
 	p->between = NULL;
 	p->serving = true;
 	if (p->ndeferred < PAGER_DEFERRED / 2 && pager_take(mem, true, &answer))
@@ -128,7 +128,7 @@ static void serve_urgent(struct memory *mem, unsigned int cpu)
 	p->between = serve_urgent;
 }
 
-/* What became complete while a large piece was held collapses now. */
+/* Collapses the ranges that became complete while a large piece was claimed. */
 static void collapse_deferred(struct memory *mem, unsigned int cpu)
 {
 	struct pager *p = &mem->pager;
@@ -149,7 +149,7 @@ static void answer_whole(struct memory *mem, unsigned int cpu, const struct page
 	if (first)
 		p->between = serve_urgent;
 	err = place_whole(mem, cpu, reply, FILL_ANSWER);
-	(void)err; /* what found no table page is owed still, and will be asked for again */
+	(void)err; /* pages without a table page are still owed: the stream asks again */
 	if (first) {
 		p->between = NULL;
 		collapse_deferred(mem, cpu);

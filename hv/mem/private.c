@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose a frame is. See hv/mem/private.h. */
+/* Who owns a frame. See hv/mem/private.h. */
 #include "hv/mem/private.h"
 
 #include "hv/base/panic.h"
@@ -104,8 +104,8 @@ void private_drop_all(struct memory *mem)
 		each_single(mem, 0, mem->end, drop_ref);
 }
 
-/* If there is nobody else now, nobody comes: a clone that is being made refers to the block before
- * it maps the frame, and does not get past a frozen page. */
+/* If nobody else refers to it now, nobody will: a new clone refers to the block before it maps the
+ * frame, and cannot pass a frozen page. */
 bool private_sole(struct memory *mem, gfn_t gfn, hpa_t frame)
 {
 	bool sole;

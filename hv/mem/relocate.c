@@ -20,7 +20,7 @@ static int adopt(struct memory *mem, gfn_t gfn, enum pg_level level, hpa_t block
 	return backing_add(&mem->backing, &mem->ept, gfn, block, level);
 }
 
-/* The frozen piece is copied and thawed on the new frames, or stays where it was. */
+/* Copies the frozen piece and thaws it on the new frames; or thaws it where it was. */
 static int change_frames(struct memory *mem, const struct ept_frozen *f, hpa_t to)
 {
 	enum pg_level level = f->was.level;

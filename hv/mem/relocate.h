@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of a VM that moves while its vCPUs run: to other frames, to other guest addresses. An
- * access to what is just being moved waits.
+ * Moving a VM's memory while its vCPUs run: to other frames, to other guest addresses. An access to
+ * a page that is just being moved waits.
  *
- * A frame that is left behind is freed if nobody else refers to it. A block of which a part is
- * still in use stays with the memory.
+ * The old frame is freed if nobody else refers to it. A block stays with the memory while a part of
+ * it is in use.
  */
 #ifndef HV_MEM_RELOCATE_H
 #define HV_MEM_RELOCATE_H
@@ -12,23 +12,22 @@
 #include "hv/mem/memory.h"
 
 /**
- * mem_relocate() - what is present at gfn goes to the frames at `to`, in a piece of `level`; a
- * larger leaf is split.
+ * mem_relocate() - move a present piece of `level` at gfn to the frames at `to`; split a larger
+ * leaf first.
  * @gfn: aligned to the level
- * @to: a block of that level, from frame_alloc(): the VM's on success; or where the piece is
- * already: nothing to do
- * Return: 0; -EINVAL: not supported: above 2 MiB, not aligned, or memory that another VM writes to,
- * as well; EPT_BUSY: somebody else is at work on it, let the CPUs pass; EPT_NOT_HERE: not here;
- * EPT_SMALLER: smaller pieces are there; EPT_LOST; EPT_UNMAPPED; -ENOMEM. After an error `to` is
- * still the caller's.
+ * @to: a block of that level from frame_alloc(), owned by the VM on success; or the frames where
+ * the piece is already: nothing to do
+ * Return: 0; -EINVAL: above 2 MiB, not aligned, or another VM writes to the same memory; EPT_BUSY:
+ * call mem_pass(), then try again; EPT_NOT_HERE; EPT_SMALLER: use a lower level; EPT_LOST;
+ * EPT_UNMAPPED; -ENOMEM. After an error the caller still owns `to`. Flush: made.
  */
 int must_check mem_relocate(struct memory *mem, gfn_t gfn, enum pg_level level, hpa_t to);
 
 /**
- * mem_move() - as ept_move(), and lookups follow. All CPUs have forgotten the old addresses. If the
- * new ones lie behind the end of the VM's memory, it ends behind them now.
- * Return: 0; -EINVAL, EPT_HERE, -ENOMEM: see ept_move(); -ENOMEM also if the move could not be
- * noted.
+ * mem_move() - as ept_move(), and lookups follow. The VM's memory grows if the new addresses lie
+ * behind its end. Sync all collapses inside `from` first: see ept_move() in ept/range.h.
+ * Return: 0; EPT_INVALID, EPT_HERE, EPT_NO_TABLE: see ept_move(); -ENOMEM: no frame to note the
+ * move. Flush: made.
  */
 int must_check mem_move(struct memory *mem, gfn_t from, gfn_t to, uint64_t frames);
 

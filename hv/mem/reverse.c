@@ -6,9 +6,9 @@
 #include "mm/percpu.h"
 
 /*
- * A lookup walks the tables of all memories, so this CPU has to count among those that a flush
- * waits for. Which of them it did not count among before: bit n for space n. The caller holds
- * backing_lock, so no memory goes away.
+ * A lookup walks the tables of all memories, so flushes of each must wait for this CPU. Joins those
+ * that it had not joined. Return: these; bit n for space n. The caller holds backing_lock, so no
+ * memory goes away.
  */
 static uint32_t join_all(void)
 {

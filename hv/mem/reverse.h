@@ -6,13 +6,14 @@
 #include "ept/rmap.h"
 
 /**
- * reverse_find() - all entries in all memories that map this 4 KiB frame, as ept_rmap_find().
- * @visit: may not flush, nor wait
+ * reverse_find() - find all entries in all memories that map this 4 KiB frame: see ept_rmap_find().
+ * @visit: called under backing_lock: do not flush in it, do not wait
+ * Return: the number of entries.
  */
 unsigned int reverse_find(hpa_t frame, void (*visit)(void *ctx, const struct ept_mapping *m),
 			  void *ctx);
 
-/* The same, counted, for a caller who holds backing_lock. */
+/* Counts what reverse_find() would find. Hold backing_lock. */
 unsigned int reverse_count_locked(hpa_t frame);
 
 /* Entries in all memories that map something of this block of 2^order frames. */

@@ -33,7 +33,7 @@ void tlb_leave(struct tlb *tlb, unsigned int cpu)
 
 bool tlb_visit(struct tlb *tlb, unsigned int cpu)
 {
-	/* Its own bit: nobody else changes it. */
+	/* Nobody else changes this CPU's bit. */
 	if (atomic_load_explicit(&tlb->joined, memory_order_relaxed) >> cpu & 1)
 		return false;
 	tlb_join(tlb, cpu);

@@ -30,24 +30,23 @@ struct tlb {
 
 void tlb_init(struct tlb *tlb, const struct ept *ept, void (*flush)(const struct ept *ept));
 
-/* Before a CPU first walks or runs it, and after the last time. */
+/* Join before this CPU first walks or runs the second stage; leave after the last time. */
 void tlb_join(struct tlb *tlb, unsigned int cpu);
 void tlb_leave(struct tlb *tlb, unsigned int cpu);
 
-/* As tlb_join(), for a while in a CPU that may have joined already. True: it had not, and is to
- * leave. */
+/* As tlb_join(), for a CPU that may have joined already. True: it had not; call tlb_leave(). */
 bool must_check tlb_visit(struct tlb *tlb, unsigned int cpu);
 
 void tlb_catch_up(struct tlb *tlb, unsigned int cpu, uint64_t generation);
 
-/* Does somebody wait for this CPU to flush? */
+/* Does somebody wait for this CPU to acknowledge a flush? */
 static inline bool tlb_behind(const struct tlb *tlb, unsigned int cpu)
 {
 	return atomic_load_explicit(&tlb->generation, memory_order_acquire) !=
 	       atomic_load_explicit(&tlb->cpu[cpu].seen, memory_order_relaxed);
 }
 
-/* The calling CPU stands outside any walk. */
+/* Acknowledges the flushes that others wait for. Call it outside of any walk. */
 static inline void tlb_quiesce(struct tlb *tlb, unsigned int cpu)
 {
 	uint64_t now = atomic_load_explicit(&tlb->generation, memory_order_acquire);
@@ -57,7 +56,8 @@ static inline void tlb_quiesce(struct tlb *tlb, unsigned int cpu)
 		tlb_catch_up(tlb, cpu, now);
 }
 
-/* Returns when every CPU that had joined has flushed. For struct ept_ops. */
+/* The shootdown: returns when every CPU that had joined has flushed. See ops->flush() in
+ * ept/ept.h. Call it outside of any walk, holding no lock. */
 void tlb_flush(struct tlb *tlb, unsigned int cpu);
 
 uint64_t tlb_count(const struct tlb *tlb);

@@ -48,7 +48,7 @@ void watch_poll(struct watch *w)
 	begin_interval(w);
 }
 
-/* Region i and the neighbours that are hot, too: a range may lie across the edge between them. */
+/* Region i and its hot neighbours: a range may lie across the edge between them. */
 static void hot_around(const struct ept_monitor *m, unsigned int i, unsigned int least, gfn_t *from,
 		       gfn_t *end)
 {
@@ -62,7 +62,7 @@ static void hot_around(const struct ept_monitor *m, unsigned int i, unsigned int
 	*end = m->region[last].gfn + m->region[last].frames;
 }
 
-/* The ranges of 2 MiB that lie in [from, end) and have something of the region. */
+/* Collapses the ranges of 2 MiB in [from, end) that overlap the region. */
 static unsigned int collapse_region(struct watch *w, const struct ept_region *r, gfn_t from,
 				    gfn_t end, unsigned int budget)
 {

@@ -7,7 +7,7 @@
 #define IMAGE_END (4 * MIB >> PAGE_SHIFT) /* start= is never below */
 #define TRIES     64                      /* for one page */
 
-/* A payload that touches a lost page takes a machine check, which most of them do not expect. */
+/* Does the payload use the page? Most payloads do not expect a machine check. */
 static bool is_used(const struct run_config *config, gfn_t gfn)
 {
 	return gfn < IMAGE_END || (gfn >= config->work_start >> PAGE_SHIFT &&

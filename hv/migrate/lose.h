@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages that are lost on purpose: lose= at the source, lose_late= at the destination. */
+/* Losing pages on purpose: lose= at the source, lose_late= at the destination. */
 #ifndef HV_MIGRATE_LOSE_H
 #define HV_MIGRATE_LOSE_H
 
@@ -9,8 +9,8 @@
 
 /**
  * lose_pages() - lose n pages that the payload does not use, chosen by the run's seed.
- * @lost: a bit for each page; bits are set. Pages whose bit is set already are not chosen.
- * Return: NULL, or why that is not possible. All CPUs know of it.
+ * @lost: a bit for each page; sets the bits of the chosen pages, skips pages whose bit is set
+ * Return: NULL, or why that is not possible. Flush: made.
  */
 const char *lose_pages(struct memory *mem, const struct run_config *config, unsigned int n,
 		       struct bitmap *lost);

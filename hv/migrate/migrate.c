@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Post-copy migration. VM A runs until the configured moment and is stopped for good; its vCPUs'
- * state moves to VM B, all of whose memory is absent; B runs at once. Its faults pull single
- * pages out of A's frozen memory, the background stream pulls the rest, complete ranges collapse.
+ * states move to VM B, all of whose memory is absent; B runs at once. Its faults pull single pages
+ * out of A's frozen memory, the background stream pulls the rest, complete ranges collapse.
  *
  * The boot CPU runs the pager and the background stream, and watches the time. Where it is the only
  * CPU it gives the vCPUs their turns in between.
@@ -34,7 +34,8 @@ static bool out_of_time(const struct migration *m)
 
 static const char *prepare(struct migration *m, const struct boot_info *info)
 {
-	/* The destination first: it wants the largest frames, before anything breaks them up. */
+	/* Makes the destination first: it gets the largest frames before anything breaks them up.
+	 */
 	m->to = vm_create_zeroed("B", m->config, m->config->backing);
 	if (!m->to)
 		return "no memory for the destination";
@@ -87,7 +88,7 @@ static const char *run_source(struct migration *m)
 	m->stopped = clock_now();
 	vm_stop(m->from);
 	precopy_stop(&m->precopy);
-	/* The last moment counts: a vCPU that is over with cannot be moved. */
+	/* Checks at the last moment: a vCPU that is done, halted or dead cannot be moved. */
 	if (!why && atomic_load_explicit(&m->from->over, memory_order_acquire))
 		why = "the guest ended before the migration began";
 	if (why && vm_casualty(m->from))
@@ -107,7 +108,7 @@ static void move_vcpu(const struct vcpu *from, struct vcpu *to)
 	atomic_store_explicit(&to->ready, true, memory_order_relaxed);
 }
 
-/* The pieces in which pages arrive: no larger than what the region consists of. */
+/* Frames that arrive at once: no more than divide the region evenly. */
 static uint64_t arrive_frames(const struct migration *m)
 {
 	uint64_t frames = m->config->arrive >> PAGE_SHIFT;
@@ -163,8 +164,8 @@ static const char *check_alive(const struct migration *m)
 	return out_of_time(m) ? "the pages did not all arrive in time" : NULL;
 }
 
-/* Brings pages in and collapses, as far as there is something to do. Where it shares its CPU with
- * the vCPUs it goes on for as long as a turn of theirs lasts. */
+/* Brings pages in and collapses, while there is something to do. If it shares its CPU with the
+ * vCPUs, it goes on for as long as a turn of theirs lasts. */
 static void keep_house(struct migration *m)
 {
 	uint64_t until = ncpus == 1 ? clock_now() + us_to_cycles(SLICE_US) : 0;
@@ -193,7 +194,7 @@ static const char *pull_pages(struct migration *m)
 	return why;
 }
 
-/* What was sent and is still to come is a duplicate by now: let it come, and be dropped. */
+/* Answers that are still under way are duplicates by now: takes and drops them. */
 static const char *drain(struct migration *m)
 {
 	while (!stream_idle(&m->stream)) {
@@ -205,8 +206,8 @@ static const char *drain(struct migration *m)
 	return NULL;
 }
 
-/* What the policy put off until all pages are here. The guest runs: it may go on for as long as
- * that makes ranges complete again, so nobody waits for an end of it. */
+/* Does what the policy put off until all pages are here. The running guest may complete ranges
+ * again and again, so nobody waits for an end of it. */
 static const char *finish_guest(struct migration *m)
 {
 	const struct policy *policy = m->to->mem.pager.policy;
@@ -232,7 +233,7 @@ static const char *finish_collapse(struct migration *m)
 	return NULL;
 }
 
-/* The guest has stopped. What became complete by its last touches collapses, too. */
+/* The guest has stopped: collapses also what its last touches completed. */
 static const char *collapse_late(struct migration *m)
 {
 	const struct policy *policy = m->to->mem.pager.policy;
@@ -242,7 +243,7 @@ static const char *collapse_late(struct migration *m)
 		ept_sync(&m->to->mem.gather[i]);
 	if (why || policy->keeps_small)
 		return why;
-	/* Nobody executes any more: what is small for that reason alone becomes large again. */
+	/* Nobody executes any more: undoes the splits that executing has made. */
 	if (m->to->mem.ept.nx)
 		(void)guest_recover_nx(&m->to->mem);
 	m->healed = mem_collapse_all(&m->to->mem, cpu_id());

@@ -21,29 +21,30 @@ struct migration {
 	struct precopy precopy;
 	struct stream stream;
 	uint64_t arrive;          /* frames that arrive at once */
-	struct bitmap lost_pages; /* that were lost on purpose, at either side */
+	struct bitmap lost_pages; /* lost on purpose, at either side */
 
-	uint64_t begun, stopped, switched, arrived, finished; /* TSC; 0: it never came to that */
+	uint64_t begun, stopped, switched, arrived, finished; /* TSC; 0: never reached */
 	uint64_t tables_before; /* in use by others than the destination */
 	struct granularity at_switch, worst, end;
 	struct ept_stats stats; /* of the destination, at the end */
 	struct pager_stats pager;
-	uint64_t healed; /* tables that a last sweep collapsed, though no policy had put them off */
+	uint64_t healed;   /* tables that the last sweep collapsed, though no policy put them off */
 	uint64_t compared; /* pages equal to the source's */
 	uint64_t written;  /* pages changed by the guest since */
-	uint64_t lost;     /* pages that are lost in both, or were lost late */
+	uint64_t lost;     /* pages lost in both, or lost late */
 	uint64_t flushes;  /* INVEPTs that CPUs executed for the destination */
 	uint64_t tables_peak;
 	uint64_t next_progress; /* percent */
-	enum pg_level backing;  /* that the destination got: its largest leaf */
+	enum pg_level backing;  /* of the destination: its largest leaf */
 	const char *verdict;    /* NULL: passed */
-	bool verbose;           /* progress lines and the table, too */
-	bool hw_dirty;          /* the hardware marks what is written */
+	bool verbose;           /* also print progress lines and the table */
+	bool hw_dirty;          /* the hardware sets dirty bits */
 };
 
 /**
  * migrate() - run a payload in one VM, move it to another, verify.
- * @m: figures for the report; the VMs are gone when this returns
+ * @m: the figures for the report; the VMs are destroyed when this returns
+ * @config, @info: stay the caller's
  * Return: NULL, or what went wrong.
  */
 const char *migrate(struct migration *m, const struct run_config *config,
@@ -51,7 +52,7 @@ const char *migrate(struct migration *m, const struct run_config *config,
 
 /* --- verify.c ------------------------------------------------------------------------------ */
 
-/* NULL, or what does not hold: contents, counters, levels, the guest's own verdict. */
+/* Verifies contents, counters, levels, and the guest's own verdict. NULL, or what does not hold. */
 const char *migrate_verify(struct migration *m);
 
 #endif

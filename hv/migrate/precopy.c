@@ -35,7 +35,7 @@ static const char *mark(struct precopy *p, const char *(*turn)(void *ctx), void 
 	return why ? why : done < 0 ? "no table pages for the dirty log" : NULL;
 }
 
-/* Where the page's contents go, whose entry there is absent. */
+/* The destination's frame for a page, whose entry is absent there. */
 static void *frame_at(struct precopy *p, gfn_t gfn)
 {
 	return direct(backing_frame(&p->to->mem.backing, gfn));
@@ -52,7 +52,7 @@ static void stage(struct precopy *p, gfn_t gfn)
 	p->copied++;
 }
 
-/* What is to be copied in this round: all that is there, or what is dirty. */
+/* The next page to copy in this round: any that is present in the first, any dirty one later. */
 static gfn_t next_page(struct precopy *p, gfn_t gfn)
 {
 	if (p->rounds)
@@ -82,7 +82,7 @@ static const char *copy_round(struct precopy *p, const char *(*turn)(void *ctx),
 	return why;
 }
 
-/* What was written since the last time. A page that is written from now on is in the next one. */
+/* Collects what was written since the last time. A later write is in the next collection. */
 static uint64_t collect(struct precopy *p)
 {
 	__builtin_memset(p->dirty.word, 0, (p->dirty.frames + 63) / 64 * sizeof(uint64_t));
@@ -101,7 +101,7 @@ const char *precopy_run(struct precopy *p, struct vm *from, struct vm *to,
 	why = begin(p, config);
 	if (!why)
 		why = mark(p, turn, ctx);
-	/* Another round helps only while there is less to do in each. */
+	/* Another round helps only while each has less to do. */
 	while (!why && p->rounds < config->precopy && dirty > FEW && dirty < before) {
 		before = dirty;
 		dirty = collect(p);
@@ -110,7 +110,7 @@ const char *precopy_run(struct precopy *p, struct vm *from, struct vm *to,
 	return why;
 }
 
-/* Zeros may be placed there in large pieces: they count on frames of zeros. */
+/* Zeroes the frame: zeros that arrive in large pieces rely on zeroed frames. */
 static void unstage(struct precopy *p, gfn_t gfn)
 {
 	if (!bitmap_test(&p->staged, gfn))

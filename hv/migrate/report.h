@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What people and programs are told of a migration: a progress line, a table, a line of JSON. */
+/* The report of a migration: a progress line, a table, a line of JSON. */
 #ifndef HV_MIGRATE_REPORT_H
 #define HV_MIGRATE_REPORT_H
 
@@ -17,7 +17,7 @@ struct granularity granularity_of(const struct ept *ept);
 /* X(name): one number each; a comment where the name does not say it. */
 #define REPORT_FIGURES(X)                                                                          \
 	X(downtime_us)                                                                             \
-	X(arrived_us)  /* from the stop to the last page; -1: they did not all arrive */           \
+	X(arrived_us)  /* from the stop to the last page; -1: not all arrived */                   \
 	X(finished_us) /* until the last collapse */                                               \
 	X(faults)                                                                                  \
 	X(faults_waited)   /* the vCPU left the CPU until the page was there */                    \

@@ -37,8 +37,8 @@ static bool may_send(const struct stream *s)
 	return s->sent < ms * s->rate;
 }
 
-/* What was requested and never came is owed again: look from the start, once nothing is under
- * way any more. */
+/* A request that was never answered is owed again: look from the start once nothing is under way.
+ */
 static void sweep_again(struct stream *s)
 {
 	if (s->cursor.under_way || !s->order->through(&s->cursor))
@@ -48,7 +48,7 @@ static void sweep_again(struct stream *s)
 	s->cursor.sweeping = true;
 }
 
-/* A page, or a piece that came whole, is placed at once; a run piece by piece. */
+/* Places a page, or a piece that came whole, at once; a run piece by piece. */
 static void take_reply(struct stream *s, unsigned int cpu, const struct page_reply *reply)
 {
 	if (reply->frames == 1 || reply->whole) {
@@ -59,7 +59,7 @@ static void take_reply(struct stream *s, unsigned int cpu, const struct page_rep
 	}
 }
 
-/* A source that has everything at hand is not asked: it is read. Returns how many pages. */
+/* Reads a page at hand without a request. Returns the number of pages. */
 static uint64_t take_now(struct stream *s, unsigned int cpu, gfn_t gfn)
 {
 	struct page_source *source = s->mem->pager.source;
@@ -71,7 +71,7 @@ static uint64_t take_now(struct stream *s, unsigned int cpu, gfn_t gfn)
 	return 1;
 }
 
-/* Asks for what begins at *gfn, or ends there. Returns how many pages; 0: not now. */
+/* Asks for pages that begin or end at *gfn. Returns the number of pages; 0: not now. */
 static uint64_t request(struct stream *s, unsigned int cpu, gfn_t *gfn)
 {
 	struct page_source *source = s->mem->pager.source;
@@ -111,9 +111,9 @@ static bool ask(struct stream *s, unsigned int cpu)
 /* --- taking ------------------------------------------------------------------------------- */
 
 /*
- * A run can be long: a piece at a time, so that urgent pages get their turn. What is here already
- * is no piece: a run that was asked for from above lies upon what came before it. Once it has
- * brought something, a long stretch of what is here ends it; what it had beyond is asked for again.
+ * Places one piece at a time, so that urgent pages get their turn in a long run. Passes over pages
+ * that are here: a run that was asked for from above overlaps earlier ones. Once the run has
+ * brought something, a long stretch of such pages ends it; the stream asks for the rest again.
  */
 static void place_run(struct stream *s, unsigned int cpu)
 {
@@ -134,7 +134,7 @@ static void place_run(struct stream *s, unsigned int cpu)
 	s->run.frames = s->run_came ? 0 : end - MIN(gfn, end);
 }
 
-/* One page, or one piece of a run. */
+/* Takes and places one page, or places one piece of a run. */
 static bool take(struct stream *s, unsigned int cpu)
 {
 	bool placing = s->run.frames;

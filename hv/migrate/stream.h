@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The background stream: pulls the pages that nobody has asked for yet, in the order that was
- * configured (hv/order/order.h). */
+/* The background stream pulls the pages that nobody has asked for yet, in the configured order
+ * (hv/order/order.h). */
 #ifndef HV_MIGRATE_STREAM_H
 #define HV_MIGRATE_STREAM_H
 
@@ -17,17 +17,17 @@ struct stream {
 	uint64_t begun;    /* TSC */
 	uint64_t sent;     /* pages */
 
-	struct page_reply run; /* a run that is being placed, piece by piece */
-	bool run_came;         /* and something of it was not here yet */
+	struct page_reply run; /* the run that it places, piece by piece */
+	bool run_came;         /* part of the run was not here yet */
 };
 
 void stream_init(struct stream *s, struct memory *mem, const struct run_config *config);
 
-/* Places what has come and asks for more, a bounded amount of work. False: there was nothing to
- * do just now. */
+/* Places an answer and asks for more, a bounded amount of work. False: nothing to do just now.
+ * Flush: owed if a range collapsed, through mem->gather[cpu]. Boot CPU only. */
 bool stream_step(struct stream *s, unsigned int cpu);
 
-/* Nothing that was asked for is still to come or to be placed. */
+/* Has it placed all that it asked for? */
 bool stream_idle(const struct stream *s);
 
 #endif

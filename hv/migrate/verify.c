@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Is the migrated VM what it should be? Nothing is believed that can be compared or counted. */
+/* Verifies the migrated VM: compares and counts everything that can be. */
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/mem/fill.h"
@@ -35,7 +35,7 @@ static bool zero_page(const uint64_t *page)
 	return !any;
 }
 
-/* The guest gave it up, and has not touched it since. */
+/* Did the guest discard the page, and not touch it since? */
 static bool is_discarded(const struct migration *m, gfn_t gfn)
 {
 	struct ept_state e = ept_lookup(&m->to->mem.ept, gfn);
@@ -48,7 +48,7 @@ static bool is_lost(const struct vm *vm, gfn_t gfn)
 	return ept_lookup(&vm->mem.ept, gfn).kind == EPT_POISON;
 }
 
-/* What the source has lost is lost; what is lost otherwise was lost on purpose. */
+/* A page that the source lost must be lost; any other lost page was lost on purpose. */
 static const char *compare_lost(struct migration *m, gfn_t gfn)
 {
 	m->lost++;

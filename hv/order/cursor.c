@@ -9,7 +9,7 @@ void cursor_init(struct cursor *c, const struct memory *mem, uint64_t chunk)
 	*c = (struct cursor){ .mem = mem, .chunk = chunk };
 }
 
-/* Frames that a request which is under way covers from gfn on; 0: none does. */
+/* Frames from gfn on that a request under way covers; 0: none. */
 static uint64_t coming(const struct cursor *c, gfn_t gfn)
 {
 	for (unsigned int i = 0; i < c->under_way; i++)

@@ -17,7 +17,7 @@ struct cursor {
 
 	gfn_t up;       /* next to look at, upwards */
 	gfn_t down;     /* one above the next to look at, downwards */
-	bool downwards; /* what was found last was found looking down */
+	bool downwards; /* the last page was found looking down */
 
 	/* Of the orders that need them. */
 	bool turn;
@@ -33,24 +33,24 @@ struct cursor {
 
 void cursor_init(struct cursor *c, const struct memory *mem, uint64_t chunk);
 
-/* Should gfn be asked for? If not, *from and *to say what can be passed over with it. */
+/* Must somebody ask for gfn? If not, pass over [*from, *to). */
 bool cursor_owed(const struct cursor *c, gfn_t gfn, gfn_t *from, gfn_t *to);
 
-/* The next page that is owed, from where it looked last; a bounded number of entries is looked at.
- * False: none was found. */
+/* Finds the next owed page, from where it looked last; looks at a bounded number of entries. False:
+ * none found. */
 bool cursor_look_up(struct cursor *c, gfn_t *gfn);
 bool cursor_look_down(struct cursor *c, gfn_t *gfn);
 
-/* The pages from *gfn on that are owed, a chunk at most; downwards if *gfn was found so. */
+/* Counts the owed pages from *gfn on, at most `most`; lowers *gfn if it was found looking down. */
 uint64_t cursor_extent(const struct cursor *c, gfn_t *gfn, uint64_t most);
 
-/* [gfn, gfn + n), of which something was found to be owed, was asked for, or placed. */
+/* Moves on: [gfn, gfn + n) was asked for, or placed. */
 void cursor_pass(struct cursor *c, gfn_t gfn, uint64_t n);
 
-/* There is nothing left, upwards nor downwards. */
+/* Is nothing left, upwards or downwards? */
 bool cursor_through(const struct cursor *c);
 
-/* A request was sent, or answered. */
+/* Note that a request was sent, or answered. */
 void cursor_sent(struct cursor *c, gfn_t gfn, uint64_t n);
 void cursor_answered(struct cursor *c, gfn_t gfn);
 

@@ -13,13 +13,13 @@ struct order {
 	/* Sets the cursor to where the order begins. */
 	void (*begin)(struct cursor *c);
 
-	/* The next page that is owed, after a bounded number of looks. False: none was found. */
+	/* Finds the next owed page, in a bounded number of looks. False: none found. */
 	bool (*look)(struct cursor *c, gfn_t *gfn);
 
 	/* [gfn, gfn + n), found by look(), is under way or here. */
 	void (*pass)(struct cursor *c, gfn_t gfn, uint64_t n);
 
-	/* Every page was looked at once. */
+	/* Has it looked at every page once? */
 	bool (*through)(const struct cursor *c);
 };
 

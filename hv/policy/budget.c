@@ -70,7 +70,7 @@ static bool collapse_next(struct memory *mem, unsigned int cpu)
 	return false;
 }
 
-/* One range, so that whoever waits for a page gets a turn. */
+/* Collapses one range only, so that urgent pages get their turn. */
 bool budget_step(struct memory *mem, unsigned int cpu)
 {
 	uint64_t ms = cycles_to_us(clock_now() - budget.begun) / 1000 + 1;

@@ -14,21 +14,21 @@
 struct memory;
 
 struct policy {
-	bool keeps_small; /* what has arrived in pieces stays in pieces */
+	bool keeps_small; /* never collapses: ranges stay as they arrived */
 
 	/* A migration into this memory begins. */
 	void (*begin)(struct memory *mem, const struct run_config *config);
 
-	/* The range of `level` that begins at, or contains, gfn has become complete. Called on the
-	 * CPU that placed its last page, from within a fault: a bounded amount of work. */
+	/* The range of `level` around gfn has become complete. Runs on the CPU that placed its last
+	 * page, within a fault: do a bounded amount of work. Flush: owed, through
+	 * mem->gather[cpu]. */
 	void (*complete)(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level);
 
-	/* A bounded step of housekeeping, while pages arrive and after. May be NULL. False: there
-	 * was nothing to do just now. */
+	/* A bounded step of what was put off, while pages arrive and after. May be NULL. False:
+	 * nothing to do just now. */
 	bool (*step)(struct memory *mem, unsigned int cpu);
 
-	/* All pages are here: a bounded step of what was put off until now. False: nothing is left.
-	 */
+	/* A bounded step of what was put off until all pages are here. False: nothing is left. */
 	bool (*finish)(struct memory *mem, unsigned int cpu);
 };
 

@@ -3,8 +3,8 @@
  * Page sources: "give me the pages [gfn, gfn + n)". Another VM on this machine, or nothing but
  * zeros; a network and a file fit the same interface.
  *
- * A source is a stateless server of a frozen image: asking twice is harmless, answers may come in
- * any order, and zeros may come in larger runs than were asked for.
+ * A source is a stateless server of a frozen image: you may ask twice; answers may come in any
+ * order; zeros may come in larger runs than you asked for.
  */
 #ifndef HV_SOURCE_H
 #define HV_SOURCE_H
@@ -21,32 +21,32 @@ struct page_source;
 struct page_reply {
 	gfn_t gfn;
 	uint64_t frames;  /* 1 where there is data */
-	const void *data; /* 4 KiB that stay valid until the next call; NULL: zeros */
-	bool in_place;    /* the frames hold the contents already: nothing is to be written */
+	const void *data; /* the source's 4 KiB, valid until its next call; NULL: zeros */
+	bool in_place;    /* the frames hold the contents already: write nothing */
 	bool lost;        /* the source has lost the page; 1 frame */
 	bool whole;       /* it came in one piece: ops->page() has each page's contents */
 };
 
-/* What came of a request. */
+/* What a source sent. */
 struct page_answer {
 	struct page_reply reply;
-	uint64_t completes; /* gfn of the background request that this answers wholly, or NO_REQUEST
-			     */
+	uint64_t completes; /* gfn of the background request that is done by it, or NO_REQUEST */
 	bool urgent;        /* somebody waits for it */
-	uint64_t late;      /* cycles for which an urgent answer has been waiting to be taken */
+	uint64_t late;      /* cycles that an urgent answer has waited to be taken */
 };
 
 struct source_ops {
 	const char *name;
-	/* The content of the page at gfn, if it is at hand without asking. False: request it. */
+	/* The contents of the page at gfn, if they are at hand. False: call request(). */
 	bool (*now)(struct page_source *source, gfn_t gfn, struct page_reply *reply);
-	/* The contents of one page of a piece that came whole. NULL if none does. */
+	/* The contents of one page of a piece that came whole. NULL: no piece comes whole. */
 	void (*page)(struct page_source *source, gfn_t gfn, struct page_reply *reply);
-	/* Asks for pages; urgent ones overtake. -ENOSPC: too much is under way, try again later. */
+	/* Asks for pages; urgent ones overtake. -ENOSPC: too much is under way, try again later;
+	 * -EINVAL: not pages of the source. */
 	int (*request)(struct page_source *source, unsigned int cpu, gfn_t gfn, uint64_t frames,
 		       bool urgent);
-	/* The next page, or run of zeros, that has come, urgent ones first; or only these. Called
-	 * by one CPU only. False: nothing has come. */
+	/* Takes the next answer that has come, urgent ones first, or only these. False: none has
+	 * come. NULL: all is at hand. Call it on one CPU only. */
 	bool (*poll)(struct page_source *source, bool urgent_only, struct page_answer *answer);
 };
 
@@ -65,9 +65,9 @@ extern struct page_source source_zero;
 
 struct source_request {
 	gfn_t first; /* as it was asked for */
-	gfn_t gfn;   /* what is still to be answered */
+	gfn_t gfn;   /* the rest that is not answered yet */
 	uint64_t frames;
-	uint64_t due; /* TSC: not answered before */
+	uint64_t due; /* TSC: no answer before */
 };
 
 /* One writer and one reader. */
@@ -78,11 +78,11 @@ struct source_ring {
 	struct source_request *request;
 };
 
-/* What a link between the VMs would do to a request. */
+/* The pace of a link between the VMs. */
 struct source_pace {
 	uint64_t latency;  /* cycles to its first page; 0: all pages are at hand */
 	uint64_t per_page; /* cycles from one page to the next of a piece that comes whole */
-	uint64_t arrive;   /* frames of such a piece; 1: there is none */
+	uint64_t arrive;   /* frames of such a piece; 1: no piece comes whole */
 };
 
 struct source_vm {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Another VM on this machine as the source, with a latency that can be set, so that demonstrations
- * and tests see what a network would do. What the frozen VM never touched is absent in its own
- * second stage: that is how a run of zeros is known without reading memory.
+ * and tests see what a network would do. Pages that the frozen VM never touched are absent in its
+ * own second stage: so the source knows runs of zeros without reading memory.
  */
 #include "hv/source/source.h"
 
@@ -20,9 +20,9 @@ static bool all_zero(const uint64_t *page)
 }
 
 /*
- * Frames from gfn on that were never touched, within the smallest page that could take them: the
- * GiB where one begins at gfn, its 2 MiB elsewhere. A longer run would be no larger a piece, only
- * looked through again for every request into it.
+ * Frames from gfn on that were never touched, within the page that could take them: the GiB if one
+ * begins at gfn, else its 2 MiB. A longer run would make no larger pieces; every request into it
+ * would look through it again.
  */
 static uint64_t untouched(const struct source_vm *s, gfn_t gfn, const struct ept_state *first)
 {
@@ -41,7 +41,7 @@ static uint64_t untouched(const struct source_vm *s, gfn_t gfn, const struct ept
 	return MIN(at, end) - gfn;
 }
 
-/* Its contents lie in its frame: a run of the whole 2 MiB, where that holds for all of it. */
+/* Are the page's contents in its frame? Replies a run of the 2 MiB if all of it is staged. */
 static bool staged(const struct source_vm *s, gfn_t gfn, struct page_reply *reply)
 {
 	uint64_t frames = level_frames(PG_LEVEL_2M);
@@ -56,7 +56,7 @@ static bool staged(const struct source_vm *s, gfn_t gfn, struct page_reply *repl
 	return true;
 }
 
-/* The frozen VM never touched it. */
+/* Answers for a page that the frozen VM never touched, or lost. */
 static void content_absent(const struct source_vm *s, gfn_t gfn, const struct ept_state *e,
 			   struct page_reply *reply)
 {
@@ -87,7 +87,7 @@ static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *rep
 		reply->data = page;
 }
 
-/* A piece of which something is to be sent, and that is no run, comes whole. */
+/* Sends the piece whole, unless one run or contents in place answer it. */
 static void make_whole(const struct source_vm *s, gfn_t gfn, uint64_t frames,
 		       struct page_reply *reply)
 {
@@ -178,7 +178,7 @@ static bool answer(struct source_vm *s, struct source_ring *ring, struct source_
 	return true;
 }
 
-/* Whoever waits for one page needs just that, not the run of zeros that it may lie in. */
+/* A vCPU that waits for one page gets just that page, not the run of zeros around it. */
 static void answer_urgent(struct source_vm *s, struct source_ring *ring,
 			  struct source_request *request, uint64_t now, struct page_answer *a)
 {

@@ -8,7 +8,7 @@
 #include "mm/err.h"
 #include "mm/machine.h"
 
-#define END_STEP 4096 /* entries that lose their marks between two moments outside */
+#define END_STEP 4096 /* entries that lose their marks between two acknowledgements */
 
 static struct ept_cpu *me(const struct dirty_log *d)
 {
@@ -55,8 +55,8 @@ static unsigned int log_order(const struct vm *vm)
 	return order;
 }
 
-/* Each vCPU that runs has noticed that its VM logs, or no longer does. One that does not run looks
- * when it next begins to: its look and our change are both sequentially consistent. */
+/* Waits until each running vCPU has noticed that its VM logs, or no longer does. Another one looks
+ * when it next runs: its look and our change are both sequentially consistent. */
 static void wait_for_vcpus(struct vm *vm)
 {
 	bool wanted = atomic_load(&vm->mem.logged) != NULL;
@@ -156,8 +156,8 @@ int dirty_step(struct dirty_log *d, unsigned int budget)
 
 /* --- collecting ---------------------------------------------------------------------------- */
 
-/* What is dirty still, because it is frozen or was written again: no hardware logs that once more,
- * so it is noted for the next collection. */
+/* Notes for the next collection what is still dirty, being frozen or written again: hardware does
+ * not log it once more. */
 static void note_again(struct dirty_log *d, gfn_t gfn, gfn_t end)
 {
 	while (gfn < end) {
@@ -178,7 +178,7 @@ static uint64_t collect_page(struct dirty_log *d, gfn_t gfn, uint64_t *bitmap)
 	return n;
 }
 
-/* All of a large entry, which hardware logs once. What was noted of it goes first: a later note is
+/* Collects all of a large entry, which hardware logs once. Clears its notes first: a later note is
  * of a later write. */
 static uint64_t collect_large(struct dirty_log *d, gfn_t gfn, enum pg_level level, uint64_t *bitmap)
 {
@@ -194,8 +194,8 @@ static uint64_t collect_large(struct dirty_log *d, gfn_t gfn, enum pg_level leve
 	return n;
 }
 
-/* What the CPUs have logged so far. A page that is logged while we go on is in the next collection:
- * its dirty bit stays until then. */
+/* Collects what the CPUs have logged so far. A page that is logged meanwhile is in the next
+ * collection: its dirty bit stays until then. */
 static uint64_t collect_logged(struct dirty_log *d, uint64_t *bitmap)
 {
 	_Atomic uint64_t *logged = atomic_load(&d->vm->mem.logged);
@@ -203,8 +203,7 @@ static uint64_t collect_logged(struct dirty_log *d, uint64_t *bitmap)
 
 	tlb_flush(&d->vm->mem.tlb, cpu_id()); /* each CPU empties its log on the way */
 	for (uint64_t i = 0; i < words(d->vm); i++) {
-		/* Acquire: pairs with mem_note_dirty(), so we see the dirty bit that it tells of.
-		 */
+		/* Acquire: pairs with mem_note_dirty(); we see the dirty bit behind the note. */
 		uint64_t bits = atomic_exchange_explicit(&logged[i], 0, memory_order_acquire);
 
 		while (bits) {
@@ -230,7 +229,7 @@ uint64_t dirty_collect(struct dirty_log *d, uint64_t *bitmap)
 	if (d->how == DIRTY_LOG && d->swept) {
 		n = collect_logged(d, bitmap);
 	} else {
-		/* What was dirty already when the marks were set is in nobody's log. */
+		/* Nobody logged the pages that were dirty before the marks were set. */
 		n = ept_track_collect(me(d), 0, d->vm->mem.frames, bitmap, gather(d));
 		d->looked = d->vm->mem.frames;
 		d->swept = true;
@@ -247,7 +246,7 @@ void dirty_end(struct dirty_log *d, struct ept_collapse_result *result)
 	gfn_t next = 0;
 
 	log_end(d);
-	/* Marks have moved where memory moved. */
+	/* Up to mem.end: marks move along with memory. */
 	while (next < d->vm->mem.end) {
 		if (ept_untrack_some(me(d), &next, d->vm->mem.end, END_STEP, gather(d)))
 			mem_pass(&d->vm->mem); /* something is frozen */

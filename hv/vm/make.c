@@ -23,7 +23,7 @@ static unsigned int block_order(void)
 	return order;
 }
 
-/* What the vendor knows of the second stage, for memory that knows of no vendor. */
+/* The vendor's second stage, for hv/mem/, which knows of no vendor. */
 static const struct stage2 *stage2(void)
 {
 	static struct stage2 s;
@@ -41,7 +41,7 @@ static bool nx_wanted(enum config_nx nx)
 	return nx == NX_ON || (nx == NX_AUTO && vendor->nx_rule());
 }
 
-/* The boot CPU keeps house, so vCPUs run on the others, unless it is alone. */
+/* The boot CPU runs the pager and the background stream, so vCPUs run on the others, if any. */
 static void place_vcpu(struct vm *vm, unsigned int index)
 {
 	struct vcpu *vcpu = &vm->vcpu[index];

@@ -7,26 +7,26 @@
 #include "hv/cpu/vm.h"
 
 /**
- * vm_create() - memory of config->region bytes, all of it absent, in blocks of `backing` (or of
- * 2 MiB where no 1 GiB block is free: vm->mem.backing.level says), and vCPUs that are not loaded
- * anywhere.
- * Return: NULL after a line that says what was missing.
+ * vm_create() - make a VM: memory as mem_make() makes it, of config->region bytes, and vCPUs that
+ * are not loaded anywhere.
+ * @name, @config: must outlive the VM
+ * Return: the VM, for vm_destroy(); or NULL after printing what was missing.
  */
 struct vm *vm_create(const char *name, const struct run_config *config, enum pg_level backing);
 
-/* As vm_create(), with zeros in all frames: zeros that arrive in large pieces cost nothing later.
+/* As vm_create(), with zeros in all frames: zeros that arrive in large pieces later cost nothing.
  */
 struct vm *vm_create_zeroed(const char *name, const struct run_config *config,
 			    enum pg_level backing);
 
-/* As vm_create(), with nothing mapped and no backing: the caller provides for it. Its largest leaf
- * is that of `model`. */
+/* As vm_create(), with nothing mapped and no backing: provide both. Its configuration and largest
+ * leaf are those of `model`. */
 struct vm *vm_create_like(const struct vm *model, const char *name);
 
-/* Gives everything back. No CPU runs it any more. */
+/* Gives everything back. Call vm_stop() first, if the VM was started. */
 void vm_destroy(struct vm *vm);
 
-/* The vCPU, which is stopped, runs on this CPU from now on; on the boot CPU by vm_turn(). */
+/* Makes a stopped vCPU run on this CPU from now on; on the boot CPU, vm_turn() runs it. */
 void vm_place_vcpu(struct vm *vm, unsigned int index, unsigned int cpu);
 
 #endif

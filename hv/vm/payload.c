@@ -35,8 +35,8 @@ static const char *wrong(const struct vm *vm, const struct abi_header *h, uint64
 	return NULL;
 }
 
-/* Zeros where nothing is yet, in the pieces that the memory grows by, or smaller ones where part of
- * such a piece is here: a clone's pages come one by one. */
+/* Places zeros where memory is absent, in the pieces that it grows by; in smaller ones where part
+ * of a piece is here: a clone's pages come one by one. */
 static int make_present(struct memory *mem, gfn_t gfn)
 {
 	enum pg_level piece = mem->pager.piece;
@@ -48,7 +48,7 @@ static int make_present(struct memory *mem, gfn_t gfn)
 	return err;
 }
 
-/* One page of the image; zeros behind its end. */
+/* Copies one page of the image; zeros behind its end. */
 static int load_page(struct vm *vm, gfn_t gfn, const char *data, uint64_t bytes)
 {
 	int err = mem_page(&vm->mem, gfn) ? 0 : make_present(&vm->mem, gfn);

@@ -8,7 +8,7 @@
 
 /**
  * vm_load_payload() - copy a payload into guest memory and set the vCPUs to its entry.
- * Return: 0, or -EINVAL after a line that says what is wrong with the image.
+ * Return: 0, or -EINVAL after printing what is wrong with the image.
  */
 int must_check vm_load_payload(struct vm *vm, const struct boot_module *module);
 

@@ -10,9 +10,9 @@
 #include "mm/percpu.h"
 
 /*
- * A kick ends a run, but Bochs (3.0 at least) does not let an interrupt through to a guest whose
- * RFLAGS.IF is 0: it settles what is masked before it counts the CPU as inside of the guest. So
- * where there is somebody to kick, a run ends by itself, too.
+ * A kick ends a run, but Bochs 2.7 lets no interrupt through to a guest whose RFLAGS.IF is 0: it
+ * decides what is masked before it counts the CPU as inside the guest. So with several CPUs, a run
+ * also ends by itself.
  */
 static bool needs_slice(const struct vm *vm, unsigned int me)
 {
@@ -88,7 +88,7 @@ void vm_stop(struct vm *vm)
 		if (cpu_has_vcpu(vm, cpu))
 			cpu_kick(cpu);
 	for (unsigned int cpu = 1; cpu < ncpus; cpu++)
-		/* It may be waiting for our acknowledgement of a flush. */
+		/* It may wait for our acknowledgement of a flush. */
 		while (cpu_has_vcpu(vm, cpu) && cpu_busy(cpu)) {
 			tlb_quiesce(&vm->mem.tlb, 0);
 			cpu_relax();

@@ -6,30 +6,30 @@
 #include "hv/cpu/vcpu.h"
 #include "hv/cpu/vm.h"
 
-#define SLICE_US 1000 /* of a vCPU that shares its CPU */
+#define SLICE_US 1000 /* microseconds that a vCPU runs before others get the CPU */
 
-/* Lets the other CPUs run the vCPUs that are theirs; with one CPU, vm_turn() does. */
+/* Lets the other CPUs run their vCPUs. Call vm_turn() for those of the boot CPU. */
 void vm_start(struct vm *vm);
 
-/* Stops all vCPUs and saves their state. */
+/* Stops all vCPUs and saves their states. Boot CPU only. */
 void vm_stop(struct vm *vm);
 
 /* Gives each vCPU of this CPU its turn. False: none could run. */
 bool vm_turn(struct vm *vm);
 
-/* One round of a loop on the boot CPU that waits for a VM: acknowledge flushes, and with one CPU
- * give its vCPUs their turn. */
+/* Call this in each loop on the boot CPU that waits for a VM: acknowledges flushes, and with one
+ * CPU gives the vCPUs their turn. */
 void vm_wait(struct vm *vm);
 
-/* All vCPUs are over with. */
+/* Is each vCPU done, halted or dead? */
 bool vm_over(const struct vm *vm);
 bool vm_all_ready(const struct vm *vm);
 
-/* Why a vCPU cannot go on, after a line that says which; or NULL. */
+/* Why a vCPU cannot go on, after printing which; or NULL. */
 const char *vm_casualty(const struct vm *vm);
 
-/* What the guest says of its own data, all vCPUs being over with. NULL: it was all right, and each
- * vCPU has looked at some. */
+/* The guest's verdict on its own data; call it once vm_over(). NULL: all is right, and each vCPU
+ * has done some work. */
 const char *vm_verdict(const struct vm *vm);
 
 #endif

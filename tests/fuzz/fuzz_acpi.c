@@ -8,7 +8,7 @@
  *		 4 a 32-bit root table, 5 the root table's sum is broken, 6 x2APIC mode
  *	byte 1	 bytes that the root table ends early
  *	then	 tables: flags (0 not a MADT, 1 broken sum, 2 length as follows, 3 no address),
- *bytes of contents, the contents
+ *		 bytes of contents, the contents
  */
 #include <sanitizer/asan_interface.h>
 #include <setjmp.h>

@@ -10,7 +10,7 @@
  *	byte 0	 2:0 geometry, 3 the CPU looks at all pages after each step (if they are few), 5:4
  *		 largest leaf, 6 large leaves cannot be executed, 7 no accessed and dirty bits
  *	byte 1	 1:0 what is there at the start: nothing, all absent, all present, half of it
- *absent; 2 no collapse while 3 tables wait for a flush, 3 a clone (if the pages are few)
+ *		 absent; 2 no collapse while 3 tables wait for a flush, 3 a clone (if few pages)
  *
  *	step	 0: 5:0 code; 7:6 all set: an allocation fails, byte 7 says which
  *		 1: 1:0 level, 2 gfn aligned to it, 3 write, 4 kind, 7:5 way

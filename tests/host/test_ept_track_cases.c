@@ -101,7 +101,7 @@ static void each_step_of_tracking_is_bounded(void **state)
 		gfn_t was = next;
 
 		assert_int_equal(ept_track_some(me(), &next, F_1G, 1000, &w.gather), 0);
-		/* A table's worth more than the budget, at the most. */
+		/* At most a table's worth more than the budget. */
 		assert_true((uint64_t)(stats()->splits_present - splits) * 512 + next - was <=
 			    1512);
 		if (w.gather.owed && steps % 16 == 0)

@@ -44,8 +44,7 @@ struct lab {
 	uint64_t asked_frames[LAB_ASKED];
 };
 
-/* A fresh VM of this name, as the section says; NULL, or what went wrong: nothing is to be ended
- * then.
+/* Makes a fresh VM of this name, as the section says. NULL, or what went wrong: then end nothing.
  */
 const char *lab_make(struct lab *lab, const char *name, const struct run_config *config,
 		     const struct boot_info *info);
@@ -108,7 +107,7 @@ const char *lab_finish(struct lab *lab);
 const char *lab_poke(struct lab *lab, uint64_t seed, uint64_t start, uint64_t work,
 		     uint64_t stride);
 
-/* Loads poke and lets it end, so that the image is in place when something is to be counted. */
+/* Loads poke and lets it end, so that the image is in place before a test counts. */
 const char *lab_warm_up(struct lab *lab);
 
 /* Faults of all vCPUs since the VM was made. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hv/tlb.[ch], and what hardware does behind its back: a vCPU. See protocol.pml. */
+/* hv/mem/tlb.[ch], and what hardware does behind its back: a vCPU. See protocol.pml. */
 
 /* The look at the generation, and the flush that is said to be done, are two moments. */
 inline tlb_quiesce() {
@@ -208,7 +208,7 @@ inline enter() {
 	od
 }
 
-/* hv/cpu/vcpu.c begin_wait(), hv/vm/vm.c turn_of(): asks for the page and looks from time to time. */
+/* hv/cpu/vcpu.c begin_wait(), hv/vm/run.c turn_of(): asks for the page, looks now and then. */
 inline fault() {
 	page = w_gfn;
 	ept_request();

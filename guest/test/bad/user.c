@@ -180,7 +180,7 @@ bool bad_alignment_storm(struct vcpu *me)
 	if (e.vector != TRAP_UD && (!probe_equal("a misaligned load at CPL 3", e.vector, TRAP_AC) ||
 				    !probe_equal("its error code", e.error, 0)))
 		return false;
-	/* QEMU checks no alignment: the UD2 behind the load serves as well. */
+	/* QEMU checks no alignment: there the UD2 behind the load raises #UD instead. */
 	print_text(e.vector == TRAP_AC ? "bad: #AC for ever" : "bad: #UD for ever");
 	trap_hook[e.vector] = go_on;
 	user_leave(&s);

@@ -166,7 +166,7 @@ _Static_assert(offsetof(struct vmcb, rax) == 0x5f8, "VMCB layout");
 _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB layout");
 _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 
-/* What this CPU has; identical on all CPUs. */
+/* The CPU's features; identical on all CPUs. */
 struct svm_features {
 	uint32_t asids;
 	bool nrip, decode, gib_pages;
@@ -216,14 +216,14 @@ void svm_xstate_forget(void);
 /* --- svm_event.c --------------------------------------------------------------------------- */
 
 void svm_inject(struct vcpu *vcpu, unsigned int vector, int64_t error);
-/* An event whose delivery the exit interrupted: again at the next entry. */
+/* Delivers an event again, at the next entry, whose delivery the exit interrupted. */
 void svm_keep_event(struct vmcb *b);
 /* Did the exception that exited interrupt its own delivery? */
 bool svm_met_itself(const struct vmcb *b, uint32_t vector);
 bool svm_was_delivering(const struct vcpu *vcpu);
 uint64_t svm_rip(const struct vcpu *vcpu);
 bool svm_in_kernel(const struct vcpu *vcpu);
-/* RIP moves on, with what belongs to that but debug exceptions. */
+/* Moves RIP on, with all that belongs to that but debug exceptions. */
 void svm_step_over(struct vmcb *b, unsigned int length);
 void svm_skip(struct vcpu *vcpu, const struct vcpu_exit *exit);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the CPU can do, and switching SVM on (APM vol. 2, "Enabling SVM", "Determining Support for
+/* The CPU's features, and switching SVM on (APM vol. 2, "Enabling SVM", "Determining Support for
  * SVM"; vol. 3, CPUID functions 8000_0001h and 8000_000Ah). */
 #include "hv/cpu/svm/svm.h"
 

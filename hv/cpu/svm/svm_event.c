@@ -7,7 +7,7 @@
 #include "mm/machine.h"
 #include "mm/x86.h"
 
-/* DR7.GD: what delivers a #DB clears it, so that its handler may use the debug registers; EVENTINJ
+/* The delivery of a #DB clears DR7.GD, so that its handler may use the debug registers; EVENTINJ
  * does not. */
 void svm_inject(struct vcpu *vcpu, unsigned int vector, int64_t error)
 {

@@ -31,7 +31,7 @@ static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vmcb *b)
 	return EXIT_KICK;
 }
 
-/* Nothing wakes a payload, but for the single step over the HLT itself. */
+/* Only the single step over the HLT itself wakes a payload. */
 static enum exit_reason hlt_exit(struct vcpu *vcpu, const struct vmcb *b, struct vcpu_exit *exit)
 {
 	if (!(b->rflags & RFLAGS_TF))
@@ -70,8 +70,8 @@ static struct control control_of(const struct vmcb *b)
 }
 
 /*
- * A write to CR0 or CR4 that the CPU has taken apart (APM vol. 2, "Decode Assists"). What is not
- * marked as a MOV is LMSW, with another value for EM: a 64-bit guest has no need of it.
+ * A write to CR0 or CR4 that the CPU has decoded (APM vol. 2, "Decode Assists"). Without the mark
+ * of a MOV it is LMSW, with another value for EM: a 64-bit guest has no need of it.
  *
  * By the manual only: none of the CPUs and emulators that this was run on has decode assists.
  */
@@ -179,9 +179,9 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
 }
 
 /*
- * What an entry rarely needs: another deadline; a flush, or none after one. All is flushed, also
- * where ASIDs could be flushed alone: other vCPUs of the same second stage on this CPU have ASIDs
- * of their own.
+ * Does what an entry rarely needs: another deadline; a flush, or none after one. Flushes all ASIDs,
+ * even where the CPU can flush one: other vCPUs of the same second stage on this CPU have ASIDs of
+ * their own.
  */
 static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu, uint64_t deadline)
 {
@@ -204,7 +204,7 @@ static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *
 		x86_take_interrupts();
 		exit->reason = EXIT_SLICE;
 	} else {
-		/* Perhaps the timer, a little early: it will not come again by itself. */
+		/* Perhaps the timer came a little early: it does not come again. */
 		vcpu->hw_deadline = 0;
 	}
 }

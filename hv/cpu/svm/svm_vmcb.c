@@ -20,7 +20,7 @@ static void msr_pass(uint32_t msr)
 	msrpm[bit / 8] &= (uint8_t) ~(3u << bit % 8);
 }
 
-/* What VMRUN or VMLOAD switch, a guest may write as it likes. */
+/* MSRs that VMRUN or VMLOAD switch: a guest may write them freely. */
 static void make_maps(void)
 {
 	static const uint32_t passed[] = {
@@ -44,7 +44,7 @@ int svm_create(struct vcpu *vcpu)
 	vcpu->hw_page = frame_alloc(&machine_frames, FRAME_ORDER_4K);
 	if (vcpu->hw_page.v == HPA_NONE.v)
 		return -ENOMEM;
-	/* 0 is the host's. Each load forgets what a former user of the number left. */
+	/* 0 is the host's. Each load flushes what a former user of the number left. */
 	last_asid = last_asid + 1 < svm.asids ? last_asid + 1 : 1;
 	vcpu->hw_tag = last_asid;
 	make_maps();

@@ -221,7 +221,7 @@ bool vmx_nx_rule(void);
 void vmx_flush(const struct ept *ept);
 uint64_t vmx_eptp(const struct ept *ept);
 
-/* A VMX instruction that may not fail did. Ends the machine. */
+/* Ends the machine: a VMX instruction failed that must not. */
 _Noreturn void vmx_failed(const char *instruction, uint64_t operand);
 
 /* --- vmx_vmcs.c ---------------------------------------------------------------------------- */
@@ -248,15 +248,15 @@ void vmx_load_crs(const struct guest_state *s);
 struct control vmx_control(void);
 uint64_t vmx_get_cr0(void);
 uint64_t vmx_get_cr4(void);
-/* The access to a control register that exited: made, and not stepped over yet. False: #GP. */
+/* Makes the access to a control register that exited; does not skip it. False: #GP. */
 bool vmx_cr_access(struct vcpu *vcpu);
 
 /* --- vmx_event.c --------------------------------------------------------------------------- */
 
 void vmx_inject(struct vcpu *vcpu, unsigned int vector, int64_t error);
-/* The exception that exited, of this VMCS_INTR_INFO, goes to the guest after all. */
+/* Delivers the exception that exited, of this VMCS_INTR_INFO, to the guest. */
 void vmx_pass_on(struct vcpu *vcpu, uint32_t info, unsigned int length);
-/* An event whose delivery the exit interrupted, of this VMCS_IDTV_INFO: again at the next entry. */
+/* Delivers an event again, at the next entry: the exit interrupted it. @info: VMCS_IDTV_INFO */
 void vmx_keep_event(uint32_t idtv);
 bool vmx_was_delivering(const struct vcpu *vcpu);
 uint64_t vmx_rip(const struct vcpu *vcpu);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the CPU can do, and switching VMX on (SDM vol. 3C, "Discovering Support for VMX", "Enabling
+ * The CPU's features, and switching VMX on (SDM vol. 3C, "Discovering Support for VMX", "Enabling
  * and Entering VMX Operation"; vol. 3D, appendix A).
  */
 #include "hv/cpu/vmx/vmx.h"

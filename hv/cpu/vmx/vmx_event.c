@@ -6,9 +6,9 @@
 #include "hv/cpu/debug.h"
 #include "mm/x86.h"
 
-/* What delivers a #DB clears DR7.GD, so that its handler may use the debug registers; VM entry does
- * not (SDM vol. 3C, "Event Injection"; vol. 3B, "Debug Control Register (DR7)"). The same holds for
- * LBR and BTF of IA32_DEBUGCTL, but no guest can set them: the MSR exits. */
+/* The delivery of a #DB clears DR7.GD, so that its handler may use the debug registers; VM entry
+ * does not (SDM vol. 3C, "Event Injection"; vol. 3B, "Debug Control Register (DR7)"). The same
+ * holds for LBR and BTF of IA32_DEBUGCTL, but no guest can set them: the MSR exits. */
 static void enter_debug_handler(void)
 {
 	uint64_t dr7 = vmread(VMCS_GUEST_DR7);

@@ -60,7 +60,7 @@ static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vcpu_exit
 	return slice_over(vcpu) ? EXIT_SLICE : EXIT_KICK;
 }
 
-/* Nothing wakes a payload, but for the single step over the HLT itself. */
+/* Only the single step over the HLT itself wakes a payload. */
 static enum exit_reason hlt_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	if (!(vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF))
@@ -79,7 +79,7 @@ static enum exit_reason io_exit(struct vcpu_exit *exit)
 	exit->port = (uint16_t)(q >> 16);
 	exit->size = (uint8_t)((q & 7) + 1);
 	exit->out = !(q & 8);
-	/* Nothing here has a port that takes strings. */
+	/* No port takes strings. */
 	return q & STRING ? EXIT_UD : EXIT_IO;
 }
 

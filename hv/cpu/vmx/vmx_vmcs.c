@@ -13,7 +13,7 @@
 #define MSR_BITMAP_WRITE_LOW  2048
 #define MSR_BITMAP_WRITE_HIGH 3072
 
-/* One for all: 1 means exit. What is clear is switched at entry and exit, or with the vCPU. */
+/* One bitmap for all: 1 means exit. The others are switched at entry and exit, or with the vCPU. */
 static uint8_t msr_bitmap[PAGE_SIZE] __attribute__((aligned(4096)));
 
 static void msr_pass(uint32_t msr)
@@ -27,7 +27,7 @@ static void msr_pass(uint32_t msr)
 		(uint8_t) ~(1u << bit % 8);
 }
 
-/* What a guest may write as it likes: VM entry and exit switch some, vcpu_switch.c the others. */
+/* MSRs that a guest may write freely: VM entry and exit switch some, vcpu_switch.c the others. */
 static void make_msr_bitmap(void)
 {
 	static const uint32_t passed[] = {

@@ -112,7 +112,7 @@ struct world {
 	uint8_t *tables;      /* their memory */
 	unsigned int ntables;
 	unsigned int in_use;
-	unsigned int allocs;  /* in this step, as well as the next two */
+	unsigned int allocs;  /* of this step, like the next two */
 	unsigned int fail_at; /* this allocation fails; 0: none does */
 	unsigned int flushes;
 	uint64_t changing_from, changing_to; /* pages that the step may unmap */
