@@ -95,6 +95,8 @@ int place_whole(struct memory *mem, unsigned int cpu, const struct page_reply *r
 		enum pg_level level = largest_piece(mem, gfn, end);
 		int err = EPT_SMALLER;
 
+		if (gfn % FILL_STEP == 0 && cpu == 0 && mem->pager.between)
+			mem->pager.between(mem, cpu);
 		for (; level > PG_LEVEL_4K; level--) {
 			err = fill_page(mem, cpu, gfn, level, reply, why, clock_now());
 			if (err != EPT_SMALLER && err != EPT_LOST)
@@ -102,8 +104,6 @@ int place_whole(struct memory *mem, unsigned int cpu, const struct page_reply *r
 		}
 		if (level == PG_LEVEL_4K)
 			err = place_part(mem, cpu, gfn, why);
-		if (level == PG_LEVEL_4K && gfn % FILL_STEP == 0 && cpu == 0 && mem->pager.between)
-			mem->pager.between(mem, cpu);
 		if (err != EPT_LOST)
 			note_refused(mem, cpu, gfn, err);
 		starved = err == -ENOMEM ? err : starved;

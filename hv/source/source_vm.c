@@ -91,8 +91,8 @@ static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *rep
 static void make_whole(const struct source_vm *s, gfn_t gfn, uint64_t frames,
 		       struct page_reply *reply)
 {
-	if (frames == s->pace.arrive && IS_ALIGNED(gfn, frames) &&
-	    reply->frames < frames && !reply->in_place)
+	if (frames == s->pace.arrive && IS_ALIGNED(gfn, frames) && reply->frames < frames &&
+	    !reply->in_place)
 		*reply = (struct page_reply){ .gfn = gfn, .frames = frames, .whole = true };
 }
 

@@ -156,8 +156,8 @@ static const char *no_gib_frame(struct lab *lab)
 	const char *why = NULL;
 	struct vm *vm;
 
-	/* Less than a GiB: Bochs 2.7 has 2 GiB of the host's memory for a machine, and what it swaps out
-	 * beyond that it reads wrongly. The other cases have touched one GiB. */
+	/* Less than a GiB: Bochs 2.7 has 2 GiB of the host's memory for a machine, and what it
+	 * swaps out beyond that it reads wrongly. The other cases have touched one GiB. */
 	config.region = 256 * MIB;
 	hoard_take(FRAME_ORDER_1G);
 	vm = vm_create("small", &config, PG_LEVEL_1G);
