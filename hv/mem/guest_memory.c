@@ -172,13 +172,27 @@ int guest_poison(struct memory *mem, gfn_t gfn, uint64_t frames)
 	return err;
 }
 
+static uint64_t recover_step(struct memory *mem, gfn_t *next)
+{
+	uint64_t n =
+		ept_recover_nx(mem_handle(mem), next, mem->frames, RECOVER_STEP, mem_gather(mem));
+
+	ept_sync(mem_gather(mem));
+	return n;
+}
+
 uint64_t guest_recover_nx(struct memory *mem)
 {
 	uint64_t n = 0;
 
 	for (gfn_t next = 0; next < mem->frames; mem_pass(mem))
-		n += ept_recover_nx(mem_handle(mem), &next, mem->frames, RECOVER_STEP,
-				    mem_gather(mem));
-	ept_sync(mem_gather(mem));
+		n += recover_step(mem, &next);
 	return n;
+}
+
+uint64_t guest_recover_nx_some(struct memory *mem, gfn_t *next)
+{
+	if (*next >= mem->frames)
+		*next = 0;
+	return recover_step(mem, next);
 }

@@ -57,4 +57,8 @@ int must_check guest_poison(struct memory *mem, gfn_t gfn, uint64_t frames);
  * made. */
 uint64_t guest_recover_nx(struct memory *mem);
 
+/* Does so in a bounded step, from *next on; begins again when it is through. Returns the number of
+ * tables that went away. Flush: made. */
+uint64_t guest_recover_nx_some(struct memory *mem, gfn_t *next);
+
 #endif

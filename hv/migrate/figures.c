@@ -50,6 +50,7 @@ struct figures figures_of(const struct migration *m)
 		.urgent_behind = (int64_t)p->work_max,
 		.flushes = (int64_t)m->flushes,
 		.tables_peak = (int64_t)m->tables_peak,
+		.recovered = (int64_t)m->recovered,
 		.healed = (int64_t)m->healed,
 		.compared = (int64_t)m->compared,
 		.written = (int64_t)m->written,

@@ -23,6 +23,8 @@
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
+#define RECOVER_US 10000 /* between two steps of undoing splits by executing */
+
 /* --- time --------------------------------------------------------------------------------- */
 
 static bool out_of_time(const struct migration *m)
@@ -164,6 +166,18 @@ static const char *check_alive(const struct migration *m)
 	return out_of_time(m) ? "the pages did not all arrive in time" : NULL;
 }
 
+/* Nobody waits: takes a step through the splits that executing has made. What is still executed is
+ * split again, so the steps are rare. */
+static void recover_some(struct migration *m)
+{
+	uint64_t now = clock_now();
+
+	if (!m->to->mem.ept.nx || m->to->mem.pager.policy->keeps_small || now < m->recover_due)
+		return;
+	m->recovered += guest_recover_nx_some(&m->to->mem, &m->recover_next);
+	m->recover_due = now + us_to_cycles(RECOVER_US);
+}
+
 /* Brings pages in and collapses, while there is something to do. If it shares its CPU with the
  * vCPUs, it goes on for as long as a turn of theirs lasts. */
 static void keep_house(struct migration *m)
@@ -176,6 +190,8 @@ static void keep_house(struct migration *m)
 		busy = stream_step(&m->stream, cpu_id()) ||
 		       (policy->step && policy->step(&m->to->mem, cpu_id()));
 	} while (busy && clock_now() < until);
+	if (!busy)
+		recover_some(m);
 }
 
 static const char *pull_pages(struct migration *m)

@@ -28,6 +28,9 @@ struct migration {
 	struct granularity at_switch, worst, end;
 	struct ept_stats stats; /* of the destination, at the end */
 	struct pager_stats pager;
+	uint64_t recover_due; /* TSC: the next step that undoes splits by executing, */
+	gfn_t recover_next;   /* from here on */
+	uint64_t recovered;   /* tables that went away by it */
 	uint64_t healed;   /* tables that the last sweep collapsed, though no policy put them off */
 	uint64_t compared; /* pages equal to the source's */
 	uint64_t written;  /* pages changed by the guest since */

@@ -31,6 +31,7 @@ struct granularity granularity_of(const struct ept *ept);
 	X(urgent_behind)      /* most bytes that were written meanwhile */                         \
 	X(flushes)                                                                                 \
 	X(tables_peak)                                                                             \
+	X(recovered) /* tables that a large leaf was for again, once nobody executed there */      \
 	X(healed)                                                                                  \
 	X(compared)                                                                                \
 	X(written)                                                                                 \
