@@ -34,6 +34,9 @@ const char *precopy_run(struct precopy *p, struct vm *from, struct vm *to,
 /* The source has stopped: what was dirty still is not staged. */
 void precopy_stop(struct precopy *p);
 
+/* Last, before the switch-over: what the source has discarded or lost since is not staged. */
+void precopy_settle(struct precopy *p);
+
 /* Gives back what it took. */
 void precopy_end(struct precopy *p);
 
