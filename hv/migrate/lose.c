@@ -5,7 +5,6 @@
 #include "hv/mem/guest_memory.h"
 
 #define IMAGE_END (4 * MIB >> PAGE_SHIFT) /* start= is never below */
-#define TRIES     64                      /* for one page */
 
 /* Does the payload use the page? Most payloads do not expect a machine check. */
 static bool is_used(const struct run_config *config, gfn_t gfn)
@@ -21,11 +20,14 @@ static uint64_t next_random(uint64_t *state)
 	return *state >> 24;
 }
 
+/* From a random page upwards, the first that may be lost. */
 static bool choose(const struct memory *mem, const struct run_config *config,
 		   const struct bitmap *lost, uint64_t *state, gfn_t *gfn)
 {
-	for (unsigned int i = 0; i < TRIES; i++) {
-		*gfn = next_random(state) % mem->frames;
+	uint64_t first = next_random(state) % mem->frames;
+
+	for (uint64_t i = 0; i < mem->frames; i++) {
+		*gfn = (first + i) % mem->frames;
 		if (!is_used(config, *gfn) && !bitmap_test(lost, *gfn))
 			return true;
 	}

@@ -296,6 +296,7 @@ static const char *move(struct migration *m)
 {
 	const char *why = lose_pages(&m->from->mem, m->config, m->config->lose, &m->lost_pages);
 
+	precopy_settle(&m->precopy);
 	m->tables_before = machine_tables.in_use - (uint64_t)granularity_of(&m->to->mem.ept).tables;
 	table_cache_mark(&machine_tables);
 	if (!why)

@@ -131,6 +131,15 @@ void precopy_stop(struct precopy *p)
 	p->logging = false;
 }
 
+/* A discard is logged once, perhaps in a round long ago; a loss never. */
+void precopy_settle(struct precopy *p)
+{
+	for (gfn_t gfn = bitmap_next(&p->staged, 0); gfn < p->staged.frames;
+	     gfn = bitmap_next(&p->staged, gfn + 1))
+		if (!mem_page(&p->from->mem, gfn))
+			unstage(p, gfn);
+}
+
 void precopy_end(struct precopy *p)
 {
 	if (p->logging)

@@ -34,6 +34,12 @@ const char *precopy_run(struct precopy *p, struct vm *from, struct vm *to,
 /* Ends the log and unstages the pages that are still dirty. Call it when the source has stopped. */
 void precopy_stop(struct precopy *p);
 
+/*
+ * Unstages what the source has discarded or lost since it was staged. Call it once, when the source has
+ * stopped and loses no more pages before the move.
+ */
+void precopy_settle(struct precopy *p);
+
 /* Gives back what precopy_run() took. */
 void precopy_end(struct precopy *p);
 
