@@ -35,8 +35,8 @@ const char *precopy_run(struct precopy *p, struct vm *from, struct vm *to,
 void precopy_stop(struct precopy *p);
 
 /*
- * Unstages what the source has discarded or lost since it was staged. Call it once, when the source has
- * stopped and loses no more pages before the move.
+ * Unstages what the source has discarded or lost since it was staged. Call it once, when the source
+ * has stopped and loses no more pages before the move.
  */
 void precopy_settle(struct precopy *p);
 
