@@ -155,6 +155,12 @@ static void give_unused(struct backing *b)
 	forget(b);
 }
 
+static void zero(const struct backing *b)
+{
+	EACH_EXTENT(b, p, e)
+	__builtin_memset(direct(e->backing), 0, e->frames << PAGE_SHIFT);
+}
+
 int backing_take(struct backing *b, enum pg_level level, uint64_t frames, bool zeroed)
 {
 	struct ept_extent *last = NULL;
@@ -165,14 +171,15 @@ int backing_take(struct backing *b, enum pg_level level, uint64_t frames, bool z
 
 		if (block.v == HPA_NONE.v)
 			goto nomem;
-		if (zeroed)
-			__builtin_memset(direct(block), 0, level_frames(level) << PAGE_SHIFT);
 		last = append(b, last, gfn, block);
 		if (!last) {
 			block_free(NULL, block, level_order(level));
 			goto nomem;
 		}
 	}
+	/* Only now: blocks that are given back below are as they were. */
+	if (zeroed)
+		zero(b);
 	return 0;
 nomem:
 	give_unused(b);
