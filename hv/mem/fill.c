@@ -80,6 +80,9 @@ void fill_complete(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_leve
 	struct pager *p = &mem->pager;
 
 	if (cpu == 0 && p->holding) {
+		/* A piece of a GiB may complete more ranges than fit: the last sweep finds them. */
+		if (p->ndeferred == PAGER_DEFERRED)
+			return;
 		p->deferred[p->ndeferred].gfn = gfn;
 		p->deferred[p->ndeferred++].level = level;
 		return;

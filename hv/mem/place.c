@@ -11,6 +11,7 @@ bool pager_take(struct memory *mem, bool urgent_only, struct page_answer *answer
 
 	p->work_max = MAX(p->work_max, p->work);
 	p->work = 0;
+	p->urgent = false;
 	if (!source->ops->poll || !source->ops->poll(source, urgent_only, answer))
 		return false;
 	p->urgent = answer->urgent;

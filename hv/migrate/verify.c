@@ -2,7 +2,6 @@
 /* Verifies the migrated VM: compares and counts everything that can be. */
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
-#include "hv/mem/fill.h"
 #include "hv/migrate/migrate.h"
 #include "hv/policy/policy.h"
 #include "hv/vm/run.h"
@@ -102,6 +101,8 @@ static const char *compare_contents(struct migration *m)
 
 /* --- counters ----------------------------------------------------------------------------- */
 
+#define URGENT_BEHIND (64 * KIB) /* bytes of other work, at most */
+
 /* Each wait is in [2^b, 2^(b+1)) cycles, so their sum has limits, too. Bucket 0 has 0 and 1. */
 static bool waits_add_up(const struct fault_stats *w)
 {
@@ -141,7 +142,7 @@ static const char *check_counters(const struct migration *m)
 	}
 	if (waits + m->pager.at_hand + m->pager.pieces_at_hand != latencies)
 		return "the latency histogram does not add up to the waits and the faults at hand";
-	if (m->to->mem.pager.work_max > FILL_STEP << PAGE_SHIFT)
+	if (m->to->mem.pager.work_max > URGENT_BEHIND)
 		return "urgent pages waited behind more work than a step of 64 KiB";
 	return NULL;
 }
