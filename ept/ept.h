@@ -486,6 +486,13 @@ void ept_sync(struct ept_gather *g);
 /* What maps gfn: the leaf, or the hidden entry, and its level. A snapshot. */
 struct ept_state ept_lookup(const struct ept *ept, gfn_t gfn);
 
+/* Is gfn present? Then *frame is the frame of that page, 4 KiB. Says no more than ept_lookup(), for
+ * a third of its work: sources ask it for each page. */
+bool ept_page(const struct ept *ept, gfn_t gfn, hpa_t *frame);
+
+/* Will gfn come, or change, without another request? It is asked for, being filled, or frozen. */
+bool ept_awaited(const struct ept *ept, gfn_t gfn);
+
 /* One entry on the way from the root to gfn; path[level]. Levels that are not there are NONE.
  * For reports. */
 void ept_path(const struct ept *ept, gfn_t gfn, uint64_t path[PG_LEVEL_MAX]);

@@ -124,7 +124,17 @@ class Configurations(launch_test.Sandbox):
 
     def test_wrong_options_are_named(self):
         self.refused("load options: unknown key 'sede'", "--set", "sede=1")
-        self.refused("load options: exit is set twice", "--set", "exit=halt")
+        self.refused("load options: seed is set twice", "--set", "seed=1 seed=2")
+
+    def test_what_is_the_launchers_to_set_is_refused_by_its_name(self):
+        self.refused("exit=halt: the launcher sets exit= itself", "--set", "exit=halt")
+        self.refused("debugger=1 waits for a debugger: use `make gdb`", "--set", "debugger=1")
+
+    def test_a_wrong_number_is_refused_in_one_line(self):
+        for option, word in (("--cpus", "CPUS"), ("--memory", "MEMORY"), ("--icount-shift", "ICOUNT")):
+            done = self.launch(PASS, option, "-1")
+            self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1), done.stderr)
+            self.assertIn(f"{word}= ({option}): must be", done.stderr)
 
     def test_too_many_cpus_are_refused(self):
         self.refused("CPUS=99: Cleave drives at most 8", "--cpus", "99")

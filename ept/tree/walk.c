@@ -13,6 +13,34 @@ struct ept_state ept_lookup(const struct ept *ept, gfn_t gfn)
 	return entry_decode(ept->fmt, s.entry, s.level);
 }
 
+bool ept_page(const struct ept *ept, gfn_t gfn, hpa_t *frame)
+{
+	uint64_t inside;
+	struct ept_slot s;
+
+	if (!gfn_range_ok(ept, gfn, 1))
+		return false;
+	s = slot_find(ept, gfn, PG_LEVEL_4K);
+	if (entry_kind(ept->fmt, s.entry, s.level) != EPT_PRESENT)
+		return false;
+	inside = gfn & (fmt_frames(ept->fmt, s.level) - 1);
+	*frame = hpa((s.entry & fmt_leaf_addr(ept->fmt, s.level)) + (inside << PAGE_SHIFT));
+	return true;
+}
+
+bool ept_awaited(const struct ept *ept, gfn_t gfn)
+{
+	enum ept_kind kind;
+	struct ept_slot s;
+
+	if (!gfn_range_ok(ept, gfn, 1))
+		return false;
+	s = slot_find(ept, gfn, PG_LEVEL_4K);
+	kind = entry_kind(ept->fmt, s.entry, s.level);
+	return kind == EPT_FILLING || kind == EPT_FROZEN ||
+	       (kind == EPT_ABSENT && s.entry & ENTRY_REQUESTED);
+}
+
 void ept_path(const struct ept *ept, gfn_t gfn, uint64_t path[PG_LEVEL_MAX])
 {
 	for (int level = 0; level < PG_LEVEL_MAX; level++)

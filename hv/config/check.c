@@ -12,6 +12,14 @@ static void decide_backing(struct run_config *run)
 		run->backing = run->region % GIB ? PG_LEVEL_2M : PG_LEVEL_1G;
 }
 
+/* work=auto: 64 MiB, or what the region has. */
+static void decide_work(struct run_config *run)
+{
+	uint64_t room = run->region - MIN(run->region, run->work_start);
+
+	run->work = run->work_asked ? run->work_asked : MIN(64 * MIB, room);
+}
+
 struct run_check {
 	const struct run_config *run;
 	struct config_error *error;
@@ -85,15 +93,21 @@ static int check_work_for_all(const struct run_check *c)
 	return err;
 }
 
+/* Pages that no payload uses: neither below 4 MiB, where images are, nor in `work`. */
+static uint64_t losable(const struct run_config *run)
+{
+	return (run->region - MIN(run->region, 4 * MIB) - run->work) / PAGE_SIZE;
+}
+
 static int check_losses(const struct run_check *c)
 {
 	const struct run_config *run = c->run;
 	int err;
 
-	if ((uint64_t)run->lose + run->lose_late <= run->region / PAGE_SIZE)
+	if ((uint64_t)run->lose + run->lose_late <= losable(run))
 		return 0;
 	err = refuse_run(c, "region=", run->region);
-	config_put(c->error->text, " has fewer pages than lose=");
+	config_put(c->error->text, " has fewer pages that no payload uses than lose=");
 	config_put_number(c->error->text, run->lose);
 	config_put(c->error->text, " and lose_late=");
 	config_put_number(c->error->text, run->lose_late);
@@ -110,6 +124,7 @@ int config_settle(struct run_config *run, struct config_error *error, unsigned i
 	int err = 0;
 
 	decide_backing(run);
+	decide_work(run);
 	for (unsigned int i = 0; i < ARRAY_LEN(checks) && !err; i++)
 		err = checks[i](&c);
 	return err;

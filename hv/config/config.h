@@ -89,7 +89,8 @@ struct run_config {
 	unsigned int lose_late;  /* pages */
 	unsigned int rounds;
 	uint64_t work_start; /* start=: gpa */
-	uint64_t work;       /* bytes */
+	uint64_t work;       /* bytes; decided by the parser */
+	uint64_t work_asked; /* work=; 0: auto */
 	uint64_t stride;     /* bytes */
 	uint64_t seed;
 	unsigned int timeout_ms; /* timeout= */

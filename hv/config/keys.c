@@ -65,6 +65,10 @@ static const struct config_choice orders[] = {
 #undef X
 };
 
+static const struct config_choice auto_size[] = {
+	{ "auto", 0 },
+};
+
 static const struct config_choice rates[] = {
 	{ "unlimited", CONFIG_UNLIMITED },
 };
@@ -152,8 +156,8 @@ const struct config_key config_keys[] = {
 	  RUN(rounds), NUMBER(1, 1000000) },
 	{ "start", "8M", "Guest address at which the payload's memory begins, in bytes.",
 	  RUN(work_start), SIZE(4 * MIB, PAGE_SIZE) },
-	{ "work", "64M", "Bytes of the payload's memory.",
-	  RUN(work), SIZE(PAGE_SIZE, PAGE_SIZE) },
+	{ "work", "auto", "Bytes of the payload's memory. `auto` takes 64M, or what `region` has.",
+	  RUN(work_asked), SIZE(PAGE_SIZE, PAGE_SIZE), NAMES(auto_size) },
 	{ "stride", "4K", "Bytes from one page that the payload uses to the next.",
 	  RUN(stride), SIZE(PAGE_SIZE, PAGE_SIZE) },
 	{ "seed", "1", "Seed of the pages' contents and of what is random.",

@@ -43,19 +43,12 @@ static void begin_wait(struct vcpu *vcpu, gpa_t at)
 	vcpu->wait_since = clock_now();
 }
 
-/* A page that is asked for, or being filled, will come. Anything else is worth another try. */
-static bool will_come(const struct ept_state *e)
-{
-	return e->kind == EPT_FILLING || e->kind == EPT_FROZEN ||
-	       (e->kind == EPT_ABSENT && e->requested);
-}
-
 bool vcpu_wait_over(struct vcpu *vcpu)
 {
-	struct ept_state e = ept_lookup(&vcpu->mem->ept, vcpu->wait_gfn);
 	uint64_t waited;
 
-	if (will_come(&e))
+	/* Whatever else became of the page is worth another try. */
+	if (ept_awaited(&vcpu->mem->ept, vcpu->wait_gfn))
 		return false;
 	waited = clock_now() - vcpu->wait_since;
 	vcpu->stats.wait.waits++;

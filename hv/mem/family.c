@@ -78,6 +78,15 @@ const char *family_share(struct memory *from, struct memory *clone, enum ept_sha
 
 /* --- its absent pages --------------------------------------------------------------------- */
 
+/* As ept_fill_into(). EPT_BUSY also if the page has got a frame of its own meanwhile: try again. */
+static int fill_into(struct memory *mem, unsigned int cpu, gfn_t gfn, hpa_t frame,
+		     struct ept_claim *claim)
+{
+	int err = ept_fill_into(ept_cpu(&mem->ept, cpu), gfn, frame, claim);
+
+	return err == EPT_OWN ? EPT_BUSY : err;
+}
+
 static int claim_own(struct memory *mem, unsigned int cpu, gfn_t gfn, struct ept_claim *claim)
 {
 	hpa_t frame = private_take(mem, gfn);
@@ -85,7 +94,7 @@ static int claim_own(struct memory *mem, unsigned int cpu, gfn_t gfn, struct ept
 
 	if (frame.v == HPA_NONE.v)
 		return -ENOMEM;
-	err = ept_fill_into(ept_cpu(&mem->ept, cpu), gfn, frame, claim);
+	err = fill_into(mem, cpu, gfn, frame, claim);
 	if (err)
 		private_drop(mem, frame);
 	else if (claim->entry & ENTRY_ZERO)
@@ -93,12 +102,11 @@ static int claim_own(struct memory *mem, unsigned int cpu, gfn_t gfn, struct ept
 	return err;
 }
 
-/* Claims the page in the frame that its entry names, even if that has another owner now. */
-static int claim_named(struct memory *mem, unsigned int cpu, gfn_t gfn, struct ept_claim *claim)
+int family_claim_named(struct memory *mem, unsigned int cpu, gfn_t gfn, struct ept_claim *claim)
 {
 	struct ept_state s = ept_lookup(&mem->ept, gfn);
 
-	return ept_fill_into(ept_cpu(&mem->ept, cpu), gfn, state_frame(&s, gfn), claim);
+	return fill_into(mem, cpu, gfn, state_frame(&s, gfn), claim);
 }
 
 /* The page arrives in the memory that owns the frame. */
@@ -110,7 +118,7 @@ static int fill_root(struct memory *root, unsigned int cpu, gfn_t gfn,
 	int err = ept_fill(me, gfn, PG_LEVEL_4K, &claim);
 
 	if (err == EPT_FOREIGN)
-		err = claim_named(root, cpu, gfn, &claim);
+		err = family_claim_named(root, cpu, gfn, &claim);
 	if (err)
 		return err == EPT_HERE ? 0 : err;
 	page_write(claim.frame, contents, claim.frame, PG_LEVEL_4K);
@@ -127,8 +135,7 @@ static int claim_roots(struct memory *mem, struct memory *root, unsigned int cpu
 	if (!err) {
 		struct ept_state s = ept_lookup(&root->ept, gfn);
 
-		err = s.kind == EPT_PRESENT ? ept_fill_into(ept_cpu(&mem->ept, cpu), gfn,
-							    state_frame(&s, gfn), claim)
+		err = s.kind == EPT_PRESENT ? fill_into(mem, cpu, gfn, state_frame(&s, gfn), claim)
 					    : EPT_BUSY;
 		*contents = NULL; /* they are there */
 	}
@@ -143,7 +150,7 @@ int family_claim(struct memory *mem, unsigned int cpu, gfn_t gfn, struct ept_cla
 	if (!mem->shares)
 		return claim_own(mem, cpu, gfn, claim);
 	if (!mem->root)
-		return claim_named(mem, cpu, gfn, claim);
+		return family_claim_named(mem, cpu, gfn, claim);
 	return claim_roots(mem, mem->root, cpu, gfn, claim, contents);
 }
 

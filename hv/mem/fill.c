@@ -9,11 +9,16 @@
 
 const struct page_reply fill_zeros = { 0 };
 
-/* Counts the boot CPU's work that others may wait for; not what a vCPU there does for itself. */
+/* Counts the boot CPU's work that urgent answers wait for: not what a vCPU there does for itself,
+ * nor an urgent answer that is served in between. */
 static void worked(struct memory *mem, unsigned int cpu, enum fill_why why, uint64_t bytes)
 {
-	if (cpu == 0 && why == FILL_ANSWER && !mem->pager.urgent)
-		mem->pager.work += bytes;
+	struct pager *p = &mem->pager;
+
+	if (cpu || why != FILL_ANSWER || p->serving)
+		return;
+	p->work += bytes;
+	p->work_max = MAX(p->work_max, p->work);
 }
 
 /* Writes FILL_STEP pages of a piece that came whole. False: one of them is lost. */

@@ -162,11 +162,18 @@ int guest_protect(struct memory *mem, gfn_t gfn, uint64_t frames, unsigned int p
 	return err;
 }
 
+static int poison(struct memory *mem, gfn_t gfn, uint64_t frames)
+{
+	if (frames == 1)
+		return ept_poison(mem_handle(mem), gfn, mem_gather(mem));
+	return ept_poison_range(mem_handle(mem), gfn, frames, mem_gather(mem));
+}
+
 int guest_poison(struct memory *mem, gfn_t gfn, uint64_t frames)
 {
 	int err;
 
-	while ((err = ept_poison_range(mem_handle(mem), gfn, frames, mem_gather(mem))) == EPT_BUSY)
+	while ((err = poison(mem, gfn, frames)) == EPT_BUSY)
 		mem_pass(mem);
 	ept_sync(mem_gather(mem));
 	return err;

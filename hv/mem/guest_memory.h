@@ -49,8 +49,8 @@ int must_check guest_unmap(struct memory *mem, gfn_t gfn, uint64_t frames);
 /* As ept_protect(), but waits while EPT_BUSY. Flush: made. */
 int must_check guest_protect(struct memory *mem, gfn_t gfn, uint64_t frames, unsigned int perms);
 
-/* As ept_poison_range(), but waits while EPT_BUSY: a guest that touches the range gets a machine
- * check. Flush: made. */
+/* As ept_poison() for one page, else as ept_poison_range(), but waits while EPT_BUSY: a guest that
+ * touches the range gets a machine check. Flush: made. */
 int must_check guest_poison(struct memory *mem, gfn_t gfn, uint64_t frames);
 
 /* Undoes all splits that executing has made. Returns the number of tables that went away. Flush:

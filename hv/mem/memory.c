@@ -6,9 +6,9 @@
 
 void *mem_page(const struct memory *mem, gfn_t gfn)
 {
-	struct ept_state s = ept_lookup(&mem->ept, gfn);
+	hpa_t frame;
 
-	return s.kind == EPT_PRESENT ? direct(state_frame(&s, gfn)) : NULL;
+	return ept_page(&mem->ept, gfn, &frame) ? direct(frame) : NULL;
 }
 
 void mem_note_dirty(struct memory *mem, gfn_t gfn, uint64_t frames)

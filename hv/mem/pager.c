@@ -8,6 +8,16 @@
 #include "hv/mem/place.h"
 #include "mm/err.h"
 
+/* The level of the largest entry that one arrival fills. */
+static enum pg_level arrive_level(const struct memory *mem, uint64_t arrive)
+{
+	enum pg_level level = PG_LEVEL_4K;
+
+	while (level < mem->ept.leaf_max && level_frames(level + 1) <= arrive)
+		level++;
+	return level;
+}
+
 void pager_init(struct memory *mem, struct page_source *source, enum pg_level piece,
 		uint64_t arrive, const struct policy *policy)
 {
@@ -15,6 +25,7 @@ void pager_init(struct memory *mem, struct page_source *source, enum pg_level pi
 		.source = source,
 		.piece = piece,
 		.arrive = arrive,
+		.arrive_level = arrive_level(mem, arrive),
 		.policy = policy,
 	};
 }
@@ -114,26 +125,16 @@ static int place_zeros_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, 
 		       : err;
 }
 
-/* The level of the largest entry that one arrival fills. */
-static enum pg_level arrival_level(const struct memory *mem)
-{
-	enum pg_level level = PG_LEVEL_4K;
-
-	while (level < mem->ept.leaf_max && level_frames(level + 1) <= mem->pager.arrive)
-		level++;
-	return level;
-}
-
-/* Asks the source for a page that somebody waits for. 0: this call asked. */
-static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn)
+/* Asks the source for a page that somebody waits for. @now: the TSC. 0: this call asked. */
+static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t now)
 {
 	struct page_source *source = mem->pager.source;
-	int err = ept_request_piece(ept_cpu(&mem->ept, cpu), gfn, arrival_level(mem));
+	int err = ept_request_piece(ept_cpu(&mem->ept, cpu), gfn, mem->pager.arrive_level);
 
 	if (err)
 		return err;
 	mem->pager.last_fault = gfn;
-	trace(TRACE_REQUEST, gfn, 1);
+	trace_at(cpu, now, TRACE_REQUEST, gfn, 1);
 	/* At most one request for each waiting vCPU: the source's ring has room for them. */
 	if (source->ops->request(source, cpu, ALIGN_DOWN(gfn, mem->pager.arrive), mem->pager.arrive,
 				 true))
@@ -165,7 +166,7 @@ static int fault_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
 	if (reply->lost)
 		return place_lost(mem, cpu, gfn);
 	if (reply->whole) {
-		int err = place_whole(mem, cpu, reply, FILL_FAULT);
+		int err = place_pieces(mem, cpu, reply, FILL_FAULT);
 
 		return err ? err : why_absent(mem, gfn);
 	}
@@ -184,7 +185,20 @@ static enum pager_answer fault_over(struct memory *mem, unsigned int cpu, gfn_t 
 	return PAGER_RESUME;
 }
 
-/* No contents at hand. */
+/* Nothing at hand. */
+static __attribute__((noinline)) enum pager_answer fault_remote(struct memory *mem,
+								unsigned int cpu, gfn_t gfn,
+								unsigned int access, uint64_t begin,
+								struct fault_stats *stats)
+{
+	int err;
+
+	trace_at(cpu, begin, TRACE_FAULT, gfn_to_gpa(gfn).v, access);
+	err = ask(mem, cpu, gfn, begin);
+	return err ? fault_refused(mem, cpu, gfn, access, err, stats) : PAGER_WAIT;
+}
+
+/* Something at hand, but not the page's contents. */
 static __attribute__((noinline)) enum pager_answer
 fault_otherwise(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int access,
 		const struct page_reply *reply, uint64_t begin, struct fault_stats *stats)
@@ -192,12 +206,8 @@ fault_otherwise(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int ac
 	int err;
 
 	trace_at(cpu, begin, TRACE_FAULT, gfn_to_gpa(gfn).v, access);
-	if (reply) {
-		err = fault_at_hand(mem, cpu, gfn, reply, begin);
-		return fault_over(mem, cpu, gfn, access, begin, err, stats);
-	}
-	err = ask(mem, cpu, gfn);
-	return err ? fault_refused(mem, cpu, gfn, access, err, stats) : PAGER_WAIT;
+	err = fault_at_hand(mem, cpu, gfn, reply, begin);
+	return fault_over(mem, cpu, gfn, access, begin, err, stats);
 }
 
 /* Contents at hand, but ept_fill() returned `err`: fill another frame, or none. */
@@ -226,7 +236,7 @@ enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, un
 		return PAGER_WILD;
 	stats->faults++;
 	if (__builtin_expect(!source->ops->now(source, gfn, &reply), 0))
-		return fault_otherwise(mem, cpu, gfn, access, NULL, begin, stats);
+		return fault_remote(mem, cpu, gfn, access, begin, stats);
 	if (__builtin_expect(!is_contents(&reply), 0))
 		return fault_otherwise(mem, cpu, gfn, access, &reply, begin, stats);
 	/* The hot path: everything else is measured against it. */
@@ -253,7 +263,7 @@ int pager_bring(struct memory *mem, unsigned int cpu, gfn_t gfn)
 			      ? place_part(mem, cpu, gfn, FILL_ANSWER)
 			      : fill_page(mem, cpu, gfn, PG_LEVEL_4K, &reply, FILL_ANSWER, begin);
 	} else {
-		err = ask(mem, cpu, gfn);
+		err = ask(mem, cpu, gfn, begin);
 		if (!err || err == EPT_ASKED)
 			err = EPT_BUSY;
 	}

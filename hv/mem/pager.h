@@ -61,12 +61,12 @@ struct pager {
 	struct page_source *source;
 	enum pg_level piece; /* size in which zeros at hand are placed */
 	const struct policy *policy;
-	uint64_t arrive;  /* frames of one request, which come at once */
-	gfn_t last_fault; /* the page last asked for */
+	uint64_t arrive;            /* frames of one request, which come at once */
+	enum pg_level arrive_level; /* of the largest entry that they fill */
+	gfn_t last_fault;           /* the page last asked for */
 
 	/* The boot CPU's: how long urgent answers waited behind other work. */
-	bool urgent;       /* it took an urgent answer last */
-	uint64_t work;     /* bytes of other work since it last looked for them */
+	uint64_t work;     /* bytes placed since it last looked for them */
 	uint64_t work_max; /* most bytes between two looks */
 	uint64_t late_max; /* longest wait of an urgent answer to be taken, cycles */
 
@@ -75,7 +75,7 @@ struct pager {
 	 * and a claim holder must wait for nobody (see "contents" in ept/ept.h). */
 	void (*between)(struct memory *mem, unsigned int cpu);
 	bool holding; /* it holds the claim of a large piece */
-	bool serving; /* it serves urgent answers, in between */
+	bool serving; /* it serves an urgent answer, in between; others wait their turn */
 	unsigned int ndeferred;
 	struct {
 		gfn_t gfn;

@@ -2,6 +2,7 @@
 /* Placing what a source has sent. See hv/mem/place.h. */
 #include "hv/mem/place.h"
 
+#include "hv/mem/family.h"
 #include "mm/err.h"
 
 bool pager_take(struct memory *mem, bool urgent_only, struct page_answer *answer)
@@ -9,12 +10,9 @@ bool pager_take(struct memory *mem, bool urgent_only, struct page_answer *answer
 	struct page_source *source = mem->pager.source;
 	struct pager *p = &mem->pager;
 
-	p->work_max = MAX(p->work_max, p->work);
 	p->work = 0;
-	p->urgent = false;
 	if (!source->ops->poll || !source->ops->poll(source, urgent_only, answer))
 		return false;
-	p->urgent = answer->urgent;
 	p->late_max = MAX(p->late_max, answer->late);
 	return true;
 }
@@ -39,40 +37,16 @@ int place_lost(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	int err = ept_fill(me, gfn, PG_LEVEL_4K, &claim);
 
 	if (err == EPT_FOREIGN)
-		err = ept_poison(me, gfn, &mem->gather[cpu]);
-	else if (!err)
-		ept_lose(me, &claim);
-	return err ? err : EPT_LOST;
-}
-
-/* The largest piece of [gfn, end) that begins at gfn. */
-static enum pg_level largest_piece(const struct memory *mem, gfn_t gfn, gfn_t end)
-{
-	enum pg_level level = mem->ept.leaf_max;
-
-	while (level > PG_LEVEL_4K &&
-	       (!IS_ALIGNED(gfn, level_frames(level)) || end - gfn < level_frames(level)))
-		level--;
-	return level;
-}
-
-gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end,
-		      const struct page_reply *reply)
-{
-	enum pg_level level = largest_piece(mem, gfn, end);
-	uint64_t begin = clock_now();
-	struct ept_state there;
-	int err;
-
-	while ((err = fill_page(mem, cpu, gfn, level, reply, FILL_ANSWER, begin)) == EPT_SMALLER)
-		level--;
-	if (!err)
-		return gfn + level_frames(level);
-	if (err == -ENOMEM)
-		pager_count(&mem->pager.stats[cpu].starved, 1);
-	/* It is here, or under way: step over the entry. */
-	there = ept_lookup(&mem->ept, gfn);
-	return state_end(&there, gfn);
+		err = family_claim_named(mem, cpu, gfn, &claim);
+	if (err)
+		return err;
+	if (claim.entry & ENTRY_ZERO) {
+		/* The guest has given it back: nobody misses what it was. */
+		ept_give_up(me, &claim);
+		return EPT_DISCARDED;
+	}
+	ept_lose(me, &claim);
+	return EPT_LOST;
 }
 
 int place_part(struct memory *mem, unsigned int cpu, gfn_t gfn, enum fill_why why)
@@ -86,37 +60,76 @@ int place_part(struct memory *mem, unsigned int cpu, gfn_t gfn, enum fill_why wh
 			 : fill_page(mem, cpu, gfn, PG_LEVEL_4K, &page, why, begin);
 }
 
-int place_whole(struct memory *mem, unsigned int cpu, const struct page_reply *reply,
-		enum fill_why why)
+/* The largest piece of [gfn, end) that begins at gfn. */
+static enum pg_level largest_piece(const struct memory *mem, gfn_t gfn, gfn_t end)
+{
+	enum pg_level level = mem->ept.leaf_max;
+
+	while (level > PG_LEVEL_4K &&
+	       (!IS_ALIGNED(gfn, level_frames(level)) || end - gfn < level_frames(level)))
+		level--;
+	return level;
+}
+
+/* Places the largest piece at gfn that goes. Returns its end; or, if none does, the end of the
+ * entry that is there, with *err. */
+static gfn_t place_piece(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end,
+			 const struct page_reply *reply, enum fill_why why, int *err)
+{
+	enum pg_level level = largest_piece(mem, gfn, end);
+	uint64_t begin = clock_now();
+	struct ept_state there;
+
+	*err = EPT_SMALLER;
+	for (; level > PG_LEVEL_4K; level--) {
+		*err = fill_page(mem, cpu, gfn, level, reply, why, begin);
+		if (*err != EPT_SMALLER && *err != EPT_LOST)
+			break;
+	}
+	if (level == PG_LEVEL_4K)
+		*err = reply->whole ? place_part(mem, cpu, gfn, why)
+				    : fill_page(mem, cpu, gfn, level, reply, why, begin);
+	if (!*err)
+		return gfn + level_frames(level);
+	there = ept_lookup(&mem->ept, gfn);
+	return state_end(&there, gfn);
+}
+
+int place_pieces(struct memory *mem, unsigned int cpu, const struct page_reply *reply,
+		 enum fill_why why)
 {
 	gfn_t end = reply->gfn + reply->frames;
-	int starved = 0;
+	int err, starved = 0;
 
 	for (gfn_t gfn = reply->gfn; gfn < end;) {
-		enum pg_level level = largest_piece(mem, gfn, end);
-		int err = EPT_SMALLER;
+		gfn_t at = gfn;
 
-		if (gfn % FILL_STEP == 0 && cpu == 0 && mem->pager.between)
+		if (at % FILL_STEP == 0 && cpu == 0 && mem->pager.between)
 			mem->pager.between(mem, cpu);
-		for (; level > PG_LEVEL_4K; level--) {
-			err = fill_page(mem, cpu, gfn, level, reply, why, clock_now());
-			if (err != EPT_SMALLER && err != EPT_LOST)
-				break;
-		}
-		if (level == PG_LEVEL_4K)
-			err = place_part(mem, cpu, gfn, why);
-		if (err != EPT_LOST)
-			note_refused(mem, cpu, gfn, err);
+		gfn = place_piece(mem, cpu, at, end, reply, why, &err);
+		/* Runs of zeros overlap: what is here before they come is no duplicate. */
+		if (err == -ENOMEM || (reply->whole && err != EPT_LOST))
+			note_refused(mem, cpu, at, err);
 		starved = err == -ENOMEM ? err : starved;
-		gfn += level_frames(level);
 	}
 	return starved;
+}
+
+gfn_t pager_place_run(struct memory *mem, unsigned int cpu, gfn_t gfn, gfn_t end,
+		      const struct page_reply *reply)
+{
+	gfn_t next;
+	int err;
+
+	next = place_piece(mem, cpu, gfn, end, reply, FILL_ANSWER, &err);
+	if (err == -ENOMEM)
+		note_refused(mem, cpu, gfn, err);
+	return next;
 }
 
 static void serve_urgent(struct memory *mem, unsigned int cpu)
 {
 	struct pager *p = &mem->pager;
-	bool was = p->urgent;
 	struct page_answer answer;
 
 	/* Do not nest. */
@@ -125,7 +138,6 @@ static void serve_urgent(struct memory *mem, unsigned int cpu)
 	if (p->ndeferred < PAGER_DEFERRED / 2 && pager_take(mem, true, &answer))
 		pager_place(mem, cpu, &answer.reply);
 	p->serving = false;
-	p->urgent = was;
 	p->between = serve_urgent;
 }
 
@@ -141,7 +153,8 @@ static void collapse_deferred(struct memory *mem, unsigned int cpu)
 	}
 }
 
-static void answer_whole(struct memory *mem, unsigned int cpu, const struct page_reply *reply)
+/* More than one page. */
+static void answer_pieces(struct memory *mem, unsigned int cpu, const struct page_reply *reply)
 {
 	struct pager *p = &mem->pager;
 	bool first = !p->serving;
@@ -149,7 +162,7 @@ static void answer_whole(struct memory *mem, unsigned int cpu, const struct page
 
 	if (first)
 		p->between = serve_urgent;
-	err = place_whole(mem, cpu, reply, FILL_ANSWER);
+	err = place_pieces(mem, cpu, reply, FILL_ANSWER);
 	(void)err; /* pages without a table page are still owed: the stream asks again */
 	if (first) {
 		p->between = NULL;
@@ -168,13 +181,8 @@ static void answer_page(struct memory *mem, unsigned int cpu, const struct page_
 
 void pager_place(struct memory *mem, unsigned int cpu, const struct page_reply *reply)
 {
-	gfn_t end = reply->gfn + reply->frames;
-
-	if (reply->whole)
-		answer_whole(mem, cpu, reply);
-	else if (reply->data || reply->lost)
+	if (reply->data || reply->lost)
 		answer_page(mem, cpu, reply);
 	else
-		for (gfn_t gfn = reply->gfn; gfn < end;)
-			gfn = pager_place_run(mem, cpu, gfn, end, reply);
+		answer_pieces(mem, cpu, reply);
 }

@@ -9,6 +9,7 @@
 #include "hv/base/clock.h"
 #include "mm/err.h"
 #include "mm/machine.h"
+#include "mm/percpu.h"
 
 static bool all_zero(const uint64_t *page)
 {
@@ -57,34 +58,30 @@ static bool staged(const struct source_vm *s, gfn_t gfn, struct page_reply *repl
 }
 
 /* Answers for a page that the frozen VM never touched, or lost. */
-static void content_absent(const struct source_vm *s, gfn_t gfn, const struct ept_state *e,
-			   struct page_reply *reply)
+static __attribute__((noinline)) void content_absent(const struct source_vm *s, gfn_t gfn,
+						     struct page_reply *reply)
 {
-	if (e->kind == EPT_POISON) {
+	struct ept_state e = ept_lookup(s->from, gfn);
+
+	if (e.kind == EPT_POISON) {
 		reply->lost = true;
 		return;
 	}
 	/* The run begins where the untouched entry does. */
-	if (e->level > PG_LEVEL_4K)
-		reply->gfn = ALIGN_DOWN(gfn, level_frames(e->level));
-	reply->frames = untouched(s, reply->gfn, e);
+	if (e.level > PG_LEVEL_4K)
+		reply->gfn = ALIGN_DOWN(gfn, level_frames(e.level));
+	reply->frames = untouched(s, reply->gfn, &e);
 }
 
 static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *reply)
 {
-	struct ept_state e = ept_lookup(s->from, gfn);
-	const void *page;
+	hpa_t frame;
 
 	*reply = (struct page_reply){ .gfn = gfn, .frames = 1 };
-	if (e.kind != EPT_PRESENT) {
-		content_absent(s, gfn, &e, reply);
-		return;
-	}
-	if (s->staged && staged(s, gfn, reply))
-		return;
-	page = direct(hpa(e.frame.v + ((gfn & (level_frames(e.level) - 1)) << PAGE_SHIFT)));
-	if (!all_zero(page))
-		reply->data = page;
+	if (!ept_page(s->from, gfn, &frame))
+		content_absent(s, gfn, reply);
+	else if (!(s->staged && staged(s, gfn, reply)) && !all_zero(direct(frame)))
+		reply->data = direct(frame);
 }
 
 /* Sends the piece whole, unless one run or contents in place answer it. */
@@ -96,15 +93,23 @@ static void make_whole(const struct source_vm *s, gfn_t gfn, uint64_t frames,
 		*reply = (struct page_reply){ .gfn = gfn, .frames = frames, .whole = true };
 }
 
+static __attribute__((noinline)) void content_whole(const struct source_vm *s, gfn_t gfn,
+						    struct page_reply *reply)
+{
+	content(s, gfn, reply);
+	make_whole(s, ALIGN_DOWN(gfn, s->pace.arrive), s->pace.arrive, reply);
+}
+
 static bool vm_now(struct page_source *source, gfn_t gfn, struct page_reply *reply)
 {
 	struct source_vm *s = (struct source_vm *)source;
 
 	if (s->pace.latency && !(s->staged && bitmap_test(s->staged, gfn)))
 		return false;
-	content(s, gfn, reply);
 	if (s->pace.arrive > 1)
-		make_whole(s, ALIGN_DOWN(gfn, s->pace.arrive), s->pace.arrive, reply);
+		content_whole(s, gfn, reply);
+	else
+		content(s, gfn, reply);
 	return true;
 }
 
@@ -201,7 +206,7 @@ static bool vm_poll(struct page_source *source, bool urgent_only, struct page_an
 	struct source_request *request;
 	gfn_t first;
 
-	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
+	for (unsigned int cpu = 0; cpu < ncpus; cpu++) {
 		request = ring_due(&s->urgent[cpu], now);
 		if (request) {
 			answer_urgent(s, &s->urgent[cpu], request, now, a);

@@ -429,6 +429,21 @@ static void verify_census(struct world *w)
 			   (long)tables, w->gather.n);
 }
 
+/* The short questions get what ept_lookup() says. */
+static bool short_answers_agree(const struct ept *ept, gfn_t gfn, const struct ept_state *s)
+{
+	uint64_t inside = gfn & (fmt_frames(ept->fmt, s->level) - 1);
+	bool awaited = s->kind == EPT_FILLING || s->kind == EPT_FROZEN ||
+		       (s->kind == EPT_ABSENT && s->requested);
+	hpa_t frame;
+
+	if (ept_awaited(ept, gfn) != awaited)
+		return false;
+	if (!ept_page(ept, gfn, &frame))
+		return s->kind != EPT_PRESENT;
+	return s->kind == EPT_PRESENT && frame.v == s->frame.v + (inside << PAGE_SHIFT);
+}
+
 bool world_verify_range(struct world *w, gfn_t gfn, uint64_t frames)
 {
 	for (gfn_t i = gfn; i < gfn + frames && i < w->ref.npages; i++) {
@@ -438,6 +453,9 @@ bool world_verify_range(struct world *w, gfn_t gfn, uint64_t frames)
 		if (wrong)
 			world_fail(w, "page %lu: %s (%s at level %d)", (long)i, wrong,
 				   entry_kind_name(s.kind), s.level);
+		else if (!short_answers_agree(&w->ept, i, &s))
+			world_fail(w, "page %lu: ept_page() or ept_awaited() says otherwise",
+				   (long)i);
 	}
 	return !w->fault[0];
 }
