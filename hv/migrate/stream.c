@@ -98,6 +98,8 @@ static bool ask(struct stream *s, unsigned int cpu)
 		sweep_again(s);
 		return false;
 	}
+	if (s->cursor.sweeping && ept_awaited(&s->mem->ept, gfn) && pager_all_answered(s->mem))
+		s->healed++;
 	n = take_now(s, cpu, gfn);
 	if (!n)
 		n = request(s, cpu, &gfn);
@@ -141,7 +143,7 @@ static bool take(struct stream *s, unsigned int cpu)
 	struct page_answer answer;
 
 	if (pager_take(s->mem, placing, &answer)) {
-		if (answer.completes != NO_REQUEST)
+		if (!answer.urgent && answer.completes != NO_REQUEST)
 			cursor_answered(&s->cursor, answer.completes);
 		if (answer.urgent)
 			pager_place(s->mem, cpu, &answer.reply);

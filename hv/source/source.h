@@ -30,7 +30,7 @@ struct page_reply {
 /* What a source sent. */
 struct page_answer {
 	struct page_reply reply;
-	uint64_t completes; /* gfn of the background request that is done by it, or NO_REQUEST */
+	uint64_t completes; /* gfn of the request that is done by it, or NO_REQUEST */
 	bool urgent;        /* somebody waits for it */
 	uint64_t late;      /* cycles that an urgent answer has waited to be taken */
 };

@@ -189,8 +189,7 @@ static void answer_urgent(struct source_vm *s, struct source_ring *ring,
 {
 	const struct source_request was = *request;
 
-	(void)answer(s, ring, request, &a->reply);
-	a->completes = NO_REQUEST;
+	a->completes = answer(s, ring, request, &a->reply) ? was.first : NO_REQUEST;
 	a->urgent = true;
 	a->late = now - was.due;
 	if (was.frames == 1) {
