@@ -2,7 +2,7 @@
 #
 #	make run	boot a live post-copy migration of a running guest, and show it
 #	make test	all tests that fit into 25 minutes
-#	make test-long	the slow ones
+#	make test-long	the slow ones, in parts of at most an hour; PART="NAME ..." runs some
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
 #	make check-model	search the model of the second stage (spin)
@@ -85,13 +85,23 @@ test: setup-test
 		wrong-machine="$(MAKE) --no-print-directory -s wrong-machine-test" \
 		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
 
+# The slow tests, in parts of at most an hour each. PART="NAME ..." runs some of them.
+LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
+	$(MACHINE_LONG)
+PART ?= $(LONG_PARTS)
+long_sabotages := tests/machine/sabotages --build $(BUILD)
+long_model-mutants = $(MAKE) --no-print-directory -s check-model-mutants
+long_fuzz-plant = $(MAKE) --no-print-directory -s -j2 fuzz-plant
+$(foreach n,1 2 3 4,$(eval long_mutations-$(n) = \
+	$$(MAKE) --no-print-directory -s mutation-test SHARE=$(n)/4))
+$(foreach b,$(MACHINE_LONG),$(eval long_$(b) = \
+	$$(MAKE) --no-print-directory -s machine-test-$(b) MACHINE_TIMEOUT=3500))
+
 test-long: setup-test
+	$(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS),$(PART)): \
+		there is no such part; there are: $(LONG_PARTS)))
 	@$(MAKE) --no-print-directory -s -j2 all test-image
-	@tests/run --timeout 3600 \
-		mutations="$(MAKE) --no-print-directory -s mutation-test" \
-		model-mutants="$(MAKE) --no-print-directory -s check-model-mutants" \
-		fuzz-plant="$(MAKE) --no-print-directory -s -j2 fuzz-plant" \
-		machine-long="$(MAKE) --no-print-directory -s -j2 machine-test-long"
+	@tests/run --timeout 3600 $(foreach p,$(PART),$(p)="$(long_$(p))")
 
 fuzz: setup-test
 	@$(MAKE) --no-print-directory -s -j2 fuzz-build

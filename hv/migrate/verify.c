@@ -223,9 +223,19 @@ static const char *check_full(const struct migration *m, enum pg_level level)
 	return NULL;
 }
 
+/* Each complete range collapses when its policy says so. Only what executing has split, and what
+ * completes while the piece of a whole GiB is written, may be left for the last sweep. */
+static bool was_forgotten(const struct migration *m)
+{
+	return m->healed && !m->to->mem.ept.nx && m->arrive <= level_frames(PG_LEVEL_2M);
+}
+
 static const char *check_levels(const struct migration *m)
 {
 	const char *why = check_census(m);
+
+	if (!why && was_forgotten(m))
+		why = "complete ranges were collapsed only by a last sweep";
 
 	if (m->to->mem.pager.policy->keeps_small) {
 		if (!why && m->stats.collapses)
