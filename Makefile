@@ -97,9 +97,10 @@ $(foreach n,1 2 3 4,$(eval long_mutations-$(n) = \
 $(foreach b,$(MACHINE_LONG),$(eval long_$(b) = \
 	$$(MAKE) --no-print-directory -s machine-test-$(b) MACHINE_TIMEOUT=3500))
 
+$(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS),$(PART)): there \
+	is no such part; there are: $(LONG_PARTS)))
+
 test-long: setup-test
-	$(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS),$(PART)): \
-		there is no such part; there are: $(LONG_PARTS)))
 	@$(MAKE) --no-print-directory -s -j2 all test-image
 	@tests/run --timeout 3600 $(foreach p,$(PART),$(p)="$(long_$(p))")
 
