@@ -37,24 +37,6 @@ void vouches_free(struct vouches *v)
 	*v = (struct vouches){ 0 };
 }
 
-bool vouch_page(struct vouches *v, gfn_t gfn, uint64_t base, uint64_t step)
-{
-	if (gfn - v->first >= v->frames || !(step & 1) || vouched(v, gfn))
-		return false;
-	v->page[gfn - v->first] = (struct vouch){ base, step };
-	return true;
-}
-
-bool vouch_own(struct vouches *v, gfn_t gfn, uint64_t frames)
-{
-	/* A part of the work area is nobody's own: there it gives its word for each page. */
-	if (!frames || frames > VOUCH_OWN_MAX || v->own_end || gfn + frames > v->first)
-		return false;
-	v->own = gfn;
-	v->own_end = gfn + frames;
-	return true;
-}
-
 bool vouch_holds(const struct vouches *v, gfn_t gfn, const uint64_t *words)
 {
 	const struct vouch *is = &v->page[gfn - v->first];

@@ -31,10 +31,6 @@ int must_check vouches_make(struct vouches *v, gfn_t gfn, uint64_t frames);
 /* Gives back what was made. */
 void vouches_free(struct vouches *v);
 
-/* The guest's word, which is foreign input. False: it makes no sense. */
-bool must_check vouch_page(struct vouches *v, gfn_t gfn, uint64_t base, uint64_t step);
-bool must_check vouch_own(struct vouches *v, gfn_t gfn, uint64_t frames);
-
 /* Has the guest spoken for the page's contents? */
 static inline bool vouched(const struct vouches *v, gfn_t gfn)
 {
@@ -44,6 +40,26 @@ static inline bool vouched(const struct vouches *v, gfn_t gfn)
 static inline bool vouched_own(const struct vouches *v, gfn_t gfn)
 {
 	return gfn >= v->own && gfn < v->own_end;
+}
+
+/* The guest's word, which is foreign input. False: it makes no sense. */
+static inline bool must_check vouch_page(struct vouches *v, gfn_t gfn, uint64_t base, uint64_t step)
+{
+	if (gfn - v->first >= v->frames || !(step & 1) || vouched(v, gfn))
+		return false;
+	v->page[gfn - v->first] = (struct vouch){ base, step };
+	return true;
+}
+
+/* The same for pages that it writes freely: below the work area, where it gives its word. */
+static inline bool must_check vouch_own(struct vouches *v, gfn_t gfn, uint64_t frames)
+{
+	if (!frames || frames > VOUCH_OWN_MAX || v->own_end || gfn >= v->first ||
+	    frames > v->first - gfn)
+		return false;
+	v->own = gfn;
+	v->own_end = gfn + frames;
+	return true;
 }
 
 /* Are these the contents that it spoke of? @words: 4 KiB. Call it for vouched() pages. */
