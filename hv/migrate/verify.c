@@ -133,6 +133,18 @@ static bool waits_add_up(const struct fault_stats *w)
 	return least <= w->block_cycles && w->block_cycles <= most;
 }
 
+/* What the source sent page by page was placed, or dropped as a duplicate. Where pieces come whole,
+ * contents are at hand or in place, or answers may be dropped for other reasons, nobody can tell.
+ */
+static bool sent_adds_up(const struct migration *m)
+{
+	const struct run_config *c = m->config;
+
+	if (!c->latency_us || m->arrive > 1 || c->precopy || c->lose || m->pager.starved)
+		return true;
+	return m->source.sent == m->pager.data_frames + m->pager.duplicates;
+}
+
 static const char *check_counters(const struct migration *m)
 {
 	const struct ept_stats *s = &m->stats;
@@ -167,6 +179,8 @@ static const char *check_counters(const struct migration *m)
 		return "the latency histogram does not add up to the waits and the faults at hand";
 	if (tlb_rounds(&m->to->mem.tlb) != (uint64_t)s->syncs)
 		return "flushes that were owed were not made";
+	if (!sent_adds_up(m))
+		return "pages that the source sent differ from those placed and the duplicates";
 	if (m->stream.healed && !m->pager.starved)
 		return "a request was answered, and its page did not come";
 	if (m->to->mem.pager.work_max > URGENT_BEHIND)

@@ -90,6 +90,7 @@ struct source_vm {
 	struct ept *from; /* the frozen VM's second stage */
 	uint64_t frames;  /* of its memory */
 	struct source_pace pace;
+	uint64_t sent;               /* pages with contents in answers, sent one by one */
 	const struct bitmap *staged; /* pages whose contents lie in their frames already; or NULL */
 	struct source_ring urgent[MAX_CPUS];
 	struct source_ring background;

@@ -173,6 +173,7 @@ static bool answer(struct source_vm *s, struct source_ring *ring, struct source_
 	content(s, request->gfn, reply);
 	if (s->pace.arrive > 1)
 		make_whole(s, request->gfn, request->frames, reply);
+	s->sent += reply->data != NULL;
 	covered = reply->gfn + reply->frames - request->gfn;
 	if (covered < request->frames) {
 		request->gfn += covered;
