@@ -3,6 +3,7 @@
 #	make run	boot a live post-copy migration of a running guest, and show it
 #	make test	all tests that fit into 25 minutes
 #	make test-long	the slow ones
+#	make test-nested	under real KVM in an emulator (docs/nested.md); NESTED=svm1|svm2|vmx1
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
 #	make check-model	search the model of the second stage (spin)
@@ -44,7 +45,8 @@ include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk
 
-.PHONY: all run gdb test test-long fuzz bench bench-kvm check test-image setup setup-test clean
+.PHONY: all run gdb test test-long test-nested fuzz bench bench-kvm check test-image setup setup-test \
+	setup-nested clean
 
 # One build at a time in a folder; another waits, and then finds it done.
 locked = +@mkdir -p $(BUILD) && flock $(BUILD)/.lock $(MAKE) --no-print-directory $(1)
@@ -83,15 +85,25 @@ test: setup-test
 		fuzz="$(MAKE) --no-print-directory -s -j2 fuzz-replay" \
 		gdb="tests/gdb_test.py" \
 		wrong-machine="$(MAKE) --no-print-directory -s wrong-machine-test" \
+		nested-parts="tests/nested_test.py" \
+		nested="tests/nested/run --build $(BUILD) --quick" \
 		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
 
-test-long: setup-test
+NESTED ?= svm1 svm2 vmx1
+NESTED_GROUPS = $(foreach n,$(NESTED),nested-$(n)="tests/nested/run --build $(BUILD) $(n)")
+
+test-nested: setup-nested
 	@$(MAKE) --no-print-directory -s -j2 all test-image
-	@tests/run --timeout 3600 \
+	@tests/run --timeout 10800 $(NESTED_GROUPS)
+
+test-long: setup-test setup-nested
+	@$(MAKE) --no-print-directory -s -j2 all test-image
+	@tests/run --timeout 10800 \
 		mutations="$(MAKE) --no-print-directory -s mutation-test" \
 		model-mutants="$(MAKE) --no-print-directory -s check-model-mutants" \
 		fuzz-plant="$(MAKE) --no-print-directory -s -j2 fuzz-plant" \
-		machine-long="$(MAKE) --no-print-directory -s -j2 machine-test-long"
+		machine-long="$(MAKE) --no-print-directory -s -j2 machine-test-long" \
+		$(NESTED_GROUPS)
 
 fuzz: setup-test
 	@$(MAKE) --no-print-directory -s -j2 fuzz-build
@@ -121,6 +133,9 @@ setup:
 
 setup-test:
 	@tools/setup build run test debug model
+
+setup-nested:
+	@tools/setup build run nested
 
 clean:
 	rm -rf $(BUILD)

@@ -119,14 +119,17 @@ def cleave_files(build, case):
     tools += [os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(ROOT, "tools", "*.py"))]
     files = {f"{TREE}/{name}": os.path.join(ROOT, name) for name in tools}
     checker = os.path.join(build, "check-config")
-    files |= {f"{TREE}/{os.path.basename(path)}": path for path in
-              (case.image, case.config, checker, *case.payloads)}
+    files |= {at(path): path for path in (case.image, case.config, checker, *case.payloads)}
     return files | {library: library for library in libraries(checker)}
+
+
+def at(path):
+    """Where a file of cleave_files() is in L1."""
+    return f"{TREE}/{os.path.basename(path)}"
 
 
 def command(case, memory, timeout):
     """What starts the launcher in L1: it chooses the machine itself."""
-    at = lambda path: f"{TREE}/{os.path.basename(path)}"
     return shlex.join([PYTHON, f"{TREE}/tools/launch", "--efi", at(case.image), "--config",
                        at(case.config), "--cpus", str(case.cpus), "--memory", str(memory),
                        "--timeout", str(timeout), "--out", "/tmp/run",
