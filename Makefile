@@ -3,6 +3,7 @@
 #	make run	boot a live post-copy migration of a running guest, and show it
 #	make test	all tests that fit into 25 minutes
 #	make test-long	the slow ones, in parts of at most an hour; PART="NAME ..." runs some
+#	make test-nested	under real KVM in an emulator (docs/nested.md); NESTED=svm1|svm2|vmx1
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
 #	make check-model	search the model of the second stage (spin)
@@ -44,7 +45,8 @@ include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk
 
-.PHONY: all run gdb test test-long fuzz bench bench-kvm check test-image setup setup-test clean
+.PHONY: all run gdb test test-long test-nested fuzz bench bench-kvm check test-image setup setup-test \
+	setup-nested clean
 
 # One build at a time in a folder; another waits, and then finds it done.
 locked = +@mkdir -p $(BUILD) && flock $(BUILD)/.lock $(MAKE) --no-print-directory $(1)
@@ -83,11 +85,21 @@ test: setup-test
 		fuzz="$(MAKE) --no-print-directory -s -j2 fuzz-replay" \
 		gdb="tests/gdb_test.py" \
 		wrong-machine="$(MAKE) --no-print-directory -s wrong-machine-test" \
+		nested-parts="tests/nested_test.py" \
+		nested="tests/nested/run --build $(BUILD) --quick" \
 		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
 
-# The slow tests, in parts of at most an hour each. PART="NAME ..." runs some of them.
+# Under real KVM in an emulator: docs/nested.md.
+NESTED ?= svm1 svm2 vmx1
+nested = tests/nested/run --build $(BUILD) $(1)
+
+test-nested: setup-nested
+	@$(MAKE) --no-print-directory -s -j2 all test-image
+	@tests/run --timeout 10800 $(foreach n,$(NESTED),nested-$(n)="$(call nested,$(n))")
+
+# The slow tests, in parts. PART="NAME ..." runs some of them.
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
-	$(MACHINE_LONG)
+	$(MACHINE_LONG) nested-svm1 nested-svm2 nested-vmx1
 PART ?= $(LONG_PARTS)
 long_sabotages := tests/machine/sabotages --build $(BUILD)
 long_model-mutants = $(MAKE) --no-print-directory -s check-model-mutants
@@ -96,13 +108,14 @@ $(foreach n,1 2 3 4,$(eval long_mutations-$(n) = \
 	$$(MAKE) --no-print-directory -s mutation-test SHARE=$(n)/4))
 $(foreach b,$(MACHINE_LONG),$(eval long_$(b) = \
 	$$(MAKE) --no-print-directory -s machine-test-$(b) MACHINE_TIMEOUT=3500))
+$(foreach n,svm1 svm2 vmx1,$(eval long_nested-$(n) = $$(call nested,$(n))))
 
 $(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS),$(PART)): there \
 	is no such part; there are: $(LONG_PARTS)))
 
-test-long: setup-test
+test-long: setup-test $(if $(filter nested-%,$(PART)),setup-nested)
 	@$(MAKE) --no-print-directory -s -j2 all test-image
-	@tests/run --timeout 3600 $(foreach p,$(PART),$(p)="$(long_$(p))")
+	@tests/run --timeout 10800 $(foreach p,$(PART),$(p)="$(long_$(p))")
 
 fuzz: setup-test
 	@$(MAKE) --no-print-directory -s -j2 fuzz-build
@@ -132,6 +145,9 @@ setup:
 
 setup-test:
 	@tools/setup build run test debug model
+
+setup-nested:
+	@tools/setup build run nested
 
 clean:
 	rm -rf $(BUILD)

@@ -131,6 +131,7 @@ struct vcpu {
 	/* The vendor's own. */
 	hpa_t hw_page; /* VMCS or VMCB */
 	bool hw_launched;
+	uint64_t hw_rsp;       /* the stack pointer that the next exit will load */
 	bool hw_timer;         /* a deadline was set at the last entry */
 	uint64_t hw_deadline;  /* that deadline, TSC */
 	unsigned int hw_tag;   /* VPID or ASID */

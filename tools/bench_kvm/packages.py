@@ -41,7 +41,7 @@ def kernel_package(show):
     return found.group(1) if found else None
 
 
-def fetch_once(folder):
+def fetch_once(folder, plain):
     """Why it failed, or an empty text."""
     status, text = run("apt-cache", "show", "--no-all-versions", "linux-image-amd64")
     if status:
@@ -51,22 +51,22 @@ def fetch_once(folder):
         return "linux-image-amd64 is not Linux 6.1 here"
     # Without a sandbox user APT does not complain that it may not write here.
     status, text = run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download",
-                       kernel, *PLAIN, cwd=folder)
+                       kernel, *plain, cwd=folder)
     return text if status else ""
 
 
-def fetch(folder, say):
-    """Fills `folder` with the packages, unless it is there."""
+def fetch(folder, say, plain=PLAIN, what="its source and busybox from Debian: about 215 MB"):
+    """Fills `folder` with the kernel's package and the `plain` ones, unless it is there."""
     if os.path.isdir(folder):
         say("using the packages fetched before; --fresh fetches them again")
         return
-    say("fetching Linux 6.1, its source and busybox from Debian: about 215 MB")
+    say(f"fetching Linux 6.1, {what}")
     new = empty(folder + ".new")
-    error = fetch_once(new)
+    error = fetch_once(new, plain)
     if error and os.geteuid() == 0:
         say("that failed; fetching the package lists and trying again")
         run("apt-get", "-q", "update")
-        error = fetch_once(empty(new))
+        error = fetch_once(empty(new), plain)
     if error:
         raise Problem(f"cannot fetch the packages: {last_line(error)}; APT must know Debian 12 "
                       "(bookworm) and have fresh lists of it: run apt-get update as root")

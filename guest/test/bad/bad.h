@@ -57,4 +57,7 @@ bool bad_breakpoints(struct vcpu *me); /* behind them; INT1; DR7.GD */
 bool bad_plant(struct vcpu *me); /* values in registers, */
 bool bad_find(struct vcpu *me);  /* which another VM must not find */
 
+/* Whether this machine is lax here: guest/test/bad/lax.h. */
+bool is_lax(const struct vcpu *me, uint64_t bit);
+
 #endif

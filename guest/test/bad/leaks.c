@@ -42,12 +42,24 @@ struct x87_environment {
 	uint32_t instruction, code, operand, segment;
 };
 
+/* What the x87 unit keeps pointers to: this instruction, and what it wrote. */
+static double x87_operand;
+extern const char x87_instruction[];
+
+static void plant_x87_pointers(void)
+{
+	asm volatile("fldz\n"
+		     "x87_instruction:\n\t"
+		     "fstpl %0"
+		     : "=m"(x87_operand));
+}
+
 bool bad_plant(struct vcpu *me)
 {
 	uint64_t wide[WIDE] = { SECRET, SECRET, SECRET, SECRET };
 
 	(void)me;
-	asm volatile("fldl %0\n\tfstp %%st(0)" : : "m"(wide) : "memory");
+	plant_x87_pointers();
 	asm volatile("mov %0, %%dr0" : : "r"(SECRET >> 32));
 	if (!have_xsave() || !set_xcr0(XCR0_AVX))
 		return true;
@@ -58,14 +70,20 @@ bool bad_plant(struct vcpu *me)
 	return true;
 }
 
-static bool x87_pointers_are_clear(void)
+/* Some CPUs of AMD's do not restore them: then a kernel below the hypervisor may have put its own
+ * there. The other VM, which was the same payload, has not. */
+static bool x87_pointers_are_not_planted(void)
 {
+	uint64_t instruction = (uint32_t)(uintptr_t)x87_instruction;
+	uint64_t operand = (uint32_t)(uintptr_t)&x87_operand;
 	struct x87_environment e;
 	bool all;
 
 	asm volatile("fnstenv %0" : "=m"(e) : : "memory");
-	all = probe_equal("x87's last instruction", e.instruction, 0);
-	return probe_equal("x87's last operand", e.operand, 0) && all;
+	all = probe_equal("x87's last instruction is the planted one", e.instruction == instruction,
+			  false);
+	return probe_equal("x87's last operand is the planted one", e.operand == operand, false) &&
+	       all;
 }
 
 static bool upper_halves_are_clear(void)
@@ -85,7 +103,7 @@ static bool upper_halves_are_clear(void)
 bool bad_find(struct vcpu *me)
 {
 	uint64_t dr0;
-	bool all = x87_pointers_are_clear();
+	bool all = x87_pointers_are_not_planted();
 
 	(void)me;
 	asm volatile("mov %%dr0, %0" : "=r"(dr0));

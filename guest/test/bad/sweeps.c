@@ -2,6 +2,7 @@
 /* The evils of the payload `bad` that ask for everything: each MSR, each port, each CPUID leaf,
  * each instruction that belongs to a hypervisor. */
 #include "guest/test/bad/bad.h"
+#include "guest/test/bad/lax.h"
 #include "guest/lib/cpu.h"
 #include "guest/lib/probe.h"
 #include "guest/lib/window.h"
@@ -229,5 +230,8 @@ bool bad_instructions(struct vcpu *me)
 		PROBE("vmcall", : : "a"(0) : "cc", "memory");
 	else
 		PROBE("vmmcall", : : "a"(0) : "cc", "memory");
+	/* The code is write-protected. */
+	if (is_lax(me, LAX_CALL))
+		return probe_raised("the other maker's call", TRAP_PF, 3) && all;
 	return probe_raised("the other maker's call", TRAP_UD, 0) && all;
 }

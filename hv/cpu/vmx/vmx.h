@@ -270,10 +270,11 @@ void vmx_dump(void);
 
 /*
  * vmx_enter.asm. Loads the guest's registers and enters; returns at the next exit, with the
- * guest's registers in gpr[] again. RSP, RIP and RFLAGS are the VMCS's.
+ * guest's registers in gpr[] again. RSP, RIP and RFLAGS are the VMCS's. *host_rsp is the VMCS's
+ * HOST_RSP, 0 if that was never written.
  * Return: 0, or 1 where VMLAUNCH or VMRESUME failed (VMCS_ERROR says why).
  */
-int vmx_enter(uint64_t gpr[GPRS], bool launched);
+int vmx_enter(uint64_t gpr[GPRS], bool launched, uint64_t *host_rsp);
 void vmx_exit_point(void); /* where HOST_RIP points; not to be called */
 
 /* --- instructions (SDM vol. 3C, "VMX Instruction Reference") -------------------------------- */

@@ -2,11 +2,13 @@
 ;
 ; VM entry and exit.
 ;
-;	int vmx_enter(uint64_t gpr[16], bool launched)
+;	int vmx_enter(uint64_t gpr[16], bool launched, uint64_t *host_rsp)
 ;
 ; Contract: the VMCS is current, HOST_RIP is vmx_exit_point. gpr[] is in the encoding's order
 ; (RAX RCX RDX RBX RSP RBP RSI RDI R8..R15); gpr[4], RSP, belongs to the VMCS and is not touched.
-; A VM exit loads RSP with what HOST_RSP was given here, so the exit finds gpr on the stack. It clears
+; A VM exit loads RSP with what HOST_RSP was given here, so the exit finds gpr on the stack. It is
+; written only if it is not what *host_rsp says that it is: to a hypervisor below, which does not keep
+; this field in a shadow VMCS, each write is an exit. An exit clears
 ; RFLAGS but for bit 1 (SDM vol. 3C, "Loading Host State"): interrupts are off and DF is clear.
 ; Vector registers are not touched: root mode is compiled without them.
 
@@ -27,9 +29,13 @@ vmx_enter:
 	push r14
 	push r15
 	push rdi			; gpr, for the exit
+	cmp [rdx], rsp
+	je .rsp_is_known
 	mov eax, VMCS_HOST_RSP
 	vmwrite rax, rsp
 	jbe .failed
+	mov [rdx], rsp
+.rsp_is_known:
 	test sil, sil			; flags live until the branch below: loads do not change them
 	mov rax, [rdi + 0 * 8]
 	mov rcx, [rdi + 1 * 8]

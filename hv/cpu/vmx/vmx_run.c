@@ -161,7 +161,7 @@ void vmx_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit)
 		set_timer(deadline);
 		vcpu->hw_timer = deadline != 0;
 	}
-	if (vmx_enter(vcpu->state.gpr, vcpu->hw_launched)) {
+	if (vmx_enter(vcpu->state.gpr, vcpu->hw_launched, &vcpu->hw_rsp)) {
 		exit->code = vmread(VMCS_ERROR);
 		exit->reason = EXIT_BROKEN;
 		return;

@@ -197,6 +197,7 @@ void vmx_load(struct vcpu *vcpu)
 	vmclear(vcpu->hw_page);
 	vmptrld(vcpu->hw_page);
 	vcpu->hw_launched = false;
+	vcpu->hw_rsp = 0;
 	load_controls(vcpu);
 	load_host();
 	load_plain(&vcpu->state);

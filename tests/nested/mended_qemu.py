@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""The emulator below nested SVM: Debian's QEMU with one fault mended, built from its source package.
+
+QEMU's software CPU raises an interrupt without the lock that this needs, when a guest writes CR8
+while a virtual interrupt waits (helper_write_crN), and aborts. OVMF in a nested guest does that
+within a minute. Nothing of QEMU is kept in this tree: APT fetches the source of the version that is
+installed, through lists of its own below the build folder, and the edit is made here.
+"""
+import glob
+import os
+import re
+import shutil
+import subprocess
+
+from bench_kvm.packages import empty, last_line, run
+from machines import QEMU, Problem
+
+PACKAGE = "qemu-system-x86"
+REASON = "building the mended emulator takes 10 minutes; make test-nested does it"
+CONFIGURE = ("--target-list=x86_64-softmmu", "--without-default-features", "--enable-system",
+             "--enable-tcg", "--enable-fdt=system", "--disable-docs", "--disable-tools",
+             "--disable-install-blobs", "--disable-werror")
+CONFIGURE_SECONDS, BUILD_SECONDS = 600, 5400
+
+LOCK = re.compile(r" *(?:qemu_mutex_(?:un)?lock_iothread|bql_(?:un)?lock)\(\);\n")
+WRITE_CR = re.compile(r"(void helper_write_crN\(.*?\n    case 8:\n)(.*?)(        break;\n)", re.DOTALL)
+
+
+def path(top):
+    return os.path.join(top, "qemu", QEMU)
+
+
+def is_built(top):
+    return os.path.exists(path(top))
+
+
+def mend(text):
+    """Case 8 of helper_write_crN, all of it under the lock that a part of it has."""
+    found = WRITE_CR.search(text)
+    locks = LOCK.findall(found.group(2)) if found else []
+    if len(locks) != 2 or "cpu_interrupt(" not in found.group(2):
+        raise Problem("QEMU's helper_write_crN is not the one that is to be mended: if it takes its "
+                      "lock for all of case 8, the installed QEMU will do; else mended_qemu.py "
+                      "must learn this version")
+    lock, unlock = ("        " + line.strip() + "\n" for line in locks)
+    return (text[:found.start(2)] + lock + LOCK.sub("", found.group(2)) + unlock +
+            text[found.end(2):])
+
+
+def edit(tree, pattern, change):
+    names = glob.glob(os.path.join(glob.escape(tree), pattern))
+    if len(names) != 1:
+        raise Problem(f"expected one {pattern} in QEMU's source, found {len(names)}")
+    with open(names[0], encoding="utf-8") as file:
+        text = change(file.read())
+    with open(names[0], "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def without_blobs(text):
+    """Debian's source has none of the firmware that this would unpack."""
+    return text.replace("if unpack_edk2_blobs\n", "if false\n")
+
+
+def source_lists(folder):
+    """Copies of the machine's own lists of Debian's packages that ask for sources instead."""
+    status, text = run("apt-get", "indextargets", "--format", "$(ORIGIN) $(SOURCESENTRY)",
+                       "Created-By: Packages")
+    lists = {line.split(" ", 1)[1].rpartition(":")[0] for line in text.splitlines()
+             if line.startswith("Debian ")}
+    if status or not lists:
+        raise Problem("APT knows no package lists of Debian's, so QEMU's source cannot be fetched: "
+                      "run apt-get update as root, on a Debian")
+    for name in lists:
+        with open(name, encoding="utf-8") as file:
+            text = file.read()
+        text = re.sub(r"(?m)^Types:.*$", "Types: deb-src", text)
+        text = re.sub(r"(?m)^deb(-src)?\s", "deb-src ", text)
+        with open(os.path.join(folder, os.path.basename(name)), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+def fetch(folder, say):
+    """The three files of the source package; returns the one that describes them."""
+    status, version = run("dpkg-query", "-W", "-f", "${source:Version}", PACKAGE)
+    if status:
+        raise Problem(f"{PACKAGE} is not installed: run tools/setup run")
+    say(f"fetching QEMU's source {version} from Debian: 24 MB, and 10 MB of lists")
+    lists = empty(os.path.join(folder, "lists"))
+    source_lists(lists)
+    own = ["-q", "-o", "Dir::Etc::sourcelist=-", "-o", f"Dir::Etc::sourceparts={lists}",
+           "-o", f"Dir::State={empty(os.path.join(folder, 'state'))}",
+           "-o", f"Dir::Cache={empty(os.path.join(folder, 'cache'))}",
+           "-o", "APT::Sandbox::User=root"]
+    run("apt-get", *own, "update")
+    for wanted in (f"qemu={version}", "qemu"):  # that very one may be gone
+        status, text = run("apt-get", *own, "--download-only", "source", wanted, cwd=folder)
+        found = glob.glob(os.path.join(glob.escape(folder), "qemu_*.dsc"))
+        if not status and found:
+            return found[0]
+    raise Problem(f"cannot fetch QEMU's source: {last_line(text)}; APT must reach Debian's archive")
+
+
+def build(top, launch, say):
+    """Fills top/qemu, unless it is there. `launch`: tools/launch, whose emulator() leaves no
+    compiler behind."""
+    if is_built(top):
+        return
+    work = empty(os.path.join(top, "qemu.new"))
+    description, tree = fetch(work, say), os.path.join(work, "source")
+    status, text = run("dpkg-source", "--no-check", "-x", description, tree)
+    if status:
+        raise Problem(f"cannot unpack {description}: {last_line(text)}")
+    edit(tree, "target/i386/tcg/*/misc_helper.c", mend)
+    edit(tree, "pc-bios/meson.build", without_blobs)
+    made = os.path.join(tree, "made")
+    os.mkdir(made)
+    say("building the mended QEMU: about 10 minutes on 2 CPUs")
+    step(launch, made, CONFIGURE_SECONDS, "../configure", *CONFIGURE)
+    step(launch, made, BUILD_SECONDS, "ninja", QEMU)
+    os.makedirs(os.path.dirname(path(top)), exist_ok=True)
+    os.rename(os.path.join(made, QEMU), path(top))
+    shutil.rmtree(work)
+
+
+def step(launch, folder, seconds, *argv):
+    log = os.path.join(folder, "emulator.log")
+    with launch.emulator(argv, folder) as process:
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Problem(f"{argv[0]} took more than {seconds} s; its output is in {log}") from None
+    if status:
+        raise Problem(f"{argv[0]} failed: its output is in {log}; if it misses something, "
+                      "run tools/setup nested")

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of what is pure in tests/nested: the edit of QEMU's source, and KVM's counts. Boots nothing."""
+import os
+import sys
+
+import tap
+
+nested = tap.load("tests/nested/run")
+sys.path.insert(0, os.path.join(tap.ROOT, "tests", "nested"))
+import exits
+import mended_qemu
+from machines import Problem
+
+SOURCE = """\
+target_ulong helper_read_crN(CPUX86State *env, int reg)
+{
+    case 8:
+        break;
+}
+
+void helper_write_crN(CPUX86State *env, int reg, target_ulong t0)
+{
+    switch (reg) {
+    case 8:
+        if (!(env->hflags2 & HF2_VINTR_MASK)) {
+            qemu_mutex_lock_iothread();
+            cpu_set_apic_tpr(env_archcpu(env)->apic_state, t0);
+            qemu_mutex_unlock_iothread();
+        }
+        if (ctl_has_irq(env)) {
+            cpu_interrupt(cs, CPU_INTERRUPT_VIRQ);
+        }
+        break;
+    default:
+        break;
+    }
+}
+"""
+
+
+class Mending(tap.Sandbox):
+    def order(self, text, *words):
+        places = [text.index(word) for word in words]
+        self.assertEqual(places, sorted(places))
+
+    def test_the_lock_is_held_for_the_interrupt(self):
+        for lock, unlock in (("qemu_mutex_lock_iothread", "qemu_mutex_unlock_iothread"),
+                             ("bql_lock", "bql_unlock")):
+            text = mended_qemu.mend(SOURCE.replace("qemu_mutex_lock_iothread", lock).replace(
+                "qemu_mutex_unlock_iothread", unlock))
+            self.assertEqual(text.count(f"{lock}();"), 1)
+            self.order(text, "helper_write_crN", f"{lock}();", "cpu_set_apic_tpr", "cpu_interrupt(",
+                       f"{unlock}();", "default:")
+
+    def test_a_source_that_is_mended_already_is_refused(self):
+        for text in ("", SOURCE.replace("            qemu_mutex_lock_iothread();\n", ""),
+                     SOURCE.replace("cpu_interrupt(", "something_else(")):
+            with self.assertRaises(Problem):
+                mended_qemu.mend(text)
+
+    def test_mending_twice_finds_what_it_wrote(self):
+        once = mended_qemu.mend(SOURCE)
+        self.assertEqual(mended_qemu.mend(once), once)
+
+
+class Counting(tap.Sandbox):
+    def counts(self, *lines):
+        counts = exits.Counts()
+        for line in lines:
+            counts.hear(line)
+        return counts.result(exits.svm_name)
+
+    def test_exits_are_named_and_summed(self):
+        result = self.counts("nested: hist kvm_exit { exit_reason: 7c } hitcount:         12",
+                             "nested: hist kvm_exit { exit_reason: 18 } hitcount: 3",
+                             "nested: hist kvm_nested_vmexit { exit_reason: 400 } hitcount: 2",
+                             "nested: hist kvm_nested_vmenter { common_pid: 190 } hitcount: 7")
+        self.assertEqual(result["exits"], {"MSR": 12, "CR8 write": 3})
+        self.assertEqual(result["exits_of_the_guest"], {"nested page fault": 2})
+        self.assertEqual(result["nested_entries"], 7)
+        self.assertIn("15", exits.table(result)[-2])
+
+    def test_a_failed_entry_of_vmx_keeps_its_reason(self):
+        self.assertEqual(exits.vmx_name(0x80000021), "reason 33")
+
+    def test_counters_are_numbers(self):
+        result = self.counts("nested: 83.13 counters exits=30 tlb_flush=4 odd=x")
+        self.assertEqual(result["counters"], {"exits": 30, "tlb_flush": 4})
+
+
+class Choosing(tap.Sandbox):
+    KNOWN = [nested.Case(name, "svm", 1, "", "", (), 1) for name in
+             ("svm1-run", "svm1-cases", "svm2-run")]
+
+    def chosen(self, *names):
+        return [case.name for case in nested.chosen(names, self.KNOWN)]
+
+    def test_a_name_or_its_first_half(self):
+        self.assertEqual(self.chosen("svm1"), ["svm1-run", "svm1-cases"])
+        self.assertEqual(self.chosen("svm2-run"), ["svm2-run"])
+        self.assertEqual(len(self.chosen()), 3)
+
+    def test_an_unknown_name_is_told(self):
+        for name in ("svm", "vmx1", "svm1-"):
+            with self.assertRaises(Problem):
+                self.chosen("svm2", name)
+
+
+if __name__ == "__main__":
+    tap.main(__name__)
