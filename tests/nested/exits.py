@@ -13,10 +13,10 @@ HEAD = "exits of L1's KVM"
 COUNTERS = ("exits", "io_exits", "mmio_exits", "nested_run", "tlb_flush")
 
 # AMD's manual 2, appendix C; Intel's manual 3, appendix C.
-SVM = {0x40: "exception 0", 0x41: "#DB", 0x43: "#BP", 0x46: "#UD", 0x4e: "#PF", 0x51: "#AC",
+SVM = {0x40: "exception 0", 0x41: "#DB", 0x43: "#BP", 0x46: "#UD", 0x4d: "#GP", 0x4e: "#PF", 0x51: "#AC",
        0x52: "#MC", 0x60: "interrupt", 0x61: "NMI", 0x62: "SMI", 0x63: "INIT",
-       0x64: "virtual interrupt", 0x65: "CR0 selective", 0x6e: "RDTSC", 0x70: "PUSHF",
-       0x72: "CPUID", 0x76: "INVD", 0x77: "PAUSE", 0x78: "HLT", 0x79: "INVLPG", 0x7a: "INVLPGA",
+       0x64: "virtual interrupt", 0x65: "CR0 selective", 0x6e: "RDTSC", 0x6f: "RDPMC", 0x70: "PUSHF",
+       0x72: "CPUID", 0x73: "RSM", 0x76: "INVD", 0x77: "PAUSE", 0x78: "HLT", 0x79: "INVLPG", 0x7a: "INVLPGA",
        0x7b: "port", 0x7c: "MSR", 0x7d: "task switch", 0x7f: "shutdown", 0x80: "VMRUN",
        0x81: "VMMCALL", 0x82: "VMLOAD", 0x83: "VMSAVE", 0x84: "STGI", 0x85: "CLGI",
        0x86: "SKINIT", 0x87: "RDTSCP", 0x89: "WBINVD", 0x8a: "MONITOR", 0x8b: "MWAIT",
