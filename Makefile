@@ -2,7 +2,7 @@
 #
 #	make run	boot a live post-copy migration of a running guest, and show it
 #	make test	all tests that fit into 25 minutes
-#	make test-long	the slow ones
+#	make test-long	the slow ones, in parts of at most an hour; PART="NAME ..." runs some
 #	make test-nested	under real KVM in an emulator (docs/nested.md); NESTED=svm1|svm2|vmx1
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
@@ -89,21 +89,33 @@ test: setup-test
 		nested="tests/nested/run --build $(BUILD) --quick" \
 		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
 
+# Under real KVM in an emulator: docs/nested.md.
 NESTED ?= svm1 svm2 vmx1
-NESTED_GROUPS = $(foreach n,$(NESTED),nested-$(n)="tests/nested/run --build $(BUILD) $(n)")
+nested = tests/nested/run --build $(BUILD) $(1)
 
 test-nested: setup-nested
 	@$(MAKE) --no-print-directory -s -j2 all test-image
-	@tests/run --timeout 10800 $(NESTED_GROUPS)
+	@tests/run --timeout 10800 $(foreach n,$(NESTED),nested-$(n)="$(call nested,$(n))")
 
-test-long: setup-test setup-nested
+# The slow tests, in parts. PART="NAME ..." runs some of them.
+LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
+	$(MACHINE_LONG) nested-svm1 nested-svm2 nested-vmx1
+PART ?= $(LONG_PARTS)
+long_sabotages := tests/machine/sabotages --build $(BUILD)
+long_model-mutants = $(MAKE) --no-print-directory -s check-model-mutants
+long_fuzz-plant = $(MAKE) --no-print-directory -s -j2 fuzz-plant
+$(foreach n,1 2 3 4,$(eval long_mutations-$(n) = \
+	$$(MAKE) --no-print-directory -s mutation-test SHARE=$(n)/4))
+$(foreach b,$(MACHINE_LONG),$(eval long_$(b) = \
+	$$(MAKE) --no-print-directory -s machine-test-$(b) MACHINE_TIMEOUT=3500))
+$(foreach n,svm1 svm2 vmx1,$(eval long_nested-$(n) = $$(call nested,$(n))))
+
+$(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS),$(PART)): there \
+	is no such part; there are: $(LONG_PARTS)))
+
+test-long: setup-test $(if $(filter nested-%,$(PART)),setup-nested)
 	@$(MAKE) --no-print-directory -s -j2 all test-image
-	@tests/run --timeout 10800 \
-		mutations="$(MAKE) --no-print-directory -s mutation-test" \
-		model-mutants="$(MAKE) --no-print-directory -s check-model-mutants" \
-		fuzz-plant="$(MAKE) --no-print-directory -s -j2 fuzz-plant" \
-		machine-long="$(MAKE) --no-print-directory -s -j2 machine-test-long" \
-		$(NESTED_GROUPS)
+	@tests/run --timeout 10800 $(foreach p,$(PART),$(p)="$(long_$(p))")
 
 fuzz: setup-test
 	@$(MAKE) --no-print-directory -s -j2 fuzz-build

@@ -121,11 +121,18 @@ static void share_prepare(struct vcpu *me, const struct payload *payload)
 		page_fill(page_at(share_gpa(me, k)), payload->pattern(me, k, 0));
 }
 
+/* Looks at each word, and gives the hypervisor its word for each page. */
 static void share_verify(struct vcpu *me, const struct payload *payload, uint64_t passes,
 			 uint64_t chain)
 {
-	for (uint64_t k = 0; k < me->pages; k++)
-		chain = page_check(me, share_gpa(me, k), payload->pattern(me, k, passes), chain);
+	for (uint64_t k = 0; k < me->pages; k++) {
+		struct pattern p = payload->pattern(me, k, passes);
+
+		chain = page_check(me, share_gpa(me, k), p, chain);
+		hypercall(ABI_VOUCH, share_gpa(me, k), p.base, p.step);
+	}
+	if (me->index == 0)
+		hypercall(ABI_OWN, GUEST_TABLES, GUEST_END - GUEST_TABLES, 0);
 }
 
 /* Of what must not change during pass n. */

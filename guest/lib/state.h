@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The state of a vCPU that a payload has no use for: vector registers, segment bases, MSRs of
- * system calls, debug addresses, CR2. It is planted before each pass and looked at after it, so
- * that a hypervisor that forgets some of it, switching between vCPUs or moving one, is found out.
+ * The state of a vCPU that a payload has no use for: vector registers, MXCSR, x87, segment bases,
+ * MSRs of system calls, PAT, debug registers, CR2, CR8, the TSC's distance. It is planted before
+ * each pass and looked at after it, so that a hypervisor that forgets some of it, switching between
+ * vCPUs or moving one, is found out.
  */
 #ifndef GUEST_STATE_H
 #define GUEST_STATE_H

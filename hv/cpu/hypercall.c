@@ -104,6 +104,20 @@ static uint64_t call_discard(struct vcpu *vcpu, uint64_t from, uint64_t bytes)
 	return guest_discard(vcpu->mem, from >> PAGE_SHIFT, bytes >> PAGE_SHIFT) ? ABI_BAD : 0;
 }
 
+static uint64_t call_vouch(struct vcpu *vcpu, uint64_t at, uint64_t base, uint64_t step)
+{
+	if (!IS_ALIGNED(at, PAGE_SIZE))
+		return ABI_BAD;
+	return vouch_page(&vcpu->vm->vouches, at >> PAGE_SHIFT, base, step) ? 0 : ABI_BAD;
+}
+
+static uint64_t call_own(struct vcpu *vcpu, uint64_t from, uint64_t bytes)
+{
+	if (!IS_ALIGNED(from | bytes, PAGE_SIZE))
+		return ABI_BAD;
+	return vouch_own(&vcpu->vm->vouches, from >> PAGE_SHIFT, bytes >> PAGE_SHIFT) ? 0 : ABI_BAD;
+}
+
 static uint64_t dispatch(struct vcpu *vcpu, const uint64_t *gpr)
 {
 	switch (gpr[RAX]) {
@@ -123,6 +137,10 @@ static uint64_t dispatch(struct vcpu *vcpu, const uint64_t *gpr)
 		return 0;
 	case ABI_DISCARD:
 		return call_discard(vcpu, gpr[RDI], gpr[RSI]);
+	case ABI_VOUCH:
+		return call_vouch(vcpu, gpr[RDI], gpr[RSI], gpr[RDX]);
+	case ABI_OWN:
+		return call_own(vcpu, gpr[RDI], gpr[RSI]);
 	default:
 		return ABI_BAD;
 	}

@@ -132,6 +132,7 @@ static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		return raise(vcpu, EXCEPTION_UD, INJECT_NO_ERROR);
 	switch (hypercall(vcpu, &fault.gpa)) {
 	case CALL_MISSING:
+		vcpu->stats.stage2_exits++;
 		return stage2_fault(vcpu, &fault);
 	case CALL_DONE:
 		end_with(vcpu, VCPU_DONE);
@@ -218,8 +219,10 @@ static void drain_log(struct vcpu *vcpu)
 static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	vcpu->stats.exits++;
-	if (__builtin_expect(exit->reason == EXIT_STAGE2, 1))
+	if (__builtin_expect(exit->reason == EXIT_STAGE2, 1)) {
+		vcpu->stats.stage2_exits++;
 		return stage2_fault(vcpu, exit);
+	}
 	switch (exit->reason) {
 	case EXIT_RETRY:
 		return true;

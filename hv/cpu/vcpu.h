@@ -97,6 +97,7 @@ enum vcpu_run_state {
 
 struct vcpu_stats {
 	uint64_t exits;
+	uint64_t stage2_exits;   /* the hardware's, and hypercalls that lack a page */
 	uint64_t machine_checks; /* raised for lost pages */
 	struct fault_stats wait; /* second-stage faults, and how long they kept it waiting */
 };

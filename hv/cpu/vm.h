@@ -5,6 +5,7 @@
 
 #include "hv/config/config.h"
 #include "hv/mem/memory.h"
+#include "hv/mem/vouch.h"
 
 struct vcpu;
 
@@ -17,6 +18,8 @@ struct vm {
 	unsigned int nvcpus;
 	struct vcpu *vcpu;         /* nvcpus of them */
 	bool shared_cpu[MAX_CPUS]; /* the CPU has other work than one vCPU: use slices */
+
+	struct vouches vouches; /* the guest's word for its pages, where somebody asks for it */
 
 	_Atomic bool stop;            /* all vCPUs leave as soon as they can */
 	_Atomic bool asked_to_finish; /* what ABI_PASS answers: enough */

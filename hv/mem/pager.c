@@ -129,16 +129,25 @@ static int place_zeros_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn, 
 static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t now)
 {
 	struct page_source *source = mem->pager.source;
-	int err = ept_request_piece(ept_cpu(&mem->ept, cpu), gfn, mem->pager.arrive_level);
+	struct pager_counters *stats = counters(mem, cpu);
+	int err;
 
-	if (err)
+	/* Before the mark: who sees a mark, and that all that was asked is answered, knows that the
+	 * page's answer is lost. */
+	pager_count(&stats->asked, 1);
+	err = ept_request_piece(ept_cpu(&mem->ept, cpu), gfn, mem->pager.arrive_level);
+	if (err) {
+		pager_count(&stats->asked, -UINT64_C(1));
 		return err;
+	}
 	mem->pager.last_fault = gfn;
 	trace_at(cpu, now, TRACE_REQUEST, gfn, 1);
 	/* At most one request for each waiting vCPU: the source's ring has room for them. */
 	if (source->ops->request(source, cpu, ALIGN_DOWN(gfn, mem->pager.arrive), mem->pager.arrive,
-				 true))
-		pager_count(&counters(mem, cpu)->source_full, 1);
+				 true)) {
+		pager_count(&stats->asked, -UINT64_C(1));
+		pager_count(&stats->source_full, 1);
+	}
 	return 0;
 }
 
@@ -276,6 +285,15 @@ void pager_poll(struct memory *mem)
 
 	if (pager_take(mem, true, &answer))
 		pager_place(mem, cpu_id(), &answer.reply);
+}
+
+bool pager_all_answered(const struct memory *mem)
+{
+	uint64_t asked = 0;
+
+	for (unsigned int i = 0; i < ncpus; i++)
+		asked += atomic_load_explicit(&mem->pager.stats[i].asked, memory_order_relaxed);
+	return asked == mem->pager.answered;
 }
 
 /* --- sums --------------------------------------------------------------------------------- */

@@ -40,6 +40,7 @@ struct policy;
 	X(reused, "private pages that nobody else referred to any more")                           \
 	X(copy_cycles, "cycles of making them, flushes included")                                  \
 	X(starved, "placements put off for want of a table page")                                  \
+	X(asked, "requests of pages that somebody waits for")                                      \
 	X(source_full, "requests that the source had no room for")
 
 struct pager_counters {
@@ -68,6 +69,7 @@ struct pager {
 	/* The boot CPU's: how long urgent answers waited behind other work. */
 	uint64_t work;     /* bytes placed since it last looked for them */
 	uint64_t work_max; /* most bytes between two looks */
+	uint64_t answered; /* requests of pages that somebody waits for, answered wholly */
 	uint64_t late_max; /* longest wait of an urgent answer to be taken, cycles */
 
 	/* The boot CPU's, while it writes a large piece: it serves urgent answers in between.
@@ -95,6 +97,9 @@ static inline void pager_count(_Atomic uint64_t *counter, uint64_t n)
 /* @source, @policy: stay the caller's. @arrive: frames of one request: 1, or a power of two */
 void pager_init(struct memory *mem, struct page_source *source, enum pg_level piece,
 		uint64_t arrive, const struct policy *policy);
+
+/* Has the source answered all requests of pages that somebody waits for? Boot CPU only. */
+bool pager_all_answered(const struct memory *mem);
 
 /* --- faults of vCPUs ------------------------------------------------------------------------ */
 

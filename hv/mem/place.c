@@ -13,6 +13,7 @@ bool pager_take(struct memory *mem, bool urgent_only, struct page_answer *answer
 	p->work = 0;
 	if (!source->ops->poll || !source->ops->poll(source, urgent_only, answer))
 		return false;
+	p->answered += answer->urgent && answer->completes != NO_REQUEST;
 	p->late_max = MAX(p->late_max, answer->late);
 	return true;
 }

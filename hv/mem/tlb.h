@@ -60,6 +60,12 @@ static inline void tlb_quiesce(struct tlb *tlb, unsigned int cpu)
  * ept/ept.h. Call it outside of any walk, holding no lock. */
 void tlb_flush(struct tlb *tlb, unsigned int cpu);
 
+/* Flushes that were asked for, of all CPUs at once each. */
+static inline uint64_t tlb_rounds(const struct tlb *tlb)
+{
+	return atomic_load(&tlb->generation);
+}
+
 uint64_t tlb_count(const struct tlb *tlb);
 
 #endif

@@ -51,6 +51,7 @@ struct figures figures_of(const struct migration *m)
 		.flushes = (int64_t)m->flushes,
 		.tables_peak = (int64_t)m->tables_peak,
 		.recovered = (int64_t)m->recovered,
+		.healed_requests = (int64_t)m->stream.healed,
 		.healed = (int64_t)m->healed,
 		.compared = (int64_t)m->compared,
 		.written = (int64_t)m->written,

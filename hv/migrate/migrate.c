@@ -327,6 +327,9 @@ const char *migrate(struct migration *m, const struct run_config *config,
 	why = prepare(m, info);
 	if (!why && bitmap_make(&m->lost_pages, m->to->mem.frames))
 		why = "no memory to note what is lost";
+	if (!why && vouches_make(&m->to->vouches, config->work_start >> PAGE_SHIFT,
+				 config->work >> PAGE_SHIFT))
+		why = "no memory for the guest's word for its pages";
 	if (!why)
 		why = run_source(m);
 	if (!why)
@@ -335,7 +338,9 @@ const char *migrate(struct migration *m, const struct run_config *config,
 	bitmap_free(&m->lost_pages);
 	if (m->from)
 		vm_destroy(m->from);
-	if (m->to)
+	if (m->to) {
+		vouches_free(&m->to->vouches);
 		vm_destroy(m->to);
+	}
 	return why;
 }

@@ -34,8 +34,9 @@ struct migration {
 	uint64_t healed;   /* tables that the last sweep collapsed, though no policy put them off */
 	uint64_t compared; /* pages equal to the source's */
 	uint64_t written;  /* pages changed by the guest since */
-	uint64_t lost;     /* pages lost in both, or lost late */
-	uint64_t flushes;  /* INVEPTs that CPUs executed for the destination */
+	uint64_t written_own; /* of these, in pages that it writes freely */
+	uint64_t lost;        /* pages lost in both, or lost late */
+	uint64_t flushes;     /* INVEPTs that CPUs executed for the destination */
 	uint64_t tables_peak;
 	uint64_t next_progress; /* percent */
 	enum pg_level backing;  /* of the destination: its largest leaf */

@@ -67,6 +67,9 @@ static void print_head(const struct migration *m)
 		m->config->name, (ull)(m->config->region / MIB), level_name(m->backing),
 		(ull)(m->arrive * PAGE_SIZE / KIB), m->to->nvcpus, plural(m->to->nvcpus), ncpus,
 		plural(ncpus), policy_name(m->config->policy));
+	if (m->verdict)
+		con_printf("cleave:   FAILED: %s; the figures are of what came so far\n",
+			   m->verdict);
 }
 
 static void print_times(const struct migration *m, const struct figures *f)
@@ -75,7 +78,10 @@ static void print_times(const struct migration *m, const struct figures *f)
 		con_printf(
 			"cleave:   pre-copy: %lld pages in %lld rounds, %lld dirty at the stop\n",
 			(ll)f->precopy_copied, (ll)f->precopy_rounds, (ll)f->precopy_dirty_at_stop);
-	con_printf("cleave:   downtime %lld us", (ll)f->downtime_us);
+	if (f->downtime_us >= 0)
+		con_printf("cleave:   downtime %lld us", (ll)f->downtime_us);
+	else
+		con_printf("cleave:   the destination never ran");
 	if (m->arrived)
 		con_printf(", all pages after %lld us\n", (ll)f->arrived_us);
 	else
@@ -132,6 +138,14 @@ static void print_work(const struct migration *m)
 		(ull)per(p->collapse_cycles, (uint64_t)s->collapses));
 }
 
+/* What the guest says of itself is good for nothing where the run has failed. */
+static const char *vcpu_word(const struct migration *m, const struct vcpu *v)
+{
+	if (v->verdict || v->wrong_count)
+		return "WRONG";
+	return m->verdict ? "right, but the run has failed" : "right";
+}
+
 static void print_vcpus(const struct migration *m)
 {
 	for (unsigned int i = 0; i < m->to->nvcpus; i++) {
@@ -143,11 +157,10 @@ static void print_vcpus(const struct migration *m)
 			"%llu exits, ",
 			i, (ull)cycles_to_us(w->block_cycles), (ull)cycles_to_us(w->block_max),
 			(ull)w->faults, (ull)v->stats.exits);
-		if (v->run == VCPU_DONE)
-			con_printf("%llu steps, verdict %s\n", (ull)v->steps,
-				   v->verdict ? "WRONG" : "right");
-		else
+		if (v->run != VCPU_DONE)
 			con_printf("it did not finish\n");
+		else
+			con_printf("%llu steps, verdict %s\n", (ull)v->steps, vcpu_word(m, v));
 	}
 }
 

@@ -17,7 +17,7 @@ struct granularity granularity_of(const struct ept *ept);
 /* X(name): one number each; a comment where the name does not say it. */
 #define REPORT_FIGURES(X)                                                                          \
 	X(downtime_us)                                                                             \
-	X(arrived_us)  /* from the stop to the last page; -1: not all arrived */                   \
+	X(arrived_us)  /* from the stop to the last page; negative: not all arrived */             \
 	X(finished_us) /* until the last collapse */                                               \
 	X(faults)                                                                                  \
 	X(faults_waited)   /* the vCPU left the CPU until the page was there */                    \
@@ -32,6 +32,7 @@ struct granularity granularity_of(const struct ept *ept);
 	X(flushes)                                                                                 \
 	X(tables_peak)                                                                             \
 	X(recovered) /* tables that a large leaf was for again, once nobody executed there */      \
+	X(healed_requests) /* pages asked for again, whose answer came without them */             \
 	X(healed)                                                                                  \
 	X(compared)                                                                                \
 	X(written)                                                                                 \

@@ -37,7 +37,8 @@ static void put_levels(struct json *j, const char *key, const struct granularity
 	json_close(j, '}');
 }
 
-static void put_vcpu(struct json *j, const struct vcpu *v)
+/* @failed: the guest's own verdict then is good for nothing, unless it is bad */
+static void put_vcpu(struct json *j, const struct vcpu *v, bool failed)
 {
 	json_open(j, NULL, '{');
 	json_int(j, "blocktime_us", (int64_t)cycles_to_us(v->stats.wait.block_cycles));
@@ -46,7 +47,8 @@ static void put_vcpu(struct json *j, const struct vcpu *v)
 	json_int(j, "exits", (int64_t)v->stats.exits);
 	if (v->run == VCPU_DONE) {
 		json_int(j, "steps", (int64_t)v->steps);
-		json_int(j, "verdict", (int64_t)v->verdict);
+		if (!failed || v->verdict)
+			json_int(j, "verdict", (int64_t)v->verdict);
 	}
 	json_close(j, '}');
 }
@@ -74,7 +76,10 @@ static void put_counters(struct json *j, const struct migration *m)
 
 static void put_figures(struct json *j, const struct figures *f)
 {
-#define X(name) json_int(j, #name, f->name);
+	/* What never came to pass has no figure. */
+#define X(name)                                                                                    \
+	if (f->name >= 0)                                                                          \
+		json_int(j, #name, f->name);
 	REPORT_FIGURES(X)
 #undef X
 	put_latency(j, f);
@@ -101,7 +106,7 @@ void report_json(const struct migration *m, const struct figures *f)
 	put_levels(&j, "end", &m->end);
 	json_open(&j, "vcpus", '[');
 	for (unsigned int i = 0; i < m->to->nvcpus; i++)
-		put_vcpu(&j, &m->to->vcpu[i]);
+		put_vcpu(&j, &m->to->vcpu[i], m->verdict);
 	json_close(&j, ']');
 	json_end(&j);
 }

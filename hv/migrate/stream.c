@@ -87,6 +87,14 @@ static uint64_t request(struct stream *s, unsigned int cpu, gfn_t *gfn)
 	return n;
 }
 
+/* Does a vCPU wait for the page, though the source has answered all that was asked? */
+static bool is_unanswered(const struct stream *s, gfn_t gfn)
+{
+	struct ept_state e = ept_lookup(&s->mem->ept, gfn);
+
+	return e.kind == EPT_ABSENT && e.requested && pager_all_answered(s->mem);
+}
+
 static bool ask(struct stream *s, unsigned int cpu)
 {
 	gfn_t gfn;
@@ -98,6 +106,7 @@ static bool ask(struct stream *s, unsigned int cpu)
 		sweep_again(s);
 		return false;
 	}
+	s->healed += s->cursor.sweeping && is_unanswered(s, gfn);
 	n = take_now(s, cpu, gfn);
 	if (!n)
 		n = request(s, cpu, &gfn);
@@ -141,7 +150,7 @@ static bool take(struct stream *s, unsigned int cpu)
 	struct page_answer answer;
 
 	if (pager_take(s->mem, placing, &answer)) {
-		if (answer.completes != NO_REQUEST)
+		if (!answer.urgent && answer.completes != NO_REQUEST)
 			cursor_answered(&s->cursor, answer.completes);
 		if (answer.urgent)
 			pager_place(s->mem, cpu, &answer.reply);

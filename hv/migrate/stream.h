@@ -16,6 +16,7 @@ struct stream {
 	unsigned int rate; /* pages per millisecond; UINT_MAX: no limit */
 	uint64_t begun;    /* TSC */
 	uint64_t sent;     /* pages */
+	uint64_t healed;   /* pages asked for again, whose answer has come without them */
 
 	struct page_reply run; /* the run that it places, piece by piece */
 	bool run_came;         /* part of the run was not here yet */

@@ -30,7 +30,7 @@ struct page_reply {
 /* What a source sent. */
 struct page_answer {
 	struct page_reply reply;
-	uint64_t completes; /* gfn of the background request that is done by it, or NO_REQUEST */
+	uint64_t completes; /* gfn of the request that is done by it, or NO_REQUEST */
 	bool urgent;        /* somebody waits for it */
 	uint64_t late;      /* cycles that an urgent answer has waited to be taken */
 };
@@ -90,6 +90,7 @@ struct source_vm {
 	struct ept *from; /* the frozen VM's second stage */
 	uint64_t frames;  /* of its memory */
 	struct source_pace pace;
+	uint64_t sent;               /* pages with contents in answers, sent one by one */
 	const struct bitmap *staged; /* pages whose contents lie in their frames already; or NULL */
 	struct source_ring urgent[MAX_CPUS];
 	struct source_ring background;

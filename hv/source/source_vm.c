@@ -173,6 +173,7 @@ static bool answer(struct source_vm *s, struct source_ring *ring, struct source_
 	content(s, request->gfn, reply);
 	if (s->pace.arrive > 1)
 		make_whole(s, request->gfn, request->frames, reply);
+	s->sent += reply->data != NULL;
 	covered = reply->gfn + reply->frames - request->gfn;
 	if (covered < request->frames) {
 		request->gfn += covered;
@@ -189,8 +190,7 @@ static void answer_urgent(struct source_vm *s, struct source_ring *ring,
 {
 	const struct source_request was = *request;
 
-	(void)answer(s, ring, request, &a->reply);
-	a->completes = NO_REQUEST;
+	a->completes = answer(s, ring, request, &a->reply) ? was.first : NO_REQUEST;
 	a->urgent = true;
 	a->late = now - was.due;
 	if (was.frames == 1) {

@@ -19,6 +19,7 @@ struct trace_place trace_places[MAX_CPUS] = { { trace_records[0],
 						trace_records[0] + TRACE_RECORDS } };
 
 static unsigned int discarded;
+static struct vouch words[MIB >> PAGE_SHIFT]; /* the guest's, for its work area */
 
 int guest_discard(struct memory *mem, gfn_t gfn, uint64_t frames)
 {
@@ -79,8 +80,18 @@ static void check_answer(const uint64_t *before, uint64_t answer)
 		fuzz_check(answer == 0 || answer == ABI_BAD);
 		fuzz_check(answer == ABI_BAD || discarded == 1);
 		break;
+	case ABI_VOUCH:
+		fuzz_check(answer == 0 || answer == ABI_BAD);
+		fuzz_check(answer == ABI_BAD ||
+			   (before[RDI] % PAGE_SIZE == 0 && before[RDI] >= MIB &&
+			    before[RDI] < 2 * MIB && before[RDX] & 1));
+		break;
+	case ABI_OWN:
+		fuzz_check(answer == 0 || answer == ABI_BAD);
+		fuzz_check(guest.vouches.own_end <= MIB >> PAGE_SHIFT);
+		break;
 	default:
-		fuzz_check((answer == ABI_BAD) == (before[RAX] > ABI_DISCARD));
+		fuzz_check((answer == ABI_BAD) == (before[RAX] > ABI_OWN));
 		fuzz_check(before[RAX] == ABI_WRONG || guest_lines == 0);
 		break;
 	}
@@ -126,6 +137,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t pattern = fuzz_take(&in, 1);
 
 	guest_begin(&config);
+	memset(words, 0, sizeof(words));
+	guest.vouches = (struct vouches){ .first = MIB >> PAGE_SHIFT,
+					  .frames = ARRAY_LEN(words),
+					  .page = words };
 	guest.vcpu[0].vm = &guest;
 	guest.vcpu[0].mem = &guest.mem;
 	guest.vcpu[0].wrong_count = 0;

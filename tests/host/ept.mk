@@ -74,6 +74,6 @@ host-bench: $(HOST_BUILD)/bin/bench_ept
 
 # Breaks the second stage on purpose and sees whether the tests notice: slow.
 mutation-test:
-	@CC=$(CC) tests/host/mutations --build $(BUILD)/mutations
+	@CC=$(CC) tests/host/mutations --build $(BUILD)/mutations $(if $(SHARE),--share $(SHARE))
 
 .PHONY: mutation-test

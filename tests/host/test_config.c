@@ -49,7 +49,7 @@ static void every_key_reaches_its_field(void **state)
 
 	(void)state;
 	takes("exit=qemu\nverbose=0\ncpus=3\ndebugger=1\njob=collapse-test\nguest=pair\n"
-	      "region=6M\nbacking=2M\npopulate=4K\nvcpus=2\ncollapse=budget\nbudget=7\ntrigger=time\n"
+	      "region=12M\nbacking=2M\npopulate=4K\nvcpus=2\ncollapse=budget\nbudget=7\ntrigger=time\n"
 	      "after=250\norder=random\nlatency=0\nwindow=256\nstream=1\nstart=4M\nwork=2M\n"
 	      "stride=8K\nseed=0xffffffffffffffff\ntimeout=1\narrive=64K\nnx=off\nprecopy=30\n"
 	      "log=hardware\nlose=1000\nlose_late=536\nrounds=1000000\n");
@@ -60,7 +60,7 @@ static void every_key_reaches_its_field(void **state)
 	assert_int_equal(config.nruns, 1);
 	assert_string_equal(run->job, "collapse-test");
 	assert_string_equal(run->guest, "pair");
-	assert_int_equal(run->region, 6 * MIB);
+	assert_int_equal(run->region, 12 * MIB);
 	assert_int_equal(run->backing, PG_LEVEL_2M);
 	assert_int_equal(run->populate, PG_LEVEL_4K);
 	assert_int_equal(run->vcpus, 2);

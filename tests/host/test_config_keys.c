@@ -130,7 +130,7 @@ static void a_run_says_what_is_not_its_default(void **state)
 	char again[CONFIG_TEXT_MAX];
 
 	(void)state;
-	takes("verbose=0\nguest=seq\nwork=64M\n");
+	takes("verbose=0\nguest=seq\nwork=auto\n");
 	assert_string_equal(changed(), "");
 	takes("verbose=0\nwork=0x2000\nguest=pair\nstream=9\n[a]\njob=log\nbacking=2M\n");
 	assert_string_equal(changed(), " job=log guest=pair backing=2M stream=9 work=8K");

@@ -53,6 +53,7 @@ vmx2-jobs_CFG := cat tests/machine/jobs.cfg
 test_mca_SRCS := hv/cpu/mca.c
 test_control_SRCS := hv/cpu/control.c
 test_debug_SRCS := hv/cpu/debug.c
+test_tlb_SRCS := hv/mem/tlb.c
 test_cpuid_SRCS := hv/cpu/cpuid.c hv/cpu/control.c
 
 $(foreach n,1 2 4,$(eval vmx$(n)-all_RUN := bochs $(n) $(BUILD)/cleave.efi))

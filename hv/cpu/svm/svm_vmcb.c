@@ -107,7 +107,7 @@ static void load_controls(const struct vcpu *vcpu, struct vmcb *b)
 	b->intercept4 = I4_VMRUN | I4_VMMCALL | I4_VMLOAD | I4_VMSAVE | I4_STGI | I4_CLGI |
 			I4_SKINIT | I4_RDTSCP | I4_ICEBP | I4_WBINVD | I4_MONITOR | I4_MWAIT |
 			I4_XSETBV | I4_RDPRU;
-	if (svm.decode) { /* or nobody could tell what is written */
+	if (svm.decode) { /* or nobody could tell what is written; by the manual only */
 		b->intercept_cr = I0_CR4_WRITE;
 		b->intercept3 |= I3_CR0_SEL_WRITE;
 	}
