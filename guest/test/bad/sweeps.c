@@ -210,6 +210,7 @@ bool bad_instructions(struct vcpu *me)
 	uint8_t *code = window_at(me->first);
 	uint32_t aux = 0;
 	bool all = true;
+	int vector;
 
 	for (unsigned int i = 0; i < COUNT(stubs); i++) {
 		for (unsigned int n = 0; n < sizeof(stubs->bytes); n++)
@@ -230,8 +231,9 @@ bool bad_instructions(struct vcpu *me)
 		PROBE("vmcall", : : "a"(0) : "cc", "memory");
 	else
 		PROBE("vmmcall", : : "a"(0) : "cc", "memory");
-	/* The code is write-protected. */
-	if (is_lax(me, LAX_CALL))
-		return probe_raised("the other maker's call", TRAP_PF, 3) && all;
-	return probe_raised("the other maker's call", TRAP_UD, 0) && all;
+	vector = probe_vector();
+	/* The code is write-protected. KVM does it to a nested guest on AMD's CPUs only. */
+	if (is_lax(me, LAX_CALL) && vector == TRAP_PF)
+		return probe_equal("a write to the other maker's call", probe_error(), 3) && all;
+	return probe_equal("the other maker's call", (uint64_t)vector, TRAP_UD) && all;
 }
