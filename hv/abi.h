@@ -45,9 +45,9 @@ enum abi_call {
 		6, /* (): the guest wants to be migrated now (config: trigger=guest); returns 0 */
 	ABI_DISCARD = 7, /* (gpa, bytes): gives up the contents of whole pages, which are zeros from
 			    then on; returns 0 */
-	ABI_VOUCH =
-		8,   /* (gpa, base, step): what the page contains when the guest ends: word i is
-			base + i * step; step is odd; once for a page of the work area; returns 0 */
+	ABI_VOUCH = 8,   /* (gpa, base, step): what the page contains when the guest ends: word i is
+			    base + i * step; step is odd, or base = step = 0; once for a page of the
+			    work area; returns 0 */
 	ABI_OWN = 9, /* (gpa, bytes): pages below the work area that the guest writes freely: its
 			data and stacks; once; returns 0 */
 };

@@ -40,9 +40,10 @@ void vouches_free(struct vouches *v)
 bool vouch_holds(const struct vouches *v, gfn_t gfn, const uint64_t *words)
 {
 	const struct vouch *is = &v->page[gfn - v->first];
+	uint64_t step = is->step == VOUCH_ZEROS ? 0 : is->step;
 	uint64_t word = is->base, differs = 0;
 
-	for (unsigned int i = 0; i < PAGE_SIZE / sizeof(*words); i++, word += is->step)
+	for (unsigned int i = 0; i < PAGE_SIZE / sizeof(*words); i++, word += step)
 		differs |= words[i] ^ word;
 	return !differs;
 }

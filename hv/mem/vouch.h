@@ -13,8 +13,10 @@
 
 struct vouch {
 	uint64_t base;
-	uint64_t step; /* odd; 0: the guest has not spoken for the page */
+	uint64_t step; /* odd, or VOUCH_ZEROS; 0: the guest has not spoken for the page */
 };
+
+#define VOUCH_ZEROS 2 /* all words are zero: the guest says base = step = 0 */
 
 struct vouches {
 	gfn_t first;     /* of the pages that the guest can speak for */
@@ -37,6 +39,11 @@ static inline bool vouched(const struct vouches *v, gfn_t gfn)
 	return gfn - v->first < v->frames && v->page[gfn - v->first].step;
 }
 
+static inline bool vouched_zeros(const struct vouches *v, gfn_t gfn)
+{
+	return vouched(v, gfn) && v->page[gfn - v->first].step == VOUCH_ZEROS;
+}
+
 static inline bool vouched_own(const struct vouches *v, gfn_t gfn)
 {
 	return gfn >= v->own && gfn < v->own_end;
@@ -45,7 +52,11 @@ static inline bool vouched_own(const struct vouches *v, gfn_t gfn)
 /* The guest's word, which is foreign input. False: it makes no sense. */
 static inline bool must_check vouch_page(struct vouches *v, gfn_t gfn, uint64_t base, uint64_t step)
 {
-	if (gfn - v->first >= v->frames || !(step & 1) || vouched(v, gfn))
+	if (!base && !step)
+		step = VOUCH_ZEROS;
+	else if (!(step & 1))
+		return false;
+	if (gfn - v->first >= v->frames || vouched(v, gfn))
 		return false;
 	v->page[gfn - v->first] = (struct vouch){ base, step };
 	return true;

@@ -94,7 +94,7 @@ static const char *compare_page(struct migration *m, gfn_t gfn)
 		return compare_present(m, gfn, a, b);
 	if (!is_discarded(m, gfn))
 		return differs(gfn, "a page of the destination is not there");
-	if (vouched(&m->to->vouches, gfn))
+	if (vouched(&m->to->vouches, gfn) && !vouched_zeros(&m->to->vouches, gfn))
 		return differs(gfn, "a page is discarded that the guest says has contents");
 	m->written++;
 	return NULL;

@@ -84,7 +84,8 @@ static void check_answer(const uint64_t *before, uint64_t answer)
 		fuzz_check(answer == 0 || answer == ABI_BAD);
 		fuzz_check(answer == ABI_BAD ||
 			   (before[RDI] % PAGE_SIZE == 0 && before[RDI] >= MIB &&
-			    before[RDI] < 2 * MIB && before[RDX] & 1));
+			    before[RDI] < 2 * MIB &&
+			    (before[RDX] & 1 || !(before[RSI] | before[RDX]))));
 		break;
 	case ABI_OWN:
 		fuzz_check(answer == 0 || answer == ABI_BAD);
