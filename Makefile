@@ -97,7 +97,7 @@ test-nested: setup-nested
 	@$(MAKE) --no-print-directory -s -j2 all test-image
 	@tests/run --timeout 10800 $(foreach n,$(NESTED),nested-$(n)="$(call nested,$(n))")
 
-# The slow tests, in parts. PART="NAME ..." runs some of them.
+# The slow tests, in parts that end after an hour. PART="NAME ..." runs some of them.
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
 	$(MACHINE_LONG) nested-svm1 nested-svm2 nested-vmx1
 PART ?= $(LONG_PARTS)
@@ -115,7 +115,7 @@ $(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS)
 
 test-long: setup-test $(if $(filter nested-%,$(PART)),setup-nested)
 	@$(MAKE) --no-print-directory -s -j2 all test-image
-	@tests/run --timeout 10800 $(foreach p,$(PART),$(p)="$(long_$(p))")
+	@tests/run --timeout 3600 $(foreach p,$(PART),$(p)="$(long_$(p))")
 
 fuzz: setup-test
 	@$(MAKE) --no-print-directory -s -j2 fuzz-build

@@ -487,7 +487,7 @@ void ept_sync(struct ept_gather *g);
 struct ept_state ept_lookup(const struct ept *ept, gfn_t gfn);
 
 /* Is gfn present? Then *frame is the frame of that page, 4 KiB. Says no more than ept_lookup(), for
- * a third of its work: sources ask it for each page. */
+ * half of its work: sources ask it for each page. */
 bool ept_page(const struct ept *ept, gfn_t gfn, hpa_t *frame);
 
 /* Will gfn come, or change, without another request? It is asked for, being filled, or frozen. */

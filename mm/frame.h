@@ -88,6 +88,16 @@ void frame_pool_init(struct frame_pool *pool, struct frame *frames, uint64_t bas
  */
 int must_check frame_add(struct frame_pool *pool, uint64_t pfn, uint64_t n);
 
+/* The order of the smallest block that holds so many bytes. */
+static inline unsigned int frame_order(uint64_t bytes)
+{
+	unsigned int order = 0;
+
+	while ((PAGE_SIZE << order) < bytes)
+		order++;
+	return order;
+}
+
 /**
  * frame_alloc() - take a block of 2^order frames, aligned to its size. Contents undefined.
  * Return: its address, or HPA_NONE if no block of that order is left.

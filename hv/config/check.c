@@ -93,10 +93,10 @@ static int check_work_for_all(const struct run_check *c)
 	return err;
 }
 
-/* Pages that no payload uses: neither below 4 MiB, where images are, nor in `work`. */
+/* Pages that no payload uses: neither below CONFIG_IMAGES_END nor in `work`. */
 static uint64_t losable(const struct run_config *run)
 {
-	return (run->region - MIN(run->region, 4 * MIB) - run->work) / PAGE_SIZE;
+	return (run->region - MIN(run->region, CONFIG_IMAGES_END) - run->work) / PAGE_SIZE;
 }
 
 static int check_losses(const struct run_check *c)

@@ -64,6 +64,9 @@ enum config_log {
 	LOG_HARDWARE
 };
 
+/* Payloads' images and stacks lie below: `start` is at or above. */
+#define CONFIG_IMAGES_END (4 * MIB)
+
 struct run_config {
 	char name[CONFIG_NAME_MAX]; /* of the section */
 	char job[CONFIG_NAME_MAX];

@@ -155,7 +155,7 @@ const struct config_key config_keys[] = {
 	{ "rounds", "4", "How often a job repeats its operation.",
 	  RUN(rounds), NUMBER(1, 1000000) },
 	{ "start", "8M", "Guest address at which the payload's memory begins, in bytes.",
-	  RUN(work_start), SIZE(4 * MIB, PAGE_SIZE) },
+	  RUN(work_start), SIZE(CONFIG_IMAGES_END, PAGE_SIZE) },
 	{ "work", "auto", "Bytes of the payload's memory. `auto` takes 64M, or what `region` has.",
 	  RUN(work_asked), SIZE(PAGE_SIZE, PAGE_SIZE), NAMES(auto_size) },
 	{ "stride", "4K", "Bytes from one page that the payload uses to the next.",

@@ -13,11 +13,7 @@ static uint64_t words(const struct bitmap *b)
 
 static unsigned int order_of(const struct bitmap *b)
 {
-	unsigned int order = 0;
-
-	while ((PAGE_SIZE << order) < words(b) * sizeof(uint64_t))
-		order++;
-	return order;
+	return frame_order(words(b) * sizeof(uint64_t));
 }
 
 int bitmap_make(struct bitmap *b, uint64_t frames)

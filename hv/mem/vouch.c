@@ -8,11 +8,7 @@
 
 static unsigned int order_of(const struct vouches *v)
 {
-	unsigned int order = 0;
-
-	while ((PAGE_SIZE << order) < v->frames * sizeof(struct vouch))
-		order++;
-	return order;
+	return frame_order(v->frames * sizeof(struct vouch));
 }
 
 int vouches_make(struct vouches *v, gfn_t gfn, uint64_t frames)

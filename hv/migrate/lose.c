@@ -4,13 +4,12 @@
 
 #include "hv/mem/guest_memory.h"
 
-#define IMAGE_END (4 * MIB >> PAGE_SHIFT) /* start= is never below */
-
 /* Does the payload use the page? Most payloads do not expect a machine check. */
 static bool is_used(const struct run_config *config, gfn_t gfn)
 {
-	return gfn < IMAGE_END || (gfn >= config->work_start >> PAGE_SHIFT &&
-				   gfn < (config->work_start + config->work) >> PAGE_SHIFT);
+	return gfn < CONFIG_IMAGES_END >> PAGE_SHIFT ||
+	       (gfn >= config->work_start >> PAGE_SHIFT &&
+		gfn < (config->work_start + config->work) >> PAGE_SHIFT);
 }
 
 /* The next number of a sequence that visits its whole period (Knuth, MMIX). */

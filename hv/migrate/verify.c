@@ -250,7 +250,6 @@ static const char *check_levels(const struct migration *m)
 
 	if (!why && was_forgotten(m))
 		why = "complete ranges were collapsed only by a last sweep";
-
 	if (m->to->mem.pager.policy->keeps_small) {
 		if (!why && m->stats.collapses)
 			why = "something collapsed, and nothing should";

@@ -48,11 +48,7 @@ static uint64_t words(const struct vm *vm)
 
 static unsigned int log_order(const struct vm *vm)
 {
-	unsigned int order = 0;
-
-	while ((PAGE_SIZE << order) < words(vm) * sizeof(uint64_t))
-		order++;
-	return order;
+	return frame_order(words(vm) * sizeof(uint64_t));
 }
 
 /* Waits until each running vCPU has noticed that its VM logs, or no longer does. Another one looks

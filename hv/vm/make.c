@@ -16,11 +16,7 @@ struct vm_block {
 
 static unsigned int block_order(void)
 {
-	unsigned int order = 0;
-
-	while ((PAGE_SIZE << order) < sizeof(struct vm_block))
-		order++;
-	return order;
+	return frame_order(sizeof(struct vm_block));
 }
 
 /* The vendor's second stage, for hv/mem/, which knows of no vendor. */

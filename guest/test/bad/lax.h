@@ -7,8 +7,7 @@
 #define LAX_CR0 1 /* takes bit 63 */
 #define LAX_CR4 2 /* likewise */
 #define LAX_CR8 4 /* takes 16 */
-#define LAX_CALL                                                                                   \
-	8 /* KVM turns the other maker's call into this one's, where it can write to it            \
-	   */
+/* KVM turns the other maker's call into this one's, where it can write to it. */
+#define LAX_CALL 8
 
 #endif
