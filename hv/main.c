@@ -18,7 +18,6 @@
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
-#define VECTOR_NMI 2
 #define SKIP       "skip: "
 
 void hv_trap(struct trap_frame *frame)
@@ -162,6 +161,8 @@ _Noreturn void hv_main(struct boot_info *info)
 		   (unsigned long long)clock_khz);
 	if (vendor_init() || enable_all())
 		ending(false);
+	/* Ends time slices on SVM, and the sleep of CPUs. */
+	apic_timer_calibrate(us_to_cycles(1000));
 	backing_init();
 	con_printf("cleave: second stage: %s, leaves up to %s\n", vendor->format->name,
 		   vendor->leaf_max() == PG_LEVEL_1G ? "1 GiB" : "2 MiB");

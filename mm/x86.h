@@ -148,6 +148,7 @@ static inline _Noreturn void x86_stop(void)
 #define CR0_PG (1u << 31)
 
 #define RFLAGS_TF (1u << 8)
+#define RFLAGS_IF (1u << 9)
 #define RFLAGS_RF (1u << 16)
 
 #define DR6_BS (1u << 14) /* a single step */

@@ -40,7 +40,9 @@ bool control_set_cr0(struct control *c, uint64_t value)
 
 bool control_set_cr4(struct control *c, uint64_t value)
 {
-	if (value & ~CR4_ALLOWED || (c->efer & EFER_LMA && !(value & CR4_PAE)))
+	uint64_t allowed = CR4_ALLOWED | (c->xsave ? CR4_OSXSAVE : 0);
+
+	if (value & ~allowed || (c->efer & EFER_LMA && !(value & CR4_PAE)))
 		return false;
 	c->cr4 = value;
 	return true;

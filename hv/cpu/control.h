@@ -13,6 +13,7 @@
 struct control {
 	uint64_t cr0, cr4, efer;
 	bool code_64; /* CS.L */
+	bool xsave;   /* the guest is told of XSAVE: CR4 takes OSXSAVE */
 };
 
 /* False: raise #GP; nothing was changed. EFER.LMA follows paging (SDM vol. 3A, "Initializing

@@ -10,6 +10,7 @@
 #include "mm/x86.h"
 
 #define CPUID_LEAF_MAX     7u
+#define CPUID_SYSTEM_MAX   0xdu /* of cpuid_tell_system() */
 #define CPUID_EXTENDED_MAX 0x80000008u
 
 /**
@@ -18,5 +19,18 @@
  * @ras_ebx: EBX of leaf 0x80000007, from hv/cpu/mca.h.
  */
 struct cpuid cpuid_tell(uint32_t leaf, uint32_t subleaf, struct cpuid machine, uint32_t ras_ebx);
+
+/* A vCPU of a guest that is a whole system: what the answers depend on beside the machine. */
+struct cpuid_system {
+	uint32_t apic_id;
+	unsigned int nvcpus;
+	uint64_t components; /* of XSAVE, that a guest may have; 0: no XSAVE */
+	uint64_t xcr0;
+	bool osxsave; /* CR4.OSXSAVE */
+};
+
+/* The same for such a vCPU: it has a local APIC in x2APIC mode, XSAVE and AVX, and neighbours. */
+struct cpuid cpuid_tell_system(uint32_t leaf, uint32_t subleaf, struct cpuid machine,
+			       uint32_t ras_ebx, const struct cpuid_system *system);
 
 #endif

@@ -1,29 +1,54 @@
 /* SPDX-License-Identifier: MIT */
-/* What a guest asks the platform for: CPUID, MSRs, ports. A missing feature answers as hardware
- * without it does. */
+/* What a guest asks the platform for: CPUID, MSRs, ports, XSETBV. A missing feature answers as
+ * hardware without it does. */
 #include "hv/abi.h"
+#include "hv/base/clock.h"
+#include "hv/base/guest_console.h"
 #include "hv/cpu/cpuid.h"
 #include "hv/cpu/vcpu.h"
+#include "hv/cpu/vm.h"
 #include "mm/err.h"
 #include "mm/x86.h"
 
-static struct cpuid answer(uint32_t leaf, uint32_t subleaf)
+/* Linux takes an x2APIC only from a hypervisor that it knows. It looks for KVM's name here, too,
+ * and finds it without a single feature of KVM's: those have bits, and all are 0. */
+#define KVM_CPUID_BASE (ABI_CPUID_BASE + 0x100)
+
+/* --- CPUID --------------------------------------------------------------------------------- */
+
+static struct cpuid_system system_of(const struct vcpu *vcpu)
 {
-	switch (leaf) {
-	case ABI_CPUID_BASE: /* "CleaveCleave" */
+	return (struct cpuid_system){
+		.apic_id = vcpu->index,
+		.nvcpus = vcpu->vm->nvcpus,
+		.components = xstate_components(),
+		.xcr0 = xstate_xcr0(&vcpu->state.xstate),
+		.osxsave = vendor->cr4(vcpu) & CR4_OSXSAVE,
+	};
+}
+
+static struct cpuid answer(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
+{
+	struct cpuid c;
+	struct cpuid_system system;
+
+	if (leaf == ABI_CPUID_BASE) /* "CleaveCleave" */
 		return (struct cpuid){ ABI_CPUID_BASE + 1, 0x61656c43, 0x6c436576, 0x65766165 };
-	case ABI_CPUID_BASE + 1:
+	if (leaf == ABI_CPUID_BASE + 1)
 		return (struct cpuid){ .eax = vendor->call_abi };
-	default:
-		return cpuid_tell(leaf, subleaf, x86_cpuid(leaf, subleaf),
-				  vendor->mca->cpuid_ras_ebx);
-	}
+	if (leaf == KVM_CPUID_BASE && vcpu->system) /* "KVMKVMKVM" */
+		return (struct cpuid){ KVM_CPUID_BASE + 1, 0x4b4d564b, 0x564b4d56, 0x4d };
+	c = x86_cpuid(leaf, subleaf);
+	if (!vcpu->system)
+		return cpuid_tell(leaf, subleaf, c, vendor->mca->cpuid_ras_ebx);
+	system = system_of(vcpu);
+	return cpuid_tell_system(leaf, subleaf, c, vendor->mca->cpuid_ras_ebx, &system);
 }
 
 void emulate_cpuid(struct vcpu *vcpu)
 {
 	uint64_t *gpr = vcpu->state.gpr;
-	struct cpuid c = answer((uint32_t)gpr[RAX], (uint32_t)gpr[RCX]);
+	struct cpuid c = answer(vcpu, (uint32_t)gpr[RAX], (uint32_t)gpr[RCX]);
 
 	gpr[RAX] = c.eax;
 	gpr[RBX] = c.ebx;
@@ -31,13 +56,58 @@ void emulate_cpuid(struct vcpu *vcpu)
 	gpr[RDX] = c.edx;
 }
 
+/* --- MSRs ---------------------------------------------------------------------------------- */
+
+static bool is_lapic(uint32_t msr)
+{
+	return (msr >= LAPIC_MSR_FIRST && msr <= LAPIC_MSR_LAST) || msr == MSR_TSC_DEADLINE;
+}
+
+static uint64_t guest_tsc(const struct vcpu *vcpu)
+{
+	return clock_now() + vcpu->state.tsc_offset;
+}
+
+static int system_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+	if (!vcpu->system)
+		return -ENOENT;
+	if (is_lapic(msr))
+		return lapic_read(&vcpu->state.lapic, msr, guest_tsc(vcpu), vendor->cr8(vcpu),
+				  value)
+			       ? 0
+			       : -EINVAL;
+	return platform_rdmsr(&vcpu->state.msrs, msr, !vcpu->index, value);
+}
+
+static int lapic_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value, bool *stay)
+{
+	enum lapic_answer answer = lapic_write(&vcpu->state.lapic, msr, value, guest_tsc(vcpu));
+
+	if (answer == LAPIC_BAD)
+		return -EINVAL;
+	*stay = vcpu_after_lapic(vcpu, answer, value);
+	return 0;
+}
+
+static int system_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value, bool *stay)
+{
+	if (!vcpu->system)
+		return -ENOENT;
+	if (is_lapic(msr))
+		return lapic_wrmsr(vcpu, msr, value, stay);
+	return platform_wrmsr(&vcpu->state.msrs, msr, !vcpu->index, value);
+}
+
 bool emulate_rdmsr(struct vcpu *vcpu)
 {
 	uint64_t *gpr = vcpu->state.gpr;
 	uint32_t msr = (uint32_t)gpr[RCX];
 	uint64_t value;
-	int err = vendor->rdmsr(vcpu, msr, &value);
+	int err = system_rdmsr(vcpu, msr, &value);
 
+	if (err == -ENOENT)
+		err = vendor->rdmsr(vcpu, msr, &value);
 	if (err == -ENOENT)
 		err = mca_rdmsr(&vcpu->state.mca, vendor->mca, msr, &value);
 	if (err)
@@ -47,27 +117,62 @@ bool emulate_rdmsr(struct vcpu *vcpu)
 	return true;
 }
 
-bool emulate_wrmsr(struct vcpu *vcpu)
+/* The local APIC comes first: it is what a system writes most. */
+bool emulate_wrmsr(struct vcpu *vcpu, bool *stay)
 {
 	const uint64_t *gpr = vcpu->state.gpr;
 	uint64_t value = (uint32_t)gpr[RAX] | gpr[RDX] << 32;
 	uint32_t msr = (uint32_t)gpr[RCX];
-	int err = vendor->wrmsr(vcpu, msr, value);
+	int err = system_wrmsr(vcpu, msr, value, stay);
 
+	if (err == -ENOENT)
+		err = vendor->wrmsr(vcpu, msr, value);
 	if (err == -ENOENT)
 		err = mca_wrmsr(&vcpu->state.mca, vendor->mca, msr, value);
 	return !err;
+}
+
+bool emulate_xsetbv(struct vcpu *vcpu)
+{
+	const uint64_t *gpr = vcpu->state.gpr;
+
+	return vendor->in_kernel(vcpu) && xstate_set_xcr0(&vcpu->state.xstate, (uint32_t)gpr[RCX],
+							  (uint32_t)gpr[RAX] | gpr[RDX] << 32);
+}
+
+/* --- ports --------------------------------------------------------------------------------- */
+
+/* All ports of the platform are a byte wide. */
+static uint64_t system_io(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	struct vm *vm = vcpu->vm;
+	bool finish = atomic_load_explicit(&vm->asked_to_finish, memory_order_acquire);
+	uint8_t value = 0;
+	int sent = -1;
+
+	spin_lock(&vm->platform->lock);
+	if (exit->out)
+		sent = platform_out(vm->platform, exit->port, (uint8_t)vcpu->state.gpr[RAX]);
+	else
+		value = platform_in(vm->platform, exit->port, finish);
+	spin_unlock(&vm->platform->lock);
+	if (sent >= 0)
+		guest_console_put((uint8_t)sent);
+	return value;
 }
 
 /* No device: reads float high, writes are lost. */
 void emulate_io(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	uint64_t mask = exit->size == 4 ? UINT32_MAX : (UINT64_C(1) << 8 * exit->size) - 1;
+	uint64_t value = mask;
 
+	if (vcpu->system && exit->size == 1)
+		value = system_io(vcpu, exit);
 	if (exit->out)
 		return;
 	if (exit->size == 4)
-		vcpu->state.gpr[RAX] = mask;
+		vcpu->state.gpr[RAX] = value;
 	else
-		vcpu->state.gpr[RAX] |= mask;
+		vcpu->state.gpr[RAX] = (vcpu->state.gpr[RAX] & ~mask) | value;
 }

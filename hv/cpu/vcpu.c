@@ -144,10 +144,44 @@ static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	return !is_over(vcpu) && !slice_over(vcpu);
 }
 
+static bool wrmsr(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	bool stay = true;
+
+	if (!emulate_wrmsr(vcpu, &stay))
+		return raise(vcpu, EXCEPTION_GP, 0);
+	vendor->skip(vcpu, exit);
+	return stay;
+}
+
+/* To a guest that is not told of XSAVE there is no such instruction. */
+static bool xsetbv(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	if (!vcpu->system)
+		return raise(vcpu, EXCEPTION_UD, INJECT_NO_ERROR);
+	if (!emulate_xsetbv(vcpu))
+		return raise(vcpu, EXCEPTION_GP, 0);
+	vendor->skip(vcpu, exit);
+	return true;
+}
+
+static bool halt(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	if (!vcpu->system) {
+		end_with(vcpu, VCPU_HALTED);
+		return false;
+	}
+	vendor->skip(vcpu, exit);
+	vcpu_sleep(vcpu);
+	return false;
+}
+
 static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	trace(TRACE_EXIT, exit->code, vendor->rip(vcpu));
 	switch (exit->reason) {
+	case EXIT_WINDOW: /* vcpu_answer() */
+		return true;
 	case EXIT_CPUID:
 		emulate_cpuid(vcpu);
 		vendor->skip(vcpu, exit);
@@ -158,10 +192,9 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		vendor->skip(vcpu, exit);
 		return true;
 	case EXIT_WRMSR:
-		if (!emulate_wrmsr(vcpu))
-			return raise(vcpu, EXCEPTION_GP, 0);
-		vendor->skip(vcpu, exit);
-		return true;
+		return wrmsr(vcpu, exit);
+	case EXIT_XSETBV:
+		return xsetbv(vcpu, exit);
 	case EXIT_IO:
 		emulate_io(vcpu, exit);
 		vendor->skip(vcpu, exit);
@@ -173,8 +206,7 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	case EXIT_UD:
 		return raise(vcpu, EXCEPTION_UD, INJECT_NO_ERROR);
 	case EXIT_HLT:
-		end_with(vcpu, VCPU_HALTED);
-		return false;
+		return halt(vcpu, exit);
 	case EXIT_LOG:
 		vendor->drain(vcpu);
 		return true;
@@ -223,11 +255,12 @@ static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		vcpu->stats.stage2_exits++;
 		return stage2_fault(vcpu, exit);
 	}
+	vcpu->stats.by[exit->reason]++;
 	switch (exit->reason) {
 	case EXIT_RETRY:
 		return true;
 	case EXIT_SLICE:
-		return false;
+		return vcpu_time(vcpu);
 	case EXIT_KICK:
 		x86_take_interrupts();
 		return !atomic_load_explicit(&vcpu->vm->stop, memory_order_acquire) &&
@@ -247,13 +280,13 @@ static void note_first_entry(struct vm *vm)
 
 void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 {
-	void (*run)(struct vcpu *, uint64_t, struct vcpu_exit *) = vendor->run;
+	void (*run)(struct vcpu *, struct vcpu_exit *) = vendor->run;
 	struct tlb *tlb = &vcpu->mem->tlb;
 	struct vcpu_exit *exit = &vcpu->last_exit;
 	const unsigned int cpu = vcpu->cpu;
-	uint64_t deadline = cycles ? clock_now() + cycles : 0;
 
-	vcpu->slice_end = deadline;
+	vcpu->slice_end = cycles ? clock_now() + cycles : 0;
+	vcpu_set_until(vcpu);
 	atomic_store(&vcpu->running, true);
 	vcpu_switch_to(vcpu);
 	follow_log(vcpu);
@@ -263,7 +296,10 @@ void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 			drain_log(vcpu); /* the flusher finds there what was logged before */
 			tlb_quiesce(tlb, cpu);
 		}
-		run(vcpu, deadline, exit);
+		if (__builtin_expect(atomic_load_explicit(&vcpu->asks, memory_order_relaxed), 0) &&
+		    !vcpu_answer(vcpu))
+			break;
+		run(vcpu, exit);
 	} while (handle(vcpu, exit));
 	drain_log(vcpu);
 	atomic_store(&vcpu->running, false);

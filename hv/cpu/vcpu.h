@@ -8,7 +8,10 @@
 
 #include "hv/cpu/mca.h"
 #include "hv/cpu/vendor.h"
+#include "hv/cpu/xstate.h"
 #include "hv/mem/memory.h"
+#include "hv/platform/lapic.h"
+#include "hv/platform/platform.h"
 
 enum gpr {
 	RAX,
@@ -83,7 +86,11 @@ struct guest_state {
 	uint64_t pending_debug; /* likewise; VMX only */
 	struct pending_event event;
 	struct mca_state mca;
-	uint8_t fx[512] __attribute__((aligned(16))); /* FXSAVE's image */
+	struct xstate xstate;
+	/* Of a vCPU with a platform. */
+	struct lapic lapic;
+	struct platform_msrs msrs;
+	uint64_t nmi_masked; /* SVM: the handler of an NMI has not returned yet */
 };
 
 enum vcpu_run_state {
@@ -91,16 +98,28 @@ enum vcpu_run_state {
 	VCPU_RUNNING, /* can run */
 	VCPU_WAITING, /* for the page at wait_gfn */
 	VCPU_HALTED,  /* executed HLT; nothing will wake it */
+	VCPU_IDLE,    /* executed HLT; an interrupt wakes it */
+	VCPU_PARKED,  /* waits for a start-up message (SIPI) */
 	VCPU_DONE,    /* called ABI_DONE */
 	VCPU_DEAD,    /* stopped by a fault that the guest cannot handle */
 };
 
 struct vcpu_stats {
 	uint64_t exits;
-	uint64_t stage2_exits;   /* the hardware's, and hypercalls that lack a page */
-	uint64_t machine_checks; /* raised for lost pages */
-	struct fault_stats wait; /* second-stage faults, and how long they kept it waiting */
+	uint64_t by[EXIT_REASONS]; /* exits for each reason but second-stage faults */
+	uint64_t interrupts;       /* that were delivered */
+	uint64_t stage2_exits;     /* the hardware's, and hypercalls that lack a page */
+	uint64_t machine_checks;   /* raised for lost pages */
+	struct fault_stats wait;   /* second-stage faults, and how long they kept it waiting */
 };
+
+/* What others ask of a vCPU: vcpu->asks. It looks before each entry. */
+#define ASK_INTERRUPT  1u /* its local APIC may have something to deliver */
+#define ASK_NMI        2u
+#define ASK_INIT       4u
+#define ASK_START      8u /* at the page whose number is in ASK_PAGE */
+#define ASK_PAGE       0xff000000u
+#define ASK_PAGE_SHIFT 24
 
 struct vm;
 
@@ -110,14 +129,20 @@ struct vcpu {
 	struct memory *mem; /* the VM's */
 	unsigned int index; /* in the VM */
 	unsigned int cpu;   /* that it runs on */
+	bool system;        /* its guest is a whole system: vm->platform is there */
 	enum vcpu_run_state run;
 	bool loaded;          /* the hardware has its state */
 	_Atomic bool running; /* within vcpu_run() */
 	_Atomic bool logging; /* the hardware logs what it writes: vm->mem.logged */
+	_Atomic uint32_t asks;
 
 	gfn_t wait_gfn;
 	uint64_t wait_since; /* TSC */
 	uint64_t slice_end;  /* TSC; 0: it has no slice */
+	uint64_t timer_at;   /* TSC at which its APIC's timer ends; 0: it is not armed */
+	uint64_t until;      /* TSC at which it exits by itself: the earlier of both; 0: never */
+	bool wakes_open;     /* IDLE: RFLAGS.IF */
+	unsigned int idle_cr8;
 
 	/* From its hypercalls. */
 	_Atomic bool ready;
@@ -133,11 +158,18 @@ struct vcpu {
 	bool hw_launched;
 	uint64_t hw_rsp;       /* the stack pointer that the next exit will load */
 	bool hw_timer;         /* a deadline was set at the last entry */
+	bool hw_window;        /* it exits as soon as it takes interrupts */
 	uint64_t hw_deadline;  /* that deadline, TSC */
 	unsigned int hw_tag;   /* VPID or ASID */
 	hpa_t hw_log;          /* where the hardware logs writes */
 	unsigned int hw_storm; /* exceptions in a row that their own delivery raised again */
 };
+
+/* Is it told of XSAVE? */
+static inline bool vcpu_has_xsave(const struct vcpu *vcpu)
+{
+	return vcpu->system && xstate_components();
+}
 
 /* The second stage of its VM. */
 static inline struct ept *vcpu_ept(const struct vcpu *vcpu)
@@ -145,8 +177,28 @@ static inline struct ept *vcpu_ept(const struct vcpu *vcpu)
 	return &vcpu->mem->ept;
 }
 
-/* Sets the state in which a payload begins: see hv/abi.h. */
+/* --- vcpu_reset.c: states in which a vCPU begins -------------------------------------------- */
+
+/* A payload: see hv/abi.h. */
 void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t cr3, uint64_t stack);
+
+/* An operating system's boot vCPU, as above, with a table of segments: code is 0x10, data 0x18.
+ * @info: in RSI. The others are parked: vcpu_park(). */
+struct vcpu_boot {
+	uint64_t entry, cr3, stack, info;
+	uint64_t gdt;       /* gpa */
+	uint32_t gdt_limit; /* its last byte */
+};
+void vcpu_reset_boot(struct vcpu *vcpu, const struct vcpu_boot *boot);
+
+/* As after INIT: what that does not change stays (SDM vol. 3A, "Processor State After Reset"). The
+ * vCPU is not loaded. */
+void vcpu_park(struct vcpu *vcpu);
+
+/* Real mode, at the first byte of the page. @page: 0 to 255, of 4 KiB */
+void vcpu_start_at(struct vcpu *vcpu, unsigned int page);
+
+/* --- vcpu.c, vcpu_switch.c ------------------------------------------------------------------- */
 
 /* Runs a vCPU on this CPU until `cycles` have passed (0: no limit), until it waits or ends, or its
  * VM shall stop. Join vcpu->mem->tlb first: see tlb_join(). */
@@ -178,8 +230,36 @@ static inline bool vcpu_is_storm(struct vcpu *vcpu, bool met_itself)
 void emulate_cpuid(struct vcpu *vcpu);
 /* False: #GP. */
 bool emulate_rdmsr(struct vcpu *vcpu);
-bool emulate_wrmsr(struct vcpu *vcpu);
+/* *stay: false: the vCPU shall leave: who is to answer shares its CPU. */
+bool emulate_wrmsr(struct vcpu *vcpu, bool *stay);
+bool emulate_xsetbv(struct vcpu *vcpu);
 void emulate_io(struct vcpu *vcpu, const struct vcpu_exit *exit);
+
+/* --- interrupt.c: what comes from outside to a vCPU with a platform --------------------------- */
+
+/* Before an entry: delivers what it was asked to, or has it exit as soon as it can be. False: it
+ * must not be entered now. */
+bool vcpu_answer(struct vcpu *vcpu);
+
+/* The moment vcpu->until has come: ends its timer, if it is that. False: its slice is over. */
+bool vcpu_time(struct vcpu *vcpu);
+
+/* Does an interrupt or a message wake it? Then it is VCPU_RUNNING. @vcpu: IDLE or PARKED, and of
+ * this CPU */
+bool vcpu_wakes(struct vcpu *vcpu);
+
+/* Sets vcpu->until. */
+void vcpu_set_until(struct vcpu *vcpu);
+
+/* Moves what is on its way to a vCPU whose state has moved: messages, its timer, its sleep. Nobody
+ * runs either of them. */
+void vcpu_move_asks(const struct vcpu *from, struct vcpu *to);
+
+/* It executed HLT, and stands behind it: IDLE until vcpu_wakes(). */
+void vcpu_sleep(struct vcpu *vcpu);
+
+/* Its local APIC has changed. False: the vCPU shall leave: who is to answer shares its CPU. */
+bool vcpu_after_lapic(struct vcpu *vcpu, enum lapic_answer answer, uint64_t value);
 
 /* --- hypercall.c --------------------------------------------------------------------------- */
 

@@ -18,16 +18,17 @@
  *	 KERNEL_GS_BASE
  *	CR2, DR6			with the vCPU; SVM: the VMCB has them, too
  *	CR8, TPR			VMX: exits; SVM: the VMCB has it (V_TPR)
- *	x87, MMX, XMM, MXCSR		with the vCPU, here
- *	x87's last instruction,		cleared with the vCPU, where FXRSTOR leaves them (AMD)
+ *	x87, MMX, XMM, YMM, MXCSR,	with the vCPU, hv/cpu/xstate.c
+ *	 XCR0
+ *	x87's last instruction,		cleared with the vCPU, where XRSTOR leaves them (AMD)
  *	 operand, opcode
  *	DR0 .. DR3			with the vCPU, here
- *	XCR0, YMM, ZMM, opmasks,	off (CR4); SVM without decode assists: reset with the
- *	 PKRU, bounds, tiles		vCPU, hv/cpu/svm/svm_xstate.c
+ *	ZMM, opmasks, PKRU, bounds,	off (CR4, XCR0); SVM without decode assists: reset with
+ *	 tiles				the vCPU, hv/cpu/xstate.c
  *	XSS, PKRS, PASID, U_CET,	MSRs: exit; what CR4 has of them is of no use without
  *	 S_CET, SSP
  *	TSC, TSC_ADJUST,		an offset for each vCPU; the MSRs exit
- *	 TSC_DEADLINE
+ *	 TSC_DEADLINE, x2APIC		(hv/platform/lapic.h)
  *	TSC_AUX				its MSR exits; RDTSCP, RDPID: off (VMX); RDTSCP exits
  *					(SVM, but not in QEMU), RDPID reads what the firmware
  *					left, in each VM the same
@@ -37,7 +38,7 @@
  *	 MPERF, APERF
  *	SPEC_CTRL, PRED_CMD,		exit
  *	 VIRT_SPEC_CTRL
- *	MTRRs, APIC_BASE, x2APIC,	exit; the APIC's page is not in the second stage
+ *	MTRRs, APIC_BASE,		exit; the APIC's page is not in the second stage
  *	 MISC_ENABLE
  *	MONITOR's address		MONITOR(X) and MWAIT(X) exit; UMWAIT, TPAUSE: off
  *	machine checks' banks		exit; each vCPU has its own, hv/cpu/mca.h
@@ -53,54 +54,11 @@
 #include "hv/cpu/vm.h"
 #include "mm/x86.h"
 
-#define SEL_FLAT_CODE 0x08
-#define SEL_FLAT_DATA 0x10
-#define FX_CONTROL    0x037f /* x87 control word after FNINIT */
-#define FX_MXCSR      0x1f80
-#define PAT_RESET     UINT64_C(0x0007040600070406)
-#define ATTR_CODE_64  0xa09b
-#define ATTR_DATA     0xc093
-#define ATTR_TSS_BUSY 0x008b
-
 static struct vcpu *current[MAX_CPUS]; /* whose registers the CPU holds */
-
-void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t cr3, uint64_t stack)
-{
-	struct guest_state *s = &vcpu->state;
-	struct segment_state data = {
-		.selector = SEL_FLAT_DATA,
-		.attributes = ATTR_DATA,
-		.limit = UINT32_MAX,
-	};
-
-	*s = (struct guest_state){
-		.rip = entry,
-		.rflags = 2,
-		.cr0 = CR0_PG | CR0_WP | CR0_NE | CR0_PE,
-		.cr3 = cr3,
-		.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT,
-		.efer = EFER_LME | EFER_LMA | EFER_NXE,
-		.pat = PAT_RESET,
-		.dr6 = 0xffff0ff0,
-		.dr7 = 0x400,
-		.mca = MCA_RESET,
-	};
-	s->gpr[RSP] = stack;
-	for (unsigned int i = SEG_ES; i <= SEG_GS; i++)
-		s->seg[i] = data;
-	s->seg[SEG_CS].selector = SEL_FLAT_CODE;
-	s->seg[SEG_CS].attributes = ATTR_CODE_64;
-	s->seg[SEG_LDTR] = (struct segment_state){ .attributes = ATTR_UNUSABLE };
-	s->seg[SEG_TR] = (struct segment_state){ .attributes = ATTR_TSS_BUSY, .limit = 0x67 };
-	s->fx[0] = FX_CONTROL & 0xff;
-	s->fx[1] = FX_CONTROL >> 8;
-	s->fx[24] = FX_MXCSR & 0xff;
-	s->fx[25] = FX_MXCSR >> 8;
-}
 
 static void save_registers(struct guest_state *s)
 {
-	__asm__ volatile("fxsave64 %0" : "=m"(s->fx));
+	xstate_save(&s->xstate);
 	s->dr[0] = x86_read_dr0();
 	s->dr[1] = x86_read_dr1();
 	s->dr[2] = x86_read_dr2();
@@ -109,10 +67,7 @@ static void save_registers(struct guest_state *s)
 
 static void load_registers(const struct guest_state *s)
 {
-	/* On AMD's CPUs FXRSTOR leaves the last instruction, operand and opcode of the x87 as they
-	 * are, unless an exception is pending: FNINIT clears what another guest left (APM vol. 2,
-	 * "FXSAVE and FXRSTOR Instructions"). */
-	__asm__ volatile("fninit\n\tfxrstor64 %0" : : "m"(s->fx));
+	xstate_load(&s->xstate);
 	x86_write_dr0(s->dr[0]);
 	x86_write_dr1(s->dr[1]);
 	x86_write_dr2(s->dr[2]);

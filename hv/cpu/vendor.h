@@ -30,6 +30,9 @@ enum exit_reason {
 	EXIT_RETRY,  /* handled: enter again */
 	EXIT_STORM,  /* an exception's delivery raises it again, without end */
 	EXIT_BROKEN, /* the hardware refused to run the guest; code */
+	EXIT_WINDOW, /* the guest takes interrupts now */
+	EXIT_XSETBV,
+	EXIT_REASONS
 };
 
 /* Access of a second-stage fault, in EPT_R|W|X. */
@@ -47,6 +50,7 @@ struct vcpu_exit {
 /* The exceptions that Cleave intercepts; #MC is in hv/cpu/mca.h. */
 enum {
 	EXCEPTION_DB = 1,
+	VECTOR_NMI = 2,
 	EXCEPTION_AC = 17
 };
 
@@ -93,10 +97,23 @@ struct vendor {
 	 * which the vCPU is loaded. */
 	void (*peek)(const struct vcpu *vcpu, struct guest_state *s);
 
-	/* Runs the current vCPU until it exits. `deadline`: TSC value, or 0. */
-	void (*run)(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit);
+	/* Runs the current vCPU until it exits, at vcpu->until at the latest. */
+	void (*run)(struct vcpu *vcpu, struct vcpu_exit *exit);
 	/* Raises an exception in the guest at the next entry. */
 	void (*inject)(struct vcpu *vcpu, unsigned int vector, int64_t error);
+	/* Interrupts for the current vCPU. Does it take one at the next entry? open() says so for
+	 * interrupts, nmi_open() for NMIs; then interrupt() and nmi() deliver it. window() makes
+	 * it exit with EXIT_WINDOW as soon as it takes interrupts, or no longer. */
+	bool (*open)(const struct vcpu *vcpu);
+	void (*interrupt)(struct vcpu *vcpu, unsigned int vector);
+	void (*window)(struct vcpu *vcpu, bool on);
+	bool (*nmi_open)(const struct vcpu *vcpu);
+	void (*nmi)(struct vcpu *vcpu);
+	/* Its task priority, 0 to 15. */
+	unsigned int (*cr8)(const struct vcpu *vcpu);
+	void (*set_cr8)(struct vcpu *vcpu, unsigned int value);
+	/* RFLAGS.IF of the current vCPU. */
+	bool (*interrupts_on)(const struct vcpu *vcpu);
 	/* Did the last exit interrupt the delivery of an event? inject() takes its place then. */
 	bool (*was_delivering)(const struct vcpu *vcpu);
 	/* CR4 as the current vCPU sees it. */

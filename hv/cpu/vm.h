@@ -6,6 +6,7 @@
 #include "hv/config/config.h"
 #include "hv/mem/memory.h"
 #include "hv/mem/vouch.h"
+#include "hv/platform/platform.h"
 
 struct vcpu;
 
@@ -18,6 +19,9 @@ struct vm {
 	unsigned int nvcpus;
 	struct vcpu *vcpu;         /* nvcpus of them */
 	bool shared_cpu[MAX_CPUS]; /* the CPU has other work than one vCPU: use slices */
+
+	struct platform *platform; /* NULL: the guest is a payload; or &platform_own */
+	struct platform platform_own;
 
 	struct vouches vouches; /* the guest's word for its pages, where somebody asks for it */
 

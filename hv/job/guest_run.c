@@ -4,11 +4,12 @@
 
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/base/guest_console.h"
 #include "hv/job/guest_report.h"
 #include "hv/mem/fill.h"
 #include "hv/mem/guest_memory.h"
 #include "hv/vm/make.h"
-#include "hv/vm/payload.h"
+#include "hv/vm/load.h"
 #include "hv/vm/run.h"
 
 /* --- its time ----------------------------------------------------------------------------- */
@@ -30,7 +31,7 @@ static const char *why_over(const struct vm *vm)
 const char *guest_turn(struct guest_run *run)
 {
 	vm_wait(run->vm);
-	if (atomic_load_explicit(&run->vm->over, memory_order_acquire))
+	if (vm_any_over(run->vm))
 		return why_over(run->vm);
 	return out_of_time(run) ? "the job was not done in time" : NULL;
 }
@@ -76,9 +77,14 @@ static const char *start(struct guest_run *run, const struct boot_info *info)
 	MUST(run->vm, "no memory for the VM");
 	pager_init(&run->vm->mem, &source_zero, PG_LEVEL_4K, 1, policy_of(POLICY_COMPLETE));
 	TRY(furnish(&run->vm->mem));
-	TRY(vm_load_payload_named(run->vm, info, run->config->guest));
+	if (run->job->to_its_end)
+		TRY(vm_load_guest(run->vm, info, run->config->guest));
+	else
+		TRY(vm_load_payload_named(run->vm, info, run->config->guest));
+	if (run->vm->platform)
+		guest_console_open();
 	vm_start(run->vm);
-	while (!vm_all_ready(run->vm))
+	while (!run->job->to_its_end && !vm_all_ready(run->vm))
 		TRY(guest_turn(run));
 	return NULL;
 }
@@ -99,9 +105,12 @@ static const char *work(struct guest_run *run)
 
 static const char *finish(struct guest_run *run)
 {
-	atomic_store_explicit(&run->vm->asked_to_finish, true, memory_order_release);
+	if (!run->job->to_its_end)
+		atomic_store_explicit(&run->vm->asked_to_finish, true, memory_order_release);
 	while (!vm_over(run->vm)) {
 		vm_wait(run->vm);
+		if (run->vm->platform)
+			vm_rest(run->vm);
 		MUST(!out_of_time(run), "the guest did not finish in time");
 	}
 	TRY(vm_casualty(run->vm));

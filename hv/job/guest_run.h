@@ -26,6 +26,9 @@ struct guest_run;
 /* Each may be NULL, and returns NULL or what went wrong. */
 struct guest_job {
 	const char *name;
+	/* The guest may be a whole system; it ends by itself, and nobody waits until it is ready.
+	 */
+	bool to_its_end;
 	/* The vCPUs run, and are ready. */
 	const char *(*begin)(struct guest_run *run);
 	const char *(*round)(struct guest_run *run);

@@ -12,7 +12,8 @@
 	X(clone)                                                                                   \
 	X(hot)                                                                                     \
 	X(protect)                                                                                 \
-	X(move)
+	X(move)                                                                                    \
+	X(linux)
 
 #define JOB_FUNCTION(name)                                                                         \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);

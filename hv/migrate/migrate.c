@@ -11,6 +11,7 @@
 
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/base/guest_console.h"
 #include "hv/base/trace.h"
 #include "hv/mem/collapse.h"
 #include "hv/mem/guest_memory.h"
@@ -18,7 +19,7 @@
 #include "hv/migrate/report.h"
 #include "hv/policy/policy.h"
 #include "hv/vm/make.h"
-#include "hv/vm/payload.h"
+#include "hv/vm/load.h"
 #include "hv/vm/run.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
@@ -46,18 +47,30 @@ static const char *prepare(struct migration *m, const struct boot_info *info)
 	if (!m->from)
 		return "no memory for the source";
 	pager_init(&m->from->mem, &source_zero, m->config->populate, 1, policy_of(POLICY_COMPLETE));
-	return vm_load_payload_named(m->from, info, m->config->guest);
+	return vm_load_guest(m->from, info, m->config->guest);
+}
+
+/* A whole system may know nothing of us: then only time says when. */
+static bool is_ready(const struct migration *m)
+{
+	return vm_all_ready(m->from) || (m->from->platform && m->config->trigger == TRIGGER_TIME);
+}
+
+/* A whole system that says it is ready asks for it. */
+static bool wants_migration(const struct vm *vm)
+{
+	return vm->platform || atomic_load_explicit(&vm->wants_migration, memory_order_acquire);
 }
 
 static bool triggered(const struct migration *m, uint64_t *ready_since)
 {
-	if (!vm_all_ready(m->from))
+	if (!is_ready(m))
 		return false;
 	if (!*ready_since)
 		*ready_since = clock_now();
 	switch (m->config->trigger) {
 	case TRIGGER_GUEST:
-		return atomic_load_explicit(&m->from->wants_migration, memory_order_acquire);
+		return wants_migration(m->from);
 	case TRIGGER_TIME:
 		return cycles_to_us(clock_now() - *ready_since) / 1000 >= m->config->after_ms;
 	default:
@@ -71,7 +84,7 @@ static const char *turn_source(void *ctx)
 	struct migration *m = ctx;
 
 	vm_wait(m->from);
-	if (atomic_load_explicit(&m->from->over, memory_order_acquire))
+	if (vm_any_over(m->from))
 		return "the guest ended before the migration began";
 	return out_of_time(m) ? "the guest was not ready in time" : NULL;
 }
@@ -82,6 +95,8 @@ static const char *run_source(struct migration *m)
 	uint64_t ready_since = 0;
 	const char *why = NULL;
 
+	if (m->from->platform)
+		guest_console_open();
 	vm_start(m->from);
 	while (!why && !triggered(m, &ready_since))
 		why = turn_source(m);
@@ -91,7 +106,7 @@ static const char *run_source(struct migration *m)
 	vm_stop(m->from);
 	precopy_stop(&m->precopy);
 	/* Checks at the last moment: a vCPU that is done, halted or dead cannot be moved. */
-	if (!why && atomic_load_explicit(&m->from->over, memory_order_acquire))
+	if (!why && vm_any_over(m->from))
 		why = "the guest ended before the migration began";
 	if (why && vm_casualty(m->from))
 		why = vm_casualty(m->from);
@@ -103,11 +118,22 @@ static const char *run_source(struct migration *m)
 static void move_vcpu(const struct vcpu *from, struct vcpu *to)
 {
 	to->state = from->state;
-	to->run = VCPU_RUNNING;
+	/* One that waits for a page asks again. */
+	to->run = from->run == VCPU_WAITING ? VCPU_RUNNING : from->run;
 	to->passes = from->passes;
 	to->chain = from->chain;
 	to->wrong_count = from->wrong_count;
 	atomic_store_explicit(&to->ready, true, memory_order_relaxed);
+	if (to->system)
+		vcpu_move_asks(from, to);
+}
+
+static void move_system(const struct vm *from, struct vm *to)
+{
+	if (!from->platform)
+		return;
+	vm_make_system(to);
+	platform_move(from->platform, to->platform);
 }
 
 /* Frames that arrive at once: no more than divide the region evenly. */
@@ -143,6 +169,7 @@ static const char *switch_over(struct migration *m)
 		   policy_of(m->config->policy));
 	m->to->mem.pager.policy->begin(&m->to->mem, m->config);
 	stream_init(&m->stream, &m->to->mem, m->config);
+	move_system(m->from, m->to);
 	for (unsigned int i = 0; i < m->to->nvcpus; i++)
 		move_vcpu(&m->from->vcpu[i], &m->to->vcpu[i]);
 	m->at_switch = granularity_of(&m->to->mem.ept);
@@ -158,7 +185,7 @@ static const char *switch_over(struct migration *m)
 
 static const char *check_alive(const struct migration *m)
 {
-	if (atomic_load_explicit(&m->to->over, memory_order_acquire)) {
+	if (vm_any_over(m->to)) {
 		const char *why = vm_casualty(m->to);
 
 		return why ? why : "the guest ended before the migration did";

@@ -136,6 +136,14 @@ struct vm *vm_create_like(const struct vm *model, const char *name)
 	return vm;
 }
 
+void vm_make_system(struct vm *vm)
+{
+	vm->platform = &vm->platform_own;
+	platform_reset(vm->platform);
+	for (unsigned int i = 0; i < vm->nvcpus; i++)
+		vm->vcpu[i].system = true;
+}
+
 void vm_destroy(struct vm *vm)
 {
 	for (unsigned int i = 0; i < vm->nvcpus; i++)

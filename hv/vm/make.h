@@ -23,6 +23,10 @@ struct vm *vm_create_zeroed(const char *name, const struct run_config *config,
  * leaf are those of `model`. */
 struct vm *vm_create_like(const struct vm *model, const char *name);
 
+/* Makes it a whole system (hv/platform/platform.h): its guest is no payload. The vCPUs' own parts
+ * of that are reset with them. */
+void vm_make_system(struct vm *vm);
+
 /* Gives everything back. Call vm_stop() first, if the VM was started. */
 void vm_destroy(struct vm *vm);
 

@@ -5,11 +5,8 @@
 #include "hv/abi.h"
 #include "hv/base/console.h"
 #include "hv/cpu/vcpu.h"
-#include "hv/mem/fill.h"
-#include "hv/mem/guest_memory.h"
+#include "hv/vm/write.h"
 #include "mm/err.h"
-#include "mm/machine.h"
-#include "mm/percpu.h"
 
 static const char *wrong(const struct vm *vm, const struct abi_header *h, uint64_t bytes)
 {
@@ -35,40 +32,6 @@ static const char *wrong(const struct vm *vm, const struct abi_header *h, uint64
 	return NULL;
 }
 
-/* Places zeros where memory is absent, in the pieces that it grows by; in smaller ones where part
- * of a piece is here: a clone's pages come one by one. */
-static int make_present(struct memory *mem, gfn_t gfn)
-{
-	enum pg_level piece = mem->pager.piece;
-	int err;
-
-	while ((err = fill_page(mem, cpu_id(), ALIGN_DOWN(gfn, level_frames(piece)), piece,
-				&fill_zeros, FILL_LOAD, 0)) == EPT_SMALLER)
-		piece--;
-	return err;
-}
-
-/* Copies one page of the image; zeros behind its end. */
-static int load_page(struct vm *vm, gfn_t gfn, const char *data, uint64_t bytes)
-{
-	int err = mem_page(&vm->mem, gfn) ? 0 : make_present(&vm->mem, gfn);
-
-	/* It may be private, or tracked. */
-	return err ? err : guest_write(&vm->mem, gpa(gfn << PAGE_SHIFT), data, bytes, GUEST_WAIT);
-}
-
-static int load_image(struct vm *vm, const struct abi_header *h, const char *image)
-{
-	for (uint64_t at = 0; at < h->memory_bytes; at += PAGE_SIZE) {
-		uint64_t have = h->image_bytes > at ? MIN(h->image_bytes - at, PAGE_SIZE) : 0;
-		int err = load_page(vm, (h->load_gpa + at) >> PAGE_SHIFT, image + at, have);
-
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
 int vm_load_payload(struct vm *vm, const struct boot_module *module)
 {
 	struct abi_header h = { 0 };
@@ -80,7 +43,7 @@ int vm_load_payload(struct vm *vm, const struct boot_module *module)
 		con_printf("cleave: payload %s.bin: %s\n", module->name, why);
 		return -EINVAL;
 	}
-	if (load_image(vm, &h, module->data)) {
+	if (vm_write(vm, gpa(h.load_gpa), module->data, h.image_bytes, h.memory_bytes)) {
 		con_printf("cleave: payload %s.bin: no memory to load it\n", module->name);
 		return -ENOMEM;
 	}
@@ -91,15 +54,4 @@ int vm_load_payload(struct vm *vm, const struct boot_module *module)
 		vm->vcpu[i].run = VCPU_RUNNING;
 	}
 	return 0;
-}
-
-const char *vm_load_payload_named(struct vm *vm, const struct boot_info *info, const char *name)
-{
-	for (unsigned int i = 0; i < info->nmodules; i++)
-		if (!__builtin_strcmp(info->module[i].name, name))
-			return vm_load_payload(vm, &info->module[i])
-				       ? "the payload could not be loaded"
-				       : NULL;
-	con_printf("cleave: there is no payload %s.bin in \\guests on the boot disk\n", name);
-	return "no such payload";
 }

@@ -12,8 +12,4 @@
  */
 int must_check vm_load_payload(struct vm *vm, const struct boot_module *module);
 
-/* The same, by the payload's name. NULL, or what went wrong in a few words. */
-const char *must_check vm_load_payload_named(struct vm *vm, const struct boot_info *info,
-					     const char *name);
-
 #endif

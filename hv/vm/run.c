@@ -7,6 +7,7 @@
 #include "hv/base/console.h"
 #include "hv/base/smp.h"
 #include "hv/cpu/vcpu_dump.h"
+#include "hv/vm/system.h"
 #include "mm/percpu.h"
 
 /*
@@ -25,6 +26,8 @@ static bool turn_of(struct vcpu *vcpu, unsigned int me)
 		return false;
 	if (vcpu->run == VCPU_WAITING && vcpu_wait_over(vcpu))
 		vcpu->run = VCPU_RUNNING;
+	if (system_sleeps(vcpu) && !vcpu_wakes(vcpu))
+		return false;
 	if (vcpu->run != VCPU_RUNNING)
 		return false;
 	vcpu_run(vcpu, needs_slice(vcpu->vm, me) ? us_to_cycles(SLICE_US) : 0);
@@ -59,7 +62,7 @@ static void run_on_this_cpu(void *arg)
 
 	tlb_join(&vm->mem.tlb, me);
 	while (!atomic_load_explicit(&vm->stop, memory_order_acquire))
-		if (!vm_turn(vm))
+		if (!vm_turn(vm) && !system_rest(vm, UINT64_MAX))
 			cpu_relax();
 	leave(vm, me);
 }
@@ -96,22 +99,40 @@ void vm_stop(struct vm *vm)
 	leave(vm, 0);
 }
 
+bool vm_any_over(const struct vm *vm)
+{
+	return atomic_load_explicit(&vm->over, memory_order_acquire) ||
+	       (vm->platform && system_over(vm));
+}
+
 bool vm_over(const struct vm *vm)
 {
-	return atomic_load_explicit(&vm->over, memory_order_acquire) == vm->nvcpus;
+	uint32_t over = atomic_load_explicit(&vm->over, memory_order_acquire);
+
+	return vm->platform ? vm_any_over(vm) : over == vm->nvcpus;
 }
 
 bool vm_all_ready(const struct vm *vm)
 {
+	if (vm->platform)
+		return atomic_load_explicit(&vm->platform->ready, memory_order_acquire);
 	for (unsigned int i = 0; i < vm->nvcpus; i++)
 		if (!atomic_load_explicit(&vm->vcpu[i].ready, memory_order_acquire))
 			return false;
 	return true;
 }
 
+void vm_rest(struct vm *vm)
+{
+	if (ncpus > 1 || !vm_turn(vm))
+		(void)system_rest(vm, us_to_cycles(SYSTEM_POLL_US));
+}
+
 void vm_wait(struct vm *vm)
 {
 	tlb_quiesce(&vm->mem.tlb, cpu_id());
+	if (vm->platform)
+		system_poll(vm);
 	if (ncpus == 1)
 		(void)vm_turn(vm);
 	else
@@ -132,7 +153,7 @@ const char *vm_casualty(const struct vm *vm)
 		if (vcpu->run == VCPU_HALTED)
 			return "a vCPU halted for good";
 	}
-	return NULL;
+	return vm->platform ? system_casualty(vm) : NULL;
 }
 
 static const char *verdict_of(const struct vcpu *vcpu)
@@ -157,6 +178,8 @@ const char *vm_verdict(const struct vm *vm)
 {
 	const char *why = NULL;
 
+	if (vm->platform)
+		return system_verdict(vm);
 	for (unsigned int i = 0; !why && i < vm->nvcpus; i++)
 		why = verdict_of(&vm->vcpu[i]);
 	return why;

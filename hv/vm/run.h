@@ -21,8 +21,14 @@ bool vm_turn(struct vm *vm);
  * CPU gives the vCPUs their turn. */
 void vm_wait(struct vm *vm);
 
-/* Is each vCPU done, halted or dead? */
+/* The same, where nothing else is to be done but to run a whole system: the CPU sleeps while its
+ * vCPUs do. Call vm_wait() as well. */
+void vm_rest(struct vm *vm);
+
+/* Is each vCPU done, halted or dead? A whole system: has it ended, or has one of them died? */
 bool vm_over(const struct vm *vm);
+/* The same of any vCPU. */
+bool vm_any_over(const struct vm *vm);
 bool vm_all_ready(const struct vm *vm);
 
 /* Why a vCPU cannot go on, after printing which; or NULL. */

@@ -7,7 +7,7 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/vm/make.h"
-#include "hv/vm/payload.h"
+#include "hv/vm/load.h"
 #include "hv/vm/run.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"

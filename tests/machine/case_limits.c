@@ -4,6 +4,7 @@
 
 #include "hv/base/console.h"
 #include "hv/migrate/migrate.h"
+#include "hv/vm/payload.h"
 #include "hv/base/string.h"
 #include "mm/err.h"
 #include "mm/machine.h"

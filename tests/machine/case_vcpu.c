@@ -13,7 +13,7 @@
 static void take_common(struct guest_state *s, const struct guest_state *from)
 {
 	memcpy(s->dr, from->dr, sizeof(s->dr));
-	memcpy(s->fx, from->fx, sizeof(s->fx));
+	s->xstate = from->xstate;
 }
 
 static const char *seen_as_saved(struct vcpu *vcpu)

@@ -15,7 +15,7 @@
 #include "hv/policy/policy.h"
 #include "hv/source/source.h"
 #include "hv/vm/make.h"
-#include "hv/vm/payload.h"
+#include "hv/vm/load.h"
 #include "hv/vm/run.h"
 
 #define GIB_FRAMES   (GIB >> PAGE_SHIFT)

@@ -27,8 +27,10 @@
 #define I3_NMI           (1u << 1)
 #define I3_SMI           (1u << 2)
 #define I3_INIT          (1u << 3)
+#define I3_VINTR         (1u << 4)
 #define I3_RDPMC         (1u << 15)
 #define I3_CPUID         (1u << 18)
+#define I3_IRET          (1u << 20)
 #define I3_INVD          (1u << 22)
 #define I3_HLT           (1u << 24)
 #define I3_INVLPGA       (1u << 26)
@@ -54,6 +56,9 @@
 #define TLB_ALL        1u
 #define TLB_THIS_GUEST 3u
 
+#define V_TPR          15u
+#define V_IRQ          (1u << 8) /* an interrupt of the guest's waits */
+#define V_IGN_TPR      (1u << 20)
 #define V_INTR_MASKING (1u << 24) /* the host's IF governs the host's interrupts */
 #define NP_ENABLE      1u
 
@@ -61,6 +66,7 @@
 #define EVENT_VALID     (1u << 31)
 #define EVENT_HAS_ERROR (1u << 11)
 #define EVENT_TYPE(e)   ((e) >> 8 & 7)
+#define EVENT_INTR      0u
 #define EVENT_NMI       2u
 #define EVENT_EXCEPTION 3u
 #define EVENT_SOFTWARE  4u
@@ -79,9 +85,11 @@ enum svm_exit {
 	SVM_NMI = 0x61,
 	SVM_SMI = 0x62,
 	SVM_INIT = 0x63,
+	SVM_VINTR = 0x64,
 	SVM_CR0_SEL_WRITE = 0x65,
 	SVM_RDPMC = 0x6f,
 	SVM_CPUID = 0x72,
+	SVM_IRET = 0x74,
 	SVM_INVD = 0x76,
 	SVM_HLT = 0x78,
 	SVM_INVLPGA = 0x7a,
@@ -206,13 +214,6 @@ void svm_deactivate(struct vcpu *vcpu);
 void svm_save(struct vcpu *vcpu);
 void svm_peek(const struct vcpu *vcpu, struct guest_state *s);
 
-/* --- svm_xstate.c -------------------------------------------------------------------------- */
-
-/* On each CPU, once. */
-void svm_xstate_enable(void);
-/* Before a vCPU takes its turn. */
-void svm_xstate_forget(void);
-
 /* --- svm_event.c --------------------------------------------------------------------------- */
 
 void svm_inject(struct vcpu *vcpu, unsigned int vector, int64_t error);
@@ -221,6 +222,16 @@ void svm_keep_event(struct vmcb *b);
 /* Did the exception that exited interrupt its own delivery? */
 bool svm_met_itself(const struct vmcb *b, uint32_t vector);
 bool svm_was_delivering(const struct vcpu *vcpu);
+bool svm_open(const struct vcpu *vcpu);
+void svm_interrupt(struct vcpu *vcpu, unsigned int vector);
+void svm_window(struct vcpu *vcpu, bool on);
+bool svm_nmi_open(const struct vcpu *vcpu);
+void svm_nmi(struct vcpu *vcpu);
+/* The guest returns from the handler of an NMI: others may follow. */
+void svm_nmi_over(struct vcpu *vcpu);
+unsigned int svm_cr8(const struct vcpu *vcpu);
+void svm_set_cr8(struct vcpu *vcpu, unsigned int value);
+bool svm_interrupts_on(const struct vcpu *vcpu);
 uint64_t svm_rip(const struct vcpu *vcpu);
 bool svm_in_kernel(const struct vcpu *vcpu);
 /* Moves RIP on, with all that belongs to that but debug exceptions. */
@@ -229,7 +240,7 @@ void svm_skip(struct vcpu *vcpu, const struct vcpu_exit *exit);
 
 /* --- svm_run.c ----------------------------------------------------------------------------- */
 
-void svm_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit);
+void svm_run(struct vcpu *vcpu, struct vcpu_exit *exit);
 void svm_dump(void);
 
 /*

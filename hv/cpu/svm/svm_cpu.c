@@ -47,7 +47,6 @@ int svm_probe(void)
 			svm.asids);
 		return -ENODEV;
 	}
-	apic_timer_calibrate(us_to_cycles(1000)); /* ends time slices */
 	return 0;
 }
 
@@ -63,8 +62,7 @@ int svm_enable(void)
 	x86_wrmsr(MSR_VM_HSAVE_PA, hsave_page[me].v);
 	/* The nested tables' memory types are indexes into the host's PAT. */
 	x86_wrmsr(MSR_PAT, EPT_AMD_PAT);
-	if (!svm.decode) /* else XSETBV and CR4.OSXSAVE exit */
-		svm_xstate_enable();
+	xstate_enable(!svm.decode); /* with them, XSETBV and CR4.OSXSAVE exit */
 	/* What VMLOAD gives back to the host after each exit. */
 	__asm__ volatile("vmsave" : : "a"(svm_cpus[me].host.v) : "memory");
 	return 0;

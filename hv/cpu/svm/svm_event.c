@@ -28,6 +28,91 @@ bool svm_was_delivering(const struct vcpu *vcpu)
 	return b->exit_int_info & EVENT_VALID;
 }
 
+/* --- interrupts (APM vol. 2, "Interrupt and #SMI/NMI/INIT Virtualization", "Virtual Interrupts")
+ */
+
+static bool event_waits(const struct vmcb *b)
+{
+	return b->event_inject & EVENT_VALID;
+}
+
+bool svm_interrupts_on(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->rflags & RFLAGS_IF;
+}
+
+bool svm_open(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->rflags & RFLAGS_IF && !(b->interrupt_shadow & 1) && !event_waits(b);
+}
+
+void svm_interrupt(struct vcpu *vcpu, unsigned int vector)
+{
+	struct vmcb *b = direct(vcpu->hw_page);
+
+	b->event_inject = EVENT_VALID | EVENT_INTR << 8 | vector;
+}
+
+/* The CPU is told of a virtual interrupt, which exits instead of being delivered: so the one that
+ * is then due is chosen at that moment. */
+void svm_window(struct vcpu *vcpu, bool on)
+{
+	struct vmcb *b = direct(vcpu->hw_page);
+
+	if (on) {
+		b->v_intr |= V_IRQ | V_IGN_TPR;
+		b->intercept3 |= I3_VINTR;
+	} else {
+		b->v_intr &= ~(uint64_t)(V_IRQ | V_IGN_TPR);
+		b->intercept3 &= ~I3_VINTR;
+	}
+}
+
+bool svm_nmi_open(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return !vcpu->state.nmi_masked && !(b->interrupt_shadow & 1) && !event_waits(b);
+}
+
+/* The CPU does not tell whether the handler has returned: its IRET exits. */
+void svm_nmi(struct vcpu *vcpu)
+{
+	struct vmcb *b = direct(vcpu->hw_page);
+
+	b->event_inject = EVENT_VALID | EVENT_NMI << 8 | VECTOR_NMI;
+	b->intercept3 |= I3_IRET;
+	vcpu->state.nmi_masked = 1;
+}
+
+/* Before the IRET is executed, so the next NMI may come one instruction early, on the same stack.
+ */
+void svm_nmi_over(struct vcpu *vcpu)
+{
+	struct vmcb *b = direct(vcpu->hw_page);
+
+	b->intercept3 &= ~I3_IRET;
+	vcpu->state.nmi_masked = 0;
+}
+
+unsigned int svm_cr8(const struct vcpu *vcpu)
+{
+	const struct vmcb *b = direct(vcpu->hw_page);
+
+	return b->v_intr & V_TPR;
+}
+
+void svm_set_cr8(struct vcpu *vcpu, unsigned int value)
+{
+	struct vmcb *b = direct(vcpu->hw_page);
+
+	b->v_intr = (b->v_intr & ~(uint64_t)V_TPR) | value;
+}
+
 /*
  * The exit interrupted the delivery of an event: deliver it again. A software interrupt is not:
  * RIP still points at its instruction, which is executed again (APM vol. 2, "Event Injection").

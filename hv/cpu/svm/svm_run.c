@@ -59,13 +59,14 @@ static uint64_t svm_cr4(const struct vcpu *vcpu)
 	return b->cr4;
 }
 
-static struct control control_of(const struct vmcb *b)
+static struct control control_of(const struct vcpu *vcpu, const struct vmcb *b)
 {
 	return (struct control){
 		.cr0 = b->cr0,
 		.cr4 = b->cr4,
 		.efer = b->efer & ~(uint64_t)EFER_SVME,
 		.code_64 = b->cs.attributes & VMCB_ATTR_LONG,
+		.xsave = vcpu_has_xsave(vcpu),
 	};
 }
 
@@ -79,7 +80,7 @@ static enum exit_reason cr_exit(struct vcpu *vcpu, struct vmcb *b, struct vcpu_e
 {
 	unsigned int reg = b->exit_info1 & 15;
 	uint64_t value = reg == RSP ? b->rsp : vcpu->state.gpr[reg];
-	struct control c = control_of(b);
+	struct control c = control_of(vcpu, b);
 
 	if (!(b->exit_info1 & CR_IS_MOV))
 		return EXIT_UD;
@@ -131,6 +132,14 @@ static enum exit_reason decode(struct vcpu *vcpu, struct vmcb *b, struct vcpu_ex
 	case SVM_HLT:
 		exit->length = length_of(b, 1);
 		return hlt_exit(vcpu, b, exit);
+	case SVM_VINTR:
+		return EXIT_WINDOW;
+	case SVM_IRET:
+		svm_nmi_over(vcpu);
+		return EXIT_RETRY;
+	case SVM_XSETBV:
+		exit->length = length_of(b, 3);
+		return EXIT_XSETBV;
 	case SVM_ICEBP: /* INT1: a trap, delivered with the RIP behind it */
 		svm_step_over(b, length_of(b, 1));
 		svm_inject(vcpu, EXCEPTION_DB, INJECT_NO_ERROR);
@@ -160,7 +169,8 @@ static enum exit_reason decode(struct vcpu *vcpu, struct vmcb *b, struct vcpu_ex
 	case SVM_INVLPGA:
 	case SVM_VMRUN:
 	case SVM_VMLOAD ... SVM_SKINIT:
-	case SVM_MONITOR ... SVM_RDPRU:
+	case SVM_MONITOR ... SVM_MWAIT_ARMED:
+	case SVM_RDPRU:
 		return EXIT_UD;
 	default:
 		return EXIT_BROKEN;
@@ -183,13 +193,13 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
  * even where the CPU can flush one: other vCPUs of the same second stage on this CPU have ASIDs of
  * their own.
  */
-static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu, uint64_t deadline)
+static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
 {
 	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
 	bool asked = c->flush == FLUSH_ASKED;
 
-	if (deadline != vcpu->hw_deadline)
-		set_timer(vcpu, deadline);
+	if (vcpu->until != vcpu->hw_deadline)
+		set_timer(vcpu, vcpu->until);
 	c->current->tlb_control = asked ? TLB_ALL : TLB_NOTHING;
 	c->flush = asked ? FLUSH_DONE : FLUSH_NOT;
 }
@@ -209,13 +219,13 @@ static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *
 	}
 }
 
-void svm_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit)
+void svm_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	const struct svm_cpu *c = &svm_cpus[vcpu->cpu];
 	struct vmcb *b = c->current;
 
-	if (__builtin_expect(c->flush != FLUSH_NOT || deadline != vcpu->hw_deadline, 0))
-		prepare_entry(vcpu, deadline);
+	if (__builtin_expect(c->flush != FLUSH_NOT || vcpu->until != vcpu->hw_deadline, 0))
+		prepare_entry(vcpu);
 	b->rax = vcpu->state.gpr[RAX];
 	svm_enter(vcpu->state.gpr, vcpu->hw_page, c->host);
 	vcpu->state.gpr[RAX] = b->rax;
@@ -271,7 +281,7 @@ static int svm_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 static int svm_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	struct vmcb *b = direct(vcpu->hw_page);
-	struct control c = control_of(b);
+	struct control c = control_of(vcpu, b);
 
 	switch (msr) {
 	case MSR_TSC:
@@ -312,6 +322,14 @@ const struct vendor vendor_svm = {
 	.peek = svm_peek,
 	.run = svm_run,
 	.inject = svm_inject,
+	.open = svm_open,
+	.interrupt = svm_interrupt,
+	.window = svm_window,
+	.nmi_open = svm_nmi_open,
+	.nmi = svm_nmi,
+	.cr8 = svm_cr8,
+	.set_cr8 = svm_set_cr8,
+	.interrupts_on = svm_interrupts_on,
 	.was_delivering = svm_was_delivering,
 	.cr4 = svm_cr4,
 	.rip = svm_rip,

@@ -107,6 +107,8 @@ static void load_controls(const struct vcpu *vcpu, struct vmcb *b)
 	b->intercept4 = I4_VMRUN | I4_VMMCALL | I4_VMLOAD | I4_VMSAVE | I4_STGI | I4_CLGI |
 			I4_SKINIT | I4_RDTSCP | I4_ICEBP | I4_WBINVD | I4_MONITOR | I4_MWAIT |
 			I4_XSETBV | I4_RDPRU;
+	if (s->nmi_masked)
+		b->intercept3 |= I3_IRET;
 	if (svm.decode) { /* or nobody could tell what is written; by the manual only */
 		b->intercept_cr = I0_CR4_WRITE;
 		b->intercept3 |= I3_CR0_SEL_WRITE;
@@ -167,7 +169,6 @@ void svm_activate(struct vcpu *vcpu)
 	b->tlb_control = TLB_NOTHING; /* svm_run() knows when not */
 	svm_cpus[cpu_id()].current = b;
 	x86_write_cr2(b->cr2);
-	svm_xstate_forget();
 }
 
 /* VMLOAD and VMSAVE switch the rest at each exit. CR2 is in the VMCB, too, but Bochs 2.7 switches

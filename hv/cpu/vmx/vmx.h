@@ -41,6 +41,7 @@
 #define PIN_PREEMPT (1u << 6)
 
 /* Primary processor-based controls */
+#define CPU_WINDOW     (1u << 2) /* exit as soon as the guest takes interrupts */
 #define CPU_TSC_OFFSET (1u << 3)
 #define CPU_HLT        (1u << 7)
 #define CPU_MWAIT      (1u << 10)
@@ -75,6 +76,7 @@
 #define INTR_VALID       (1u << 31)
 #define INTR_HAS_ERROR   (1u << 11)
 #define INTR_TYPE(info)  ((info) >> 8 & 7)
+#define INTR_TYPE_EXT    0u
 #define INTR_TYPE_NMI    2u
 #define INTR_TYPE_HW     3u
 #define INTR_TYPE_SW_INT 4u
@@ -173,6 +175,7 @@ enum vmx_reason {
 	VMX_EXCEPTION = 0,
 	VMX_EXTINT = 1,
 	VMX_TRIPLE = 2,
+	VMX_WINDOW = 7,
 	VMX_CPUID = 10,
 	VMX_GETSEC = 11,
 	VMX_HLT = 12,
@@ -245,7 +248,7 @@ void vmx_drain(struct vcpu *vcpu);
 /* Writes CR0 and CR4 as the guest sees them; forces what VMX needs. */
 void vmx_load_crs(const struct guest_state *s);
 /* The current vCPU's registers, as it sees them. */
-struct control vmx_control(void);
+struct control vmx_control(const struct vcpu *vcpu);
 uint64_t vmx_get_cr0(void);
 uint64_t vmx_get_cr4(void);
 /* Makes the access to a control register that exited; does not skip it. False: #GP. */
@@ -259,13 +262,19 @@ void vmx_pass_on(struct vcpu *vcpu, uint32_t info, unsigned int length);
 /* Delivers an event again, at the next entry: the exit interrupted it. @info: VMCS_IDTV_INFO */
 void vmx_keep_event(uint32_t idtv);
 bool vmx_was_delivering(const struct vcpu *vcpu);
+bool vmx_open(const struct vcpu *vcpu);
+void vmx_interrupt(struct vcpu *vcpu, unsigned int vector);
+void vmx_window(struct vcpu *vcpu, bool on);
+bool vmx_nmi_open(const struct vcpu *vcpu);
+void vmx_nmi(struct vcpu *vcpu);
+bool vmx_interrupts_on(const struct vcpu *vcpu);
 uint64_t vmx_rip(const struct vcpu *vcpu);
 bool vmx_in_kernel(const struct vcpu *vcpu);
 void vmx_skip(struct vcpu *vcpu, const struct vcpu_exit *exit);
 
 /* --- vmx_run.c ----------------------------------------------------------------------------- */
 
-void vmx_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit);
+void vmx_run(struct vcpu *vcpu, struct vcpu_exit *exit);
 void vmx_dump(void);
 
 /*

@@ -151,6 +151,7 @@ int vmx_enable(void)
 		vmx_failed("VMXON", page.v);
 	if (vmx.ept_cap & EPT_CAP_INVEPT_ALL)
 		invept(INVEPT_ALL, 0);
+	xstate_enable(false);
 	return 0;
 }
 

@@ -60,13 +60,14 @@ void vmx_load_crs(const struct guest_state *s)
 	write_cr4(s->cr4);
 }
 
-struct control vmx_control(void)
+struct control vmx_control(const struct vcpu *vcpu)
 {
 	return (struct control){
 		.cr0 = vmx_get_cr0(),
 		.cr4 = vmx_get_cr4(),
 		.efer = vmread(VMCS_GUEST_EFER),
 		.code_64 = vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_CS) & ATTR_LONG,
+		.xsave = vcpu_has_xsave(vcpu),
 	};
 }
 
@@ -89,7 +90,7 @@ static void forget_translations(const struct vcpu *vcpu)
 
 static bool set_cr0(struct vcpu *vcpu, uint64_t value)
 {
-	struct control c = vmx_control();
+	struct control c = vmx_control(vcpu);
 
 	if (!control_set_cr0(&c, value))
 		return false;
@@ -103,7 +104,7 @@ static bool set_cr0(struct vcpu *vcpu, uint64_t value)
 
 static bool set_cr4(struct vcpu *vcpu, uint64_t value)
 {
-	struct control c = vmx_control();
+	struct control c = vmx_control(vcpu);
 
 	if (!control_set_cr4(&c, value))
 		return false;
@@ -123,7 +124,7 @@ static bool mov_to_cr(struct vcpu *vcpu, unsigned int cr, uint64_t value)
 	case 8:
 		if (value > 15)
 			return false;
-		vcpu->state.cr8 = value;
+		vcpu->state.cr8 = value; /* vcpu_answer() looks at each entry what that lets in */
 		return true;
 	default:
 		return false;

@@ -50,6 +50,56 @@ bool vmx_was_delivering(const struct vcpu *vcpu)
 	return vmread(VMCS_IDTV_INFO) & INTR_VALID;
 }
 
+/* --- interrupts (SDM vol. 3C, "Checks on Guest Non-Register State", "VM-Entry Controls for Event
+ *     Injection") -------------------------------------------------------------------------- */
+
+static bool event_waits(void)
+{
+	return vmread(VMCS_INJECT_INFO) & INTR_VALID;
+}
+
+bool vmx_interrupts_on(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF;
+}
+
+bool vmx_open(const struct vcpu *vcpu)
+{
+	return vmx_interrupts_on(vcpu) &&
+	       !(vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)) &&
+	       !event_waits();
+}
+
+void vmx_interrupt(struct vcpu *vcpu, unsigned int vector)
+{
+	(void)vcpu;
+	vmwrite(VMCS_INJECT_INFO, INTR_VALID | INTR_TYPE_EXT << 8 | vector);
+}
+
+void vmx_window(struct vcpu *vcpu, bool on)
+{
+	if (on == vcpu->hw_window)
+		return;
+	vmwrite(VMCS_CPU, vmx.cpu | (on ? CPU_WINDOW : 0));
+	vcpu->hw_window = on;
+}
+
+bool vmx_nmi_open(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return !(vmread(VMCS_GUEST_INTERRUPTIBILITY) &
+		 (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI)) &&
+	       !event_waits();
+}
+
+/* Its delivery blocks further ones until IRET. */
+void vmx_nmi(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	vmwrite(VMCS_INJECT_INFO, INTR_VALID | INTR_TYPE_NMI << 8 | VECTOR_NMI);
+}
+
 /*
  * The exit interrupted the delivery of an event: deliver it again at the next entry. Type and
  * vector have the same format in both fields; bit 12 is undefined in the one and reserved in the

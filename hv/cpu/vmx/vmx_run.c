@@ -99,6 +99,10 @@ static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_e
 		return EXIT_TRIPLE;
 	case VMX_CPUID:
 		return EXIT_CPUID;
+	case VMX_WINDOW:
+		return EXIT_WINDOW;
+	case VMX_XSETBV:
+		return EXIT_XSETBV;
 	case VMX_HLT:
 		return hlt_exit(vcpu, exit);
 	case VMX_VMCALL:
@@ -129,7 +133,6 @@ static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_e
 	case VMX_MONITOR:
 	case VMX_INVEPT:
 	case VMX_INVVPID:
-	case VMX_XSETBV:
 	case VMX_VMFUNC:
 	case VMX_VMCLEAR ... VMX_VMXON:
 		return EXIT_UD;
@@ -153,13 +156,13 @@ static void set_timer(uint64_t deadline)
 	vmwrite(VMCS_PREEMPT, MIN(left, (uint64_t)UINT32_MAX));
 }
 
-void vmx_run(struct vcpu *vcpu, uint64_t deadline, struct vcpu_exit *exit)
+void vmx_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	uint32_t idtv;
 
-	if (deadline || vcpu->hw_timer) {
-		set_timer(deadline);
-		vcpu->hw_timer = deadline != 0;
+	if (vcpu->until || vcpu->hw_timer) {
+		set_timer(vcpu->until);
+		vcpu->hw_timer = vcpu->until != 0;
 	}
 	if (vmx_enter(vcpu->state.gpr, vcpu->hw_launched, &vcpu->hw_rsp)) {
 		exit->code = vmread(VMCS_ERROR);
@@ -242,7 +245,7 @@ static int vmx_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 		vmwrite(VMCS_TSC_OFFSET, vcpu->state.tsc_offset);
 		return 0;
 	case MSR_EFER:
-		c = vmx_control();
+		c = vmx_control(vcpu);
 		if (!control_set_efer(&c, value))
 			return -EINVAL;
 		vmwrite(VMCS_GUEST_EFER, c.efer);
@@ -255,6 +258,16 @@ static int vmx_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	default:
 		return -ENOENT;
 	}
+}
+
+static unsigned int vmx_cr8(const struct vcpu *vcpu)
+{
+	return (unsigned int)vcpu->state.cr8;
+}
+
+static void vmx_set_cr8(struct vcpu *vcpu, unsigned int value)
+{
+	vcpu->state.cr8 = value;
 }
 
 const struct vendor vendor_vmx = {
@@ -280,6 +293,14 @@ const struct vendor vendor_vmx = {
 	.peek = vmx_peek,
 	.run = vmx_run,
 	.inject = vmx_inject,
+	.open = vmx_open,
+	.interrupt = vmx_interrupt,
+	.window = vmx_window,
+	.nmi_open = vmx_nmi_open,
+	.nmi = vmx_nmi,
+	.cr8 = vmx_cr8,
+	.set_cr8 = vmx_set_cr8,
+	.interrupts_on = vmx_interrupts_on,
 	.was_delivering = vmx_was_delivering,
 	.cr4 = vmx_cr4,
 	.rip = vmx_rip,

@@ -198,6 +198,7 @@ void vmx_load(struct vcpu *vcpu)
 	vmptrld(vcpu->hw_page);
 	vcpu->hw_launched = false;
 	vcpu->hw_rsp = 0;
+	vcpu->hw_window = false;
 	load_controls(vcpu);
 	load_host();
 	load_plain(&vcpu->state);
