@@ -179,7 +179,7 @@ static void put_header(uint8_t *image, bool relocatable)
 	put(image, 0x22c, 4, 0x7fffffff);
 	put(image, 0x230, 4, 2 * MIB);
 	put(image, 0x234, 1, relocatable);
-	put(image, 0x238, 4, 2047);
+	put(image, 0x238, 4, 64); /* short: a command line is soon too long */
 	put(image, 0x250, 8, 0);
 	put(image, 0x258, 8, 16 * MIB);
 	put(image, 0x260, 4, 48 * MIB);
