@@ -11,7 +11,10 @@
 
 /* Ports, one byte each. To switch the machine off, the guest writes ACPI_SLEEP_S5 to the control
  * register (4.8.3.7, "Sleep Control and Status Registers"). Before that it writes
- * ACPI_SLEEP_WAKE_STATUS to the status register, which clears the bit: it reads as 0. */
+ * ACPI_SLEEP_WAKE_STATUS to the status register, which clears the bit: it reads as 0, and a guest
+ * that still runs reads it until it is 1. To reset it, the guest writes ACPI_RESET_VALUE to the
+ * reset register; Linux does so only if its command line has reboot=acpi, otherwise it takes a
+ * reduced machine for one with EFI, finds none, and jumps to F000:FFF0 in real mode. */
 #define ACPI_PORT_SLEEP_CONTROL 0x510
 #define ACPI_PORT_SLEEP_STATUS  0x511
 #define ACPI_PORT_RESET         0x512 /* 4.8.3.6, "Reset Register" */
@@ -20,7 +23,7 @@
 #define ACPI_SLEEP_ENABLE      0x20
 #define ACPI_SLEEP_S5          (ACPI_SLEEP_TYPE_S5 << 2 | ACPI_SLEEP_ENABLE)
 #define ACPI_SLEEP_WAKE_STATUS 0x80
-#define ACPI_RESET_VALUE       0x01 /* what the guest writes to the reset register */
+#define ACPI_RESET_VALUE       0x01
 
 /* COM1, a 16550 without an interrupt. */
 #define ACPI_UART_PORT  0x3f8

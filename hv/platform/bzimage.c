@@ -152,10 +152,10 @@ static const char *place_initrd(const struct linux_input *in, const struct kerne
 	*initrd = 0;
 	if (!in->initrd_bytes)
 		return NULL;
-	if (begin > limit || in->initrd_bytes > ALIGN_DOWN(limit, PAGE_SIZE) - begin)
+	if (begin > limit || in->initrd_bytes > limit - begin)
 		return "the initrd does not fit between the kernel and initrd_addr_max: make the "
 		       "initrd smaller";
-	limit = ALIGN_DOWN(MIN(limit, in->region), PAGE_SIZE);
+	limit = MIN(limit, in->region);
 	if (begin > limit || in->initrd_bytes > limit - begin)
 		return "the initrd does not fit into the guest's memory behind the kernel: make "
 		       "region= larger";

@@ -26,6 +26,8 @@ fuzz_acpi_SRCS := boot/firmware/acpi.c boot/base/cpu_list.c boot/base/efi.c
 fuzz_memmap_SRCS := boot/firmware/memmap.c boot/base/efi.c boot/base/ranges.c
 fuzz_payload_SRCS := hv/vm/payload.c
 fuzz_hypercall_SRCS := hv/cpu/hypercall.c
+fuzz_bzimage_SRCS := hv/platform/bzimage.c
+fuzz_bzimage_MODEL := hv/base/fmt.c
 
 # The firmware's types, for what lies in boot/ beyond the configuration.
 FUZZ_FIRMWARE := tests/fuzz/fuzz_acpi.c tests/fuzz/fuzz_memmap.c $(fuzz_acpi_SRCS) $(fuzz_memmap_SRCS)

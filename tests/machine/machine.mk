@@ -55,6 +55,8 @@ test_control_SRCS := hv/cpu/control.c
 test_debug_SRCS := hv/cpu/debug.c
 test_tlb_SRCS := hv/mem/tlb.c
 test_cpuid_SRCS := hv/cpu/cpuid.c hv/cpu/control.c
+test_bzimage_SRCS := hv/platform/bzimage.c hv/base/fmt.c
+test_guest_acpi_SRCS := hv/platform/acpi.c
 
 $(foreach n,1 2 4,$(eval vmx$(n)-all_RUN := bochs $(n) $(BUILD)/cleave.efi))
 $(foreach n,1 2 4,$(eval svm$(n)-all_RUN := qemu $(n) $(BUILD)/cleave.efi))
