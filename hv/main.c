@@ -18,7 +18,7 @@
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
-#define SKIP       "skip: "
+#define SKIP "skip: "
 
 void hv_trap(struct trap_frame *frame)
 {

@@ -287,6 +287,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 
 	vcpu->slice_end = cycles ? clock_now() + cycles : 0;
 	vcpu_set_until(vcpu);
+	vcpu->hw_deadline = 0; /* others may have set this CPU's timer since */
 	atomic_store(&vcpu->running, true);
 	vcpu_switch_to(vcpu);
 	follow_log(vcpu);
