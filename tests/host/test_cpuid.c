@@ -121,6 +121,93 @@ static void what_is_told_can_be_switched_on(void **state)
 	}
 }
 
+/* --- a whole system -------------------------------------------------------------------------- */
+
+static const struct cpuid_system two = { .apic_id = 1, .nvcpus = 2, .components = 7, .xcr0 = 7 };
+
+static struct cpuid of_system(uint32_t leaf, uint32_t subleaf, struct cpuid machine,
+			      const struct cpuid_system *s)
+{
+	return cpuid_tell_system(leaf, subleaf, machine, RAS, s);
+}
+
+/* Written down from the manuals' lists, apart from the table. */
+static void a_system_is_told_what_is_allowed(void **state)
+{
+	static const struct {
+		uint32_t leaf, subleaf;
+		struct cpuid may;
+	} told[] = {
+		{ 0x00, 0, { 0xd, ALL, ALL, ALL } },
+		{ 0x01, 0, { ALL, 0x0102ff00, 0xf7f83203 & ~(1u << 27), 0x1789fbff } },
+		{ 0x06, 0, { 4, 0, 0, 0 } },
+		{ 0x07, 0, { 0, 0x219c03a8, 0, 0 } },
+		{ 0x0b, 0, { 0, 1, 0x100, 1 } },
+		{ 0x0b, 1, { 1, 2, 0x201, 1 } },
+		{ 0x0b, 2, { 0, 0, 2, 1 } },
+		{ 0x0d, 0, { 7, 832, 832, 0 } },
+		{ 0x0d, 1, { 7, 832, 0, 0 } },
+		{ 0x0d, 2, { 256, 576, 0, 0 } },
+		{ 0x0d, 3, { 0, 0, 0, 0 } },
+		{ 0x80000007, 0, { 0, RAS, 0, 1u << 8 } },
+		{ 0x80000008, 0, { 0x30ff, 0, 0x1001, 0 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(told); i++)
+		assert_same(of_system(told[i].leaf, told[i].subleaf, everything, &two), told[i].may,
+			    told[i].leaf);
+	for (uint32_t leaf = 0; leaf < 0x1000; leaf++)
+		if (leaf > 1 && leaf != 6 && leaf != 7 && leaf != 0xb && leaf != 0xd)
+			assert_same(of_system(leaf, 0, everything, &two), nothing, leaf);
+}
+
+/* Without YMM there is nothing that needs it, and without XSAVE no leaf of it. */
+static void what_needs_xsave_goes_with_it(void **state)
+{
+	struct cpuid_system s = two;
+
+	(void)state;
+	s.components = 3;
+	s.xcr0 = 1;
+	assert_int_equal(of_system(1, 0, everything, &s).ecx & 0x30001000, 0);
+	assert_int_equal(of_system(7, 0, everything, &s).ebx & 0x20, 0);
+	assert_same(of_system(0xd, 0, everything, &s), (struct cpuid){ 3, 576, 576, 0 }, 0xd);
+	assert_same(of_system(0xd, 2, everything, &s), nothing, 0xd);
+	s.components = 0;
+	assert_int_equal(of_system(1, 0, everything, &s).ecx & 0x0c000000, 0);
+	assert_same(of_system(0xd, 0, everything, &s), nothing, 0xd);
+}
+
+static void osxsave_is_the_guests(void **state)
+{
+	struct cpuid_system s = two;
+
+	(void)state;
+	s.osxsave = true;
+	assert_int_equal(of_system(1, 0, nothing, &s).ecx >> 27 & 1, 1);
+	s.osxsave = false;
+	assert_int_equal(of_system(1, 0, everything, &s).ecx >> 27 & 1, 0);
+}
+
+/* The vCPU's number is the same wherever it is told, and the numbers fit their bits. */
+static void one_name_for_each_vcpu(void **state)
+{
+	(void)state;
+	for (unsigned int n = 1; n <= 4; n++)
+		for (uint32_t id = 0; id < n; id++) {
+			struct cpuid_system s = { .apic_id = id, .nvcpus = n };
+			struct cpuid c = of_system(0xb, 1, nothing, &s);
+
+			assert_int_equal(of_system(1, 0, nothing, &s).ebx >> 24, id);
+			assert_int_equal(of_system(1, 0, nothing, &s).ebx >> 16 & 0xff, n);
+			assert_int_equal(c.edx, id);
+			assert_int_equal(c.ebx, n);
+			assert_int_equal(id >> c.eax, 0);
+			assert_int_equal(of_system(1, 0, nothing, &s).edx >> 28 & 1, n > 1);
+		}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -128,6 +215,10 @@ int main(void)
 		cmocka_unit_test(a_bit_that_the_machine_does_not_have_is_not_told),
 		cmocka_unit_test(smaller_figures_stay),
 		cmocka_unit_test(what_is_told_can_be_switched_on),
+		cmocka_unit_test(a_system_is_told_what_is_allowed),
+		cmocka_unit_test(what_needs_xsave_goes_with_it),
+		cmocka_unit_test(osxsave_is_the_guests),
+		cmocka_unit_test(one_name_for_each_vcpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

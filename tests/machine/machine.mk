@@ -54,7 +54,9 @@ test_mca_SRCS := hv/cpu/mca.c
 test_control_SRCS := hv/cpu/control.c
 test_debug_SRCS := hv/cpu/debug.c
 test_tlb_SRCS := hv/mem/tlb.c
-test_cpuid_SRCS := hv/cpu/cpuid.c hv/cpu/control.c
+test_cpuid_SRCS := hv/cpu/cpuid.c hv/cpu/cpuid_system.c hv/cpu/control.c
+test_lapic_SRCS := hv/platform/lapic.c
+test_platform_SRCS := hv/platform/platform.c hv/platform/msrs.c hv/platform/uart.c
 test_bzimage_SRCS := hv/platform/bzimage.c hv/base/fmt.c
 test_guest_acpi_SRCS := hv/platform/acpi.c
 
