@@ -39,6 +39,7 @@ LAUNCH_FLAGS = --cpus "$(CPUS)" --config "$(CONFIG)" --efi $(BUILD)/cleave.efi \
 
 include boot/boot.mk
 include guest/guest.mk
+include guest/linux/linux.mk
 include tests/host/host.mk
 include tests/host/ept.mk
 include tests/fuzz/fuzz.mk
