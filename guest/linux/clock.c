@@ -82,7 +82,7 @@ static void look_at_tsc(unsigned int cpu, struct detector *d)
 	uint64_t other = last_tsc, tsc = read_tsc();
 	double rate = tsc_per_ns;
 
-	if (planted(PLANT_TSC))
+	if (d->tsc && planted(PLANT_TSC))
 		tsc = d->tsc - 1;
 	if (tsc < d->tsc)
 		backwards(cpu, "the TSC", d->tsc, tsc, (double)(d->tsc - tsc));
@@ -101,8 +101,8 @@ static uint64_t look(unsigned int cpu)
 	look_at_tsc(cpu, d);
 	other = last_ns;
 	ns = now_ns();
-	if (planted(PLANT_CLOCK))
-		ns = other - 50000;
+	if (d->ns && planted(PLANT_CLOCK))
+		ns = d->ns - 50000;
 	if (ns < d->ns)
 		backwards(cpu, "CLOCK_MONOTONIC", d->ns, ns, (double)(d->ns - ns));
 	else if (ns < other && (double)(other - ns) > BETWEEN_CPUS_NS)
