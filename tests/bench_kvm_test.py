@@ -13,6 +13,7 @@ import unittest
 import tap
 
 bench = tap.load("tools/bench-kvm")
+import debian
 from bench_kvm import figures, initramfs, machine, packages, selftest
 from machines import Problem
 
@@ -167,16 +168,24 @@ class Table(Sandbox):
 class Packages(Sandbox):
     def test_the_kernel_is_the_one_that_the_meta_package_names(self):
         text = "Package: linux-image-amd64\nDepends: linux-image-6.1.0-56-amd64 (= 6.1.192-2)\n"
-        self.assertEqual(packages.kernel_package(text), "linux-image-6.1.0-56-amd64")
-        self.assertIsNone(packages.kernel_package(text.replace("6.1.0-56", "6.12.9+deb13")))
+        self.assertEqual(debian.kernel_package(text, *packages.KERNEL), "linux-image-6.1.0-56-amd64")
+        newer = text.replace("6.1.0-56", "6.12.9+deb13")
+        self.assertIsNone(debian.kernel_package(newer, *packages.KERNEL))
+        self.assertEqual(debian.kernel_package(newer), "linux-image-6.12.9+deb13-amd64")
+
+    def test_flavours_are_not_taken_for_one_another(self):
+        text = "Depends: linux-image-6.1.0-56-cloud-amd64 (= 6.1.192-2)\n"
+        self.assertEqual(debian.kernel_package(text, "cloud-amd64"),
+                         "linux-image-6.1.0-56-cloud-amd64")
+        self.assertIsNone(debian.kernel_package(text, "amd64"))
 
     def test_versions_come_from_the_names_of_files(self):
         self.write("busybox-static_1%3a1.35.0-4_amd64.deb", "")
-        self.assertEqual(packages.versions(self.top), {"busybox-static": "1:1.35.0-4"})
+        self.assertEqual(debian.versions(self.top), {"busybox-static": "1:1.35.0-4"})
 
     def test_an_error_of_apt_is_shown_rather_than_its_last_line(self):
-        self.assertEqual(packages.last_line("a\nE: no package.\nthe end\n"), "E: no package")
-        self.assertEqual(packages.last_line(""), "no reason given")
+        self.assertEqual(debian.last_line("a\nE: no package.\nthe end\n"), "E: no package")
+        self.assertEqual(debian.last_line(""), "no reason given")
 
 
 def members(data):

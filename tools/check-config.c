@@ -122,7 +122,7 @@ static int check_guest(const char *file, const struct run_config *run, const cha
 	return 1;
 }
 
-/* What depends on the machine. Of the jobs, only this one's needs are known here.
+/* What depends on the machine. Of the jobs, only the needs of these two are known here.
  * @guests: the payloads, NULL: not told */
 static int check_machine(const char *file, uint64_t mib, const char *guests)
 {
@@ -131,9 +131,12 @@ static int check_machine(const char *file, uint64_t mib, const char *guests)
 	for (unsigned int i = 0; i < config.nruns && !status; i++) {
 		const struct run_config *run = &config.run[i];
 
-		if (strcmp(run->job, "migrate") != 0)
+		bool migrates = strcmp(run->job, "migrate") == 0;
+
+		if (!migrates && strcmp(run->job, "linux") != 0)
 			continue;
-		status = check_memory(file, run, mib);
+		if (migrates)
+			status = check_memory(file, run, mib);
 		if (!status && guests)
 			status = check_guest(file, run, guests);
 	}

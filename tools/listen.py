@@ -82,9 +82,9 @@ def tail(path, count):
 class Screen:
     """Standard output: lines, and one progress line that is rewritten where that is possible."""
 
-    def __init__(self, quiet):
+    def __init__(self, quiet, terminal=True):
         self.quiet = quiet
-        self.terminal = sys.stdout.isatty()
+        self.terminal = terminal and sys.stdout.isatty()
         self.pending = False  # the cursor stands in a progress line
 
     def say(self, line):

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from typing import Callable, NamedTuple, Optional
 
+import console
 import firmware
 
 HEADS, SECTORS = 16, 63
@@ -38,6 +39,7 @@ class Run(NamedTuple):
     cpu_model: Optional[str]  # instead of the machine's own choice
     icount: Optional[int] = None  # an instruction takes 2^icount ns; None: time is the host's
     gdb: bool = False  # QEMU's stub listens at GDB_SOCKET
+    console: Optional[str] = None  # where the second serial port leads to, in the machine's words
 
 
 class Machine(NamedTuple):
@@ -50,6 +52,7 @@ class Machine(NamedTuple):
     debugging: str
     version: Callable  # the run's folder -> the emulator with its version
     clock: Callable  # Run -> what the machine's time follows
+    console: Callable  # what the second serial port leads to: console.Socket or console.Terminal
     defaults: str = ""  # load options, where the user's configuration says nothing of them
 
 
@@ -158,7 +161,7 @@ ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path=disk.img, mode=flat, cylinders={cylinders}, heads={heads}, spt={spt}
 boot: disk
 com1: enabled=1, mode=file, dev=serial.log
-sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+{com2}sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 speaker: enabled=0
 port_e9_hack: enabled=0
 panic: action=fatal
@@ -191,13 +194,17 @@ def join(parts, path):
                 shutil.copyfileobj(file, to)
 
 
+def com2(run):
+    return f"com2: enabled=1, mode=term, dev={run.console}\n" if run.console else ""
+
+
 def bochs_command(run, model):
     join(firmware.for_bochs(), os.path.join(run.folder, "rom.bin"))
     join([firmware.vga_bios()], os.path.join(run.folder, "vga.bin"))
     cylinders = os.path.getsize(os.path.join(run.folder, "disk.img")) // CYLINDER_BYTES
     text = BOCHSRC.format(memory=run.memory, host_memory=min(run.memory, BOCHS_HOST_MEMORY_MAX),
                           model=run.cpu_model or model, cpus=run.cpus,
-                          cylinders=cylinders, heads=HEADS, spt=SECTORS)
+                          cylinders=cylinders, heads=HEADS, spt=SECTORS, com2=com2(run))
     with open(os.path.join(run.folder, "bochsrc"), "w", encoding="ascii") as file:
         file.write(text)
     # Debian's Bochs stops at its debugger's prompt unless told to continue.
@@ -247,6 +254,11 @@ def firmware_options(run, found):
     return options
 
 
+def second_port(run):
+    return ["-chardev", f"socket,id=console,path={run.console}", "-serial", "chardev:console"] \
+        if run.console else []
+
+
 def qemu_command(run, accel, model):
     return [QEMU, "-machine", "q35", *accel, "-cpu", model,
             "-smp", str(run.cpus), "-m", f"{run.memory}M",
@@ -254,7 +266,7 @@ def qemu_command(run, accel, model):
             *firmware_options(run, firmware.for_qemu()),
             "-drive", "file=disk.img,format=raw",
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-            "-serial", "file:serial.log"]
+            "-serial", "file:serial.log", *second_port(run)]
 
 
 def kvm_command(run):
@@ -285,14 +297,14 @@ def bochs_clock(_run):
 
 def qemu(title, offers, command):
     return Machine(title, offers, "qemu", qemu_missing, command, {33: "PASS", 35: "FAIL"},
-                   "make gdb does it all; see docs/debugging.md", qemu_version, qemu_clock)
+                   "make gdb does it all; see docs/debugging.md", qemu_version, qemu_clock, console.Socket)
 
 
 def bochs(offers, command):
     # It ends with status 1 whatever happened. The CPUs that it emulates have no erratum.
     return Machine("Bochs", offers, "bochs", bochs_missing, command, None,
                    "leave out -rc debugger.rc to get Bochs' own debugger at the first byte",
-                   bochs_version, bochs_clock, "nx=off")
+                   bochs_version, bochs_clock, console.Terminal, "nx=off")
 
 
 MACHINES = {

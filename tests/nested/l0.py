@@ -11,11 +11,11 @@ import subprocess
 import sys
 from typing import Callable, NamedTuple
 
+import debian
 import exits
 import l1
 import machines
 import mended_qemu
-from bench_kvm import packages
 from machines import Problem
 
 CMDLINE = "console=ttyS0,115200 quiet loglevel=4 panic=-1 mitigations=off nokaslr"
@@ -73,9 +73,9 @@ def unified_image(tree, folder, archive):
             file.write(data)
         argv += ["--add-section", f".{name}={name}",
                  "--change-section-vma", f".{name}={address:#x}"]
-    status, text = packages.run(*argv, os.path.join(tree, STUB), "l1.efi", cwd=folder)
+    status, text = debian.run(*argv, os.path.join(tree, STUB), "l1.efi", cwd=folder)
     if status:
-        raise Problem(f"objcopy failed: {packages.last_line(text)}")
+        raise Problem(f"objcopy failed: {debian.last_line(text)}")
 
 
 def bochs_command(_top, tree, folder, archive):

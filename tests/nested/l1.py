@@ -14,7 +14,8 @@ import subprocess
 import sys
 
 import firmware
-from bench_kvm import initramfs, machine, packages
+import debian
+from bench_kvm import initramfs, packages
 from machines import QEMU, Problem
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -54,13 +55,13 @@ def fetch(top, say):
 
 
 def kernel(tree):
-    return machine.find_kernel(tree)
+    return debian.find_kernel(tree)
 
 
 def output(*argv):
-    status, text = packages.run(*argv, timeout=60)
+    status, text = debian.run(*argv, timeout=60)
     if status:
-        raise Problem(f"{argv[0]} failed: {packages.last_line(text)}")
+        raise Problem(f"{argv[0]} failed: {debian.last_line(text)}")
     return text
 
 

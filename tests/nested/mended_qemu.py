@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 
-from bench_kvm.packages import empty, last_line, run
+from debian import APT, empty, last_line, own_lists, run
 from machines import QEMU, Problem
 
 PACKAGE = "qemu-system-x86"
@@ -62,7 +62,7 @@ def without_blobs(text):
     return text.replace("if unpack_edk2_blobs\n", "if false\n")
 
 
-def source_lists(folder):
+def source_lists():
     """Copies of the machine's own lists of Debian's packages that ask for sources instead."""
     status, text = run("apt-get", "indextargets", "--format", "$(ORIGIN) $(SOURCESENTRY)",
                        "Created-By: Packages")
@@ -71,13 +71,13 @@ def source_lists(folder):
     if status or not lists:
         raise Problem("APT knows no package lists of Debian's, so QEMU's source cannot be fetched: "
                       "run apt-get update as root, on a Debian")
+    entries = {}
     for name in lists:
         with open(name, encoding="utf-8") as file:
             text = file.read()
         text = re.sub(r"(?m)^Types:.*$", "Types: deb-src", text)
-        text = re.sub(r"(?m)^deb(-src)?\s", "deb-src ", text)
-        with open(os.path.join(folder, os.path.basename(name)), "w", encoding="utf-8") as file:
-            file.write(text)
+        entries[os.path.basename(name)] = re.sub(r"(?m)^deb(-src)?\s", "deb-src ", text)
+    return entries
 
 
 def fetch(folder, say):
@@ -86,15 +86,10 @@ def fetch(folder, say):
     if status:
         raise Problem(f"{PACKAGE} is not installed: run tools/setup run")
     say(f"fetching QEMU's source {version} from Debian: 24 MB, and 10 MB of lists")
-    lists = empty(os.path.join(folder, "lists"))
-    source_lists(lists)
-    own = ["-q", "-o", "Dir::Etc::sourcelist=-", "-o", f"Dir::Etc::sourceparts={lists}",
-           "-o", f"Dir::State={empty(os.path.join(folder, 'state'))}",
-           "-o", f"Dir::Cache={empty(os.path.join(folder, 'cache'))}",
-           "-o", "APT::Sandbox::User=root"]
-    run("apt-get", *own, "update")
+    own = [*APT, *own_lists(folder, source_lists())]
+    run(*own, "update")
     for wanted in (f"qemu={version}", "qemu"):  # that very one may be gone
-        status, text = run("apt-get", *own, "--download-only", "source", wanted, cwd=folder)
+        status, text = run(*own, "--download-only", "source", wanted, cwd=folder)
         found = glob.glob(os.path.join(glob.escape(folder), "qemu_*.dsc"))
         if not status and found:
             return found[0]

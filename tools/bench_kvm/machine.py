@@ -3,12 +3,12 @@
 with a clock that counts one nanosecond per instruction. It is gone when boot() is left, however
 that happens; if this process is killed, the kernel ends it.
 """
-import glob
 import os
 import selectors
 import subprocess
 import time
 
+import debian
 from bench_kvm import figures
 from machines import Problem
 
@@ -27,14 +27,6 @@ def command(kernel, initramfs, extra):
             "-rtc", "base=2024-01-01,clock=vm", "-cpu", CPU, "-smp", "1", "-m", MEMORY,
             "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
             "-kernel", kernel, "-initrd", initramfs, "-append", f"{CMDLINE} {extra}".strip()]
-
-
-def find_kernel(tree):
-    found = glob.glob(os.path.join(glob.escape(tree), "boot", "vmlinuz-*"))
-    if len(found) != 1:
-        raise Problem(f"expected one kernel in {tree}/boot, found {len(found)}; "
-                      "run again with --fresh")
-    return found[0]
 
 
 def lines_of(process, timeout, log):
@@ -59,7 +51,7 @@ def lines_of(process, timeout, log):
 
 def boot(tree, folder, extra, timeout, say):
     """Runs the plan; returns what the machine said. Leaves serial.log and qemu.log in `folder`."""
-    argv = command(find_kernel(tree), os.path.join(folder, "initramfs"), extra)
+    argv = command(debian.find_kernel(tree), os.path.join(folder, "initramfs"), extra)
     serial, errors = (os.path.join(folder, name) for name in ("serial.log", "qemu.log"))
     output = figures.Output()
     with open(serial, "wb") as log, open(errors, "wb") as err:

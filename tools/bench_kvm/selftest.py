@@ -5,7 +5,7 @@ import glob
 import os
 
 from bench_kvm import initramfs
-from bench_kvm.packages import empty, run
+from debian import empty, run
 from machines import Problem
 
 HERE = os.path.dirname(os.path.abspath(__file__))
