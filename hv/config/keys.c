@@ -127,7 +127,9 @@ const struct config_key config_keys[] = {
 	  "When the migration begins: `ready` when all vCPUs have prepared their memory, `guest` "
 	  "when the guest asks, `time` `after` milliseconds after they were ready.",
 	  RUN(trigger), CHOICE(triggers) },
-	{ "after", "100", "Milliseconds to wait, for trigger=time.",
+	{ "after", "100", 
+	  "Milliseconds to wait, for trigger=time; for job=linux until the guest, once ready, is asked "
+	  "to finish.",
 	  RUN(after_ms), NUMBER(0, 86400000) },
 	{ "precopy", "0",
 	  "Rounds in which pages are copied while the source still runs, before the switch-over. "

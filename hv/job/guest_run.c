@@ -103,12 +103,30 @@ static const char *work(struct guest_run *run)
 	return call(run, run->job->end);
 }
 
+static void ask_to_finish(struct guest_run *run)
+{
+	atomic_store_explicit(&run->vm->asked_to_finish, true, memory_order_release);
+}
+
+/* A guest that runs to its end is asked once it has been ready for a while. */
+static void ask_in_time(struct guest_run *run)
+{
+	uint64_t now = clock_now();
+
+	if (!run->ready_since && vm_all_ready(run->vm))
+		run->ready_since = now;
+	if (run->ready_since &&
+	    cycles_to_us(now - run->ready_since) / 1000 >= run->config->after_ms)
+		ask_to_finish(run);
+}
+
 static const char *finish(struct guest_run *run)
 {
 	if (!run->job->to_its_end)
-		atomic_store_explicit(&run->vm->asked_to_finish, true, memory_order_release);
+		ask_to_finish(run);
 	while (!vm_over(run->vm)) {
 		vm_wait(run->vm);
+		ask_in_time(run);
 		if (run->vm->platform)
 			vm_rest(run->vm);
 		MUST(!out_of_time(run), "the guest did not finish in time");

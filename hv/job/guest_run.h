@@ -27,6 +27,7 @@ struct guest_run;
 struct guest_job {
 	const char *name;
 	/* The guest may be a whole system; it ends by itself, and nobody waits until it is ready.
+	 * It is asked to finish `after` milliseconds after that.
 	 */
 	bool to_its_end;
 	/* The vCPUs run, and are ready. */
@@ -43,8 +44,9 @@ struct guest_run {
 	const struct run_config *config;
 	const struct guest_job *job;
 	struct vm *vm;
-	unsigned int round; /* the current one, from 0 */
-	uint64_t begun;     /* TSC */
+	unsigned int round;   /* the current one, from 0 */
+	uint64_t begun;       /* TSC */
+	uint64_t ready_since; /* TSC; 0: not yet, for a job that runs to its end */
 	bool verbose;
 	struct ept_stats at_begin, at_end; /* of the second stage */
 	const char *verdict;               /* NULL: passed */
