@@ -115,10 +115,26 @@ static int check_losses(const struct run_check *c)
 	return err;
 }
 
+/* A page that is lost once stays lost, so there is nothing to lose in a second one. */
+static int check_hops(const struct run_check *c)
+{
+	const struct run_config *run = c->run;
+	int err;
+
+	if (run->hops == 1 || (!run->lose && !run->lose_late))
+		return 0;
+	err = refuse_run(c, "hops=", run->hops);
+	config_put(c->error->text,
+		   ": pages can be lost in a single migration only; leave out hops= or "
+		   "lose= and lose_late=");
+	return err;
+}
+
 int config_settle(struct run_config *run, struct config_error *error, unsigned int line)
 {
 	static int (*const checks[])(const struct run_check *) = {
-		check_backing, check_arrive, check_work_fits, check_work_for_all, check_losses,
+		check_backing,      check_arrive, check_work_fits,
+		check_work_for_all, check_losses, check_hops,
 	};
 	const struct run_check c = { run, error, line };
 	int err = 0;

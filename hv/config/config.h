@@ -82,7 +82,8 @@ struct run_config {
 	enum config_nx nx;
 	enum config_trigger trigger;
 	unsigned int after_ms; /* after= */
-	unsigned int precopy;  /* rounds */
+	unsigned int hops;
+	unsigned int precopy; /* rounds */
 	enum config_log log;
 	enum config_order order;
 	unsigned int latency_us; /* latency= */

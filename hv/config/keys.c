@@ -131,6 +131,10 @@ const struct config_key config_keys[] = {
 	  "Milliseconds to wait, for trigger=time; for job=linux until the guest, once ready, is asked "
 	  "to finish.",
 	  RUN(after_ms), NUMBER(0, 86400000) },
+	{ "hops", "1",
+	  "Migrations in a row, there and back again, for trigger=guest and trigger=ready. After each the "
+	  "guest goes on for `after` milliseconds.",
+	  RUN(hops), NUMBER(1, 1000) },
 	{ "precopy", "0",
 	  "Rounds in which pages are copied while the source still runs, before the switch-over. "
 	  "0 copies nothing ahead.",

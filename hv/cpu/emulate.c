@@ -7,6 +7,7 @@
 #include "hv/cpu/cpuid.h"
 #include "hv/cpu/vcpu.h"
 #include "hv/cpu/vm.h"
+#include "hv/mem/guest_memory.h"
 #include "mm/err.h"
 #include "mm/x86.h"
 
@@ -142,7 +143,27 @@ bool emulate_xsetbv(struct vcpu *vcpu)
 
 /* --- ports --------------------------------------------------------------------------------- */
 
-/* All ports of the platform are a byte wide. */
+/* A frame of the guest's that it gives back or tells of. One that makes no sense is ignored: nobody
+ * could be told. Under no lock: to discard takes a flush, which waits for the other CPUs. */
+static void system_word(struct vcpu *vcpu, uint16_t port, gfn_t gfn)
+{
+	struct platform *p = vcpu->vm->platform;
+	uint64_t frames = port == GIVE_PORT ? 1 : level_frames(PG_LEVEL_2M);
+
+	if (port != GIVE_PORT && port != GIVE_2M_PORT && port != HUGE_PORT)
+		return;
+
+	if (!IS_ALIGNED(gfn, frames) || gfn + frames > vcpu->mem->frames)
+		return;
+	if (port == HUGE_PORT) {
+		p->huge++;
+		p->huge_large += ept_lookup(vcpu_ept(vcpu), gfn).level >= PG_LEVEL_2M;
+	} else if (!guest_discard(vcpu->mem, gfn, frames)) {
+		p->given += frames;
+	}
+}
+
+/* The other ports of the platform are a byte wide. */
 static uint64_t system_io(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	struct vm *vm = vcpu->vm;
@@ -169,6 +190,8 @@ void emulate_io(struct vcpu *vcpu, const struct vcpu_exit *exit)
 
 	if (vcpu->system && exit->size == 1)
 		value = system_io(vcpu, exit);
+	if (vcpu->system && exit->size == 4 && exit->out)
+		system_word(vcpu, exit->port, (uint32_t)vcpu->state.gpr[RAX]);
 	if (exit->out)
 		return;
 	if (exit->size == 4)

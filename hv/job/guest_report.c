@@ -2,6 +2,7 @@
 /* The figures of a job. See hv/job/guest_report.h. */
 #include "hv/job/guest_report.h"
 
+#include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/base/json.h"
 #include "hv/base/panic.h"
@@ -64,6 +65,44 @@ static void json_leaves(struct json *j, const char *key, const struct ept_stats 
 	json_close(j, '}');
 }
 
+/* --- exits of a whole system ----------------------------------------------------------------- */
+
+static uint64_t since_ready(const struct guest_run *run, unsigned int reason)
+{
+	return run->all.by[reason] - run->at_ready.by[reason];
+}
+
+static void print_exits(const struct guest_run *run)
+{
+	const struct exits *ready = &run->at_ready, *all = &run->all;
+
+	con_printf("cleave:   exits              until it was ready  in %llu ms since\n",
+		   (ull)(cycles_to_us(run->ended - run->ready_since) / 1000));
+	for (unsigned int r = 0; r < EXIT_REASONS; r++)
+		if (all->by[r])
+			con_printf("cleave:     %-20s %14llu %14llu\n", exit_name(r),
+				   (ull)ready->by[r], (ull)since_ready(run, r));
+	con_printf("cleave:     %-20s %14llu %14llu\n", "all", (ull)ready->all,
+		   (ull)(all->all - ready->all));
+	con_printf("cleave:     %-20s %14llu %14llu\n", "interrupts delivered",
+		   (ull)ready->interrupts, (ull)(all->interrupts - ready->interrupts));
+}
+
+static void json_exits(struct json *j, const struct guest_run *run)
+{
+	json_int(j, "boot_us", (int64_t)cycles_to_us(run->ready_since - run->vm->first_entry));
+	json_int(j, "ready_us", (int64_t)cycles_to_us(run->ended - run->ready_since));
+	json_int(j, "interrupts", (int64_t)run->all.interrupts);
+	json_open(j, "exits_boot", '{');
+	for (unsigned int r = 0; r < EXIT_REASONS; r++)
+		json_int(j, exit_name(r), (int64_t)run->at_ready.by[r]);
+	json_close(j, '}');
+	json_open(j, "exits_ready", '{');
+	for (unsigned int r = 0; r < EXIT_REASONS; r++)
+		json_int(j, exit_name(r), (int64_t)since_ready(run, r));
+	json_close(j, '}');
+}
+
 static void print_json(const struct guest_run *run)
 {
 	static struct json j;
@@ -82,6 +121,8 @@ static void print_json(const struct guest_run *run)
 		json_int(&j, run->figure[i].key, (int64_t)run->figure[i].value);
 	json_leaves(&j, "begin", &run->at_begin);
 	json_leaves(&j, "end", &run->at_end);
+	if (run->ready_since)
+		json_exits(&j, run);
 	json_end(&j);
 }
 
@@ -94,7 +135,7 @@ static void add_common(struct guest_run *run)
 		     (uint64_t)(s->splits_present - run->at_begin.splits_present));
 	guest_figure(run, "collapses", "tables collapsed into a leaf", (uint64_t)s->collapses);
 	guest_figure(run, "flushes", "flushes that CPUs made", tlb_count(&run->vm->mem.tlb));
-	for (unsigned int i = 0; i < run->vm->nvcpus; i++)
+	for (unsigned int i = 0; !run->vm->platform && i < run->vm->nvcpus; i++)
 		guest_figure(run, "steps", "pages that the guest looked at",
 			     run->vm->vcpu[i].steps);
 }
@@ -103,7 +144,11 @@ void guest_report(struct guest_run *run)
 {
 	ept_stats_sum(&run->vm->mem.ept, &run->at_end);
 	add_common(run);
+	exits_of(run->vm, &run->all);
+	run->ended = clock_now();
 	if (run->verbose)
 		print_table(run);
+	if (run->verbose && run->ready_since)
+		print_exits(run);
 	print_json(run);
 }

@@ -113,8 +113,10 @@ static void ask_in_time(struct guest_run *run)
 {
 	uint64_t now = clock_now();
 
-	if (!run->ready_since && vm_all_ready(run->vm))
+	if (!run->ready_since && vm_all_ready(run->vm)) {
 		run->ready_since = now;
+		exits_of(run->vm, &run->at_ready);
+	}
 	if (run->ready_since &&
 	    cycles_to_us(now - run->ready_since) / 1000 >= run->config->after_ms)
 		ask_to_finish(run);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* job=linux: boots a Linux, or a payload, and runs it until it ends by itself. */
-#include "hv/job/list.h"
 #include "hv/job/guest_run.h"
+#include "hv/job/list.h"
 
 const char *linux_job(const struct run_config *config, const struct boot_info *info)
 {

@@ -35,18 +35,32 @@ static bool out_of_time(const struct migration *m)
 
 /* --- before ------------------------------------------------------------------------------- */
 
-static const char *prepare(struct migration *m, const struct boot_info *info)
+/* The destination first: it gets the largest frames before anything breaks them up. */
+static const char *make_destination(struct migration *m)
 {
-	/* Makes the destination first: it gets the largest frames before anything breaks them up.
-	 */
-	m->to = vm_create_zeroed("B", m->config, m->config->backing);
+	m->to = vm_create_zeroed(m->hop % 2 ? "A" : "B", m->config, m->config->backing);
 	if (!m->to)
 		return "no memory for the destination";
 	m->backing = m->to->mem.ept.leaf_max;
+	if (bitmap_make(&m->lost_pages, m->to->mem.frames))
+		return "no memory to note what is lost";
+	if (vouches_make(&m->to->vouches, m->config->work_start >> PAGE_SHIFT,
+			 m->config->work >> PAGE_SHIFT))
+		return "no memory for the guest's word for its pages";
+	return NULL;
+}
+
+static void grow_by_zeros(struct migration *m, enum pg_level piece)
+{
+	pager_init(&m->from->mem, &source_zero, piece, 1, policy_of(POLICY_COMPLETE));
+}
+
+static const char *make_source(struct migration *m, const struct boot_info *info)
+{
 	m->from = vm_create("A", m->config, PG_LEVEL_2M);
 	if (!m->from)
 		return "no memory for the source";
-	pager_init(&m->from->mem, &source_zero, m->config->populate, 1, policy_of(POLICY_COMPLETE));
+	grow_by_zeros(m, m->config->populate);
 	return vm_load_guest(m->from, info, m->config->guest);
 }
 
@@ -64,6 +78,8 @@ static bool wants_migration(const struct vm *vm)
 
 static bool triggered(const struct migration *m, uint64_t *ready_since)
 {
+	if (m->hop) /* it goes on for a while where it has arrived */
+		return cycles_to_us(clock_now() - m->begun) / 1000 >= m->config->after_ms;
 	if (!is_ready(m))
 		return false;
 	if (!*ready_since)
@@ -95,7 +111,7 @@ static const char *run_source(struct migration *m)
 	uint64_t ready_since = 0;
 	const char *why = NULL;
 
-	if (m->from->platform)
+	if (m->from->platform && !m->hop)
 		guest_console_open();
 	vm_start(m->from);
 	while (!why && !triggered(m, &ready_since))
@@ -249,6 +265,11 @@ static const char *drain(struct migration *m)
 	return NULL;
 }
 
+static bool is_last(const struct migration *m)
+{
+	return m->hop + 1 == m->config->hops;
+}
+
 /* Does what the policy put off until all pages are here. The running guest may complete ranges
  * again and again, so nobody waits for an end of it. */
 static const char *finish_guest(struct migration *m)
@@ -299,7 +320,7 @@ static const char *run_destination(struct migration *m)
 
 	if (!why)
 		why = drain(m);
-	if (!why)
+	if (!why && is_last(m))
 		why = finish_guest(m);
 	vm_stop(m->to);
 	if (!why)
@@ -340,6 +361,45 @@ static const char *move(struct migration *m)
 	return why;
 }
 
+static const char *hop(struct migration *m)
+{
+	const char *why = run_source(m);
+
+	return why ? why : move(m);
+}
+
+static void unmake(struct vm *vm)
+{
+	if (!vm)
+		return;
+	vouches_free(&vm->vouches);
+	vm_destroy(vm);
+}
+
+static void end_hop(struct migration *m)
+{
+	precopy_end(&m->precopy);
+	bitmap_free(&m->lost_pages);
+	unmake(m->from);
+	m->from = NULL;
+}
+
+/* Where it has arrived, the next migration begins. */
+static const char *begin_next(struct migration *m)
+{
+	*m = (struct migration){
+		.config = m->config,
+		.hop = m->hop + 1,
+		.from = m->to,
+		.begun = clock_now(),
+		.verbose = m->verbose,
+		.hw_dirty = m->hw_dirty,
+	};
+	/* Its former source is gone; all its pages are here but those that it has discarded. */
+	grow_by_zeros(m, PG_LEVEL_4K);
+	return make_destination(m);
+}
+
 const char *migrate(struct migration *m, const struct run_config *config,
 		    const struct boot_info *info)
 {
@@ -351,23 +411,18 @@ const char *migrate(struct migration *m, const struct run_config *config,
 		.verbose = info->config.verbose,
 		.hw_dirty = vendor->has_dirty(),
 	};
-	why = prepare(m, info);
-	if (!why && bitmap_make(&m->lost_pages, m->to->mem.frames))
-		why = "no memory to note what is lost";
-	if (!why && vouches_make(&m->to->vouches, config->work_start >> PAGE_SHIFT,
-				 config->work >> PAGE_SHIFT))
-		why = "no memory for the guest's word for its pages";
+	why = make_destination(m);
 	if (!why)
-		why = run_source(m);
+		why = make_source(m, info);
 	if (!why)
-		why = move(m);
-	precopy_end(&m->precopy);
-	bitmap_free(&m->lost_pages);
-	if (m->from)
-		vm_destroy(m->from);
-	if (m->to) {
-		vouches_free(&m->to->vouches);
-		vm_destroy(m->to);
+		why = hop(m);
+	while (!why && !is_last(m)) {
+		end_hop(m);
+		why = begin_next(m);
+		if (!why)
+			why = hop(m);
 	}
+	end_hop(m);
+	unmake(m->to);
 	return why;
 }

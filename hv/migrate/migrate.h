@@ -16,6 +16,7 @@ struct granularity {
 
 struct migration {
 	const struct run_config *config;
+	unsigned int hop; /* the guest's migrations before this one */
 	struct vm *from, *to;
 	struct source_vm source;
 	struct precopy precopy;

@@ -67,6 +67,9 @@ static void print_head(const struct migration *m)
 		m->config->name, (ull)(m->config->region / MIB), level_name(m->backing),
 		(ull)(m->arrive * PAGE_SIZE / KIB), m->to->nvcpus, plural(m->to->nvcpus), ncpus,
 		plural(ncpus), policy_name(m->config->policy));
+	if (m->config->hops > 1)
+		con_printf("cleave:   migration %u of %u, to VM %s\n", m->hop + 1, m->config->hops,
+			   m->to->name);
 	if (m->verdict)
 		con_printf("cleave:   FAILED: %s; the figures are of what came so far\n",
 			   m->verdict);

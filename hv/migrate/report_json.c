@@ -74,6 +74,14 @@ static void put_counters(struct json *j, const struct migration *m)
 #undef X
 }
 
+/* What a whole system has told (hv/platform/platform.h). */
+static void put_system(struct json *j, const struct platform *p)
+{
+	json_int(j, "guest_gave_back", (int64_t)p->given);
+	json_int(j, "guest_huge_pages", (int64_t)p->huge);
+	json_int(j, "guest_huge_in_large_leaves", (int64_t)p->huge_large);
+}
+
 static void put_figures(struct json *j, const struct figures *f)
 {
 	/* What never came to pass has no figure. */
@@ -96,11 +104,14 @@ void report_json(const struct migration *m, const struct figures *f)
 	json_str(&j, "second_stage", vendor->format->name);
 	json_str(&j, "backing", level[m->backing]);
 	json_int(&j, "cpus", ncpus);
+	json_int(&j, "hop", m->hop);
 	json_int(&j, "pages", (int64_t)m->to->mem.frames);
 	json_int(&j, "tsc_khz", (int64_t)clock_khz);
 	put_knobs(&j, m->config);
 	put_figures(&j, f);
 	put_counters(&j, m);
+	if (m->to->platform)
+		put_system(&j, m->to->platform);
 	put_levels(&j, "at_switch", &m->at_switch);
 	put_levels(&j, "worst", &m->worst);
 	put_levels(&j, "end", &m->end);

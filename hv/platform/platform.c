@@ -19,6 +19,7 @@ void platform_reset(struct platform *platform)
 void platform_move(const struct platform *from, struct platform *to)
 {
 	to->uart = from->uart;
+	atomic_store(&to->given, atomic_load(&from->given));
 	atomic_store(&to->end, atomic_load(&from->end));
 	atomic_store(&to->ready, atomic_load(&from->ready));
 	atomic_store(&to->verdict, atomic_load(&from->verdict));

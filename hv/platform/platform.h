@@ -6,6 +6,11 @@
  *
  * Port WORD_PORT, single bytes. Written: 'R': a migration may begin; 'P', 'F': the guest's verdict
  * on itself is pass, fail. Read: 1 where the guest is asked to finish, 0 before.
+ *
+ * The other ports take 32 bits, the number of a guest frame. GIVE_PORT, GIVE_2M_PORT: the guest
+ * gives back the contents of this page, or of the 512 from there on; they are zeros from then on,
+ * and are not fetched. HUGE_PORT: the 512 pages from there on are one huge page of the guest's; is
+ * the second stage as large there?
  */
 #ifndef HV_PLATFORM_PLATFORM_H
 #define HV_PLATFORM_PLATFORM_H
@@ -15,7 +20,10 @@
 #include "hv/platform/uart.h"
 #include "mm/lock.h"
 
-#define WORD_PORT 0x5c0
+#define WORD_PORT    0x5c0
+#define GIVE_PORT    0x5c4
+#define GIVE_2M_PORT 0x5c8
+#define HUGE_PORT    0x5cc
 
 enum platform_end {
 	PLATFORM_RUNS,
@@ -29,6 +37,10 @@ struct platform {
 	_Atomic uint32_t end;    /* enum platform_end */
 	_Atomic bool ready;      /* 'R' */
 	_Atomic uint8_t verdict; /* 'P', 'F', 0: none yet */
+	/* Not under the lock. */
+	_Atomic uint64_t given;      /* pages given back */
+	_Atomic uint64_t huge;       /* huge pages told of, */
+	_Atomic uint64_t huge_large; /* and those in a leaf of 2 MiB or more */
 };
 
 void platform_reset(struct platform *platform);

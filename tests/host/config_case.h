@@ -15,8 +15,8 @@
 
 #define KNOWN                                                                                          \
 	"known: exit, verbose, cpus, debugger, job, guest, region, backing, populate, arrive, vcpus, " \
-	"collapse, budget, nx, trigger, after, precopy, log, order, latency, window, stream, lose, "   \
-	"lose_late, rounds, start, work, stride, seed, timeout"
+	"collapse, budget, nx, trigger, after, hops, precopy, log, order, latency, window, "           \
+	"stream, lose, lose_late, rounds, start, work, stride, seed, timeout"
 
 static struct hv_config config;
 static struct config_error error;

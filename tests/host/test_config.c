@@ -395,6 +395,11 @@ static void no_more_pages_are_lost_than_there_are(void **state)
 		"line 1: [a]: region=128M has fewer pages that no payload uses than lose=15360 and "
 		"lose_late=1 together; lose fewer or make region larger");
 	takes("region=128M\nlose=15359\nlose_late=1\n");
+	refuses("[a]\nhops=3\nlose=1\n", 1,
+		"line 1: [a]: hops=3: pages can be lost in a single migration only; leave out hops= or "
+		"lose= and lose_late=");
+	takes("hops=1000\n");
+	refuses("hops=1001\n", 1, "line 1: hops=1001: must be 1 to 1000");
 	refuses("lose=1000001", 1, "line 1: lose=1000001: must be 0 to 1000000");
 	refuses("precopy=31", 1, "line 1: precopy=31: must be 0 to 30");
 	refuses("rounds=0", 1, "line 1: rounds=0: must be 1 to 1000000");
