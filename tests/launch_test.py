@@ -416,6 +416,11 @@ class Folders(Sandbox):
         self.assertEqual(self.launch(PASS, "--out", out).returncode, 0)
         self.assertEqual(self.launch("exit 1", "--out", out).returncode, 3)
 
+    def test_what_a_killed_bochs_leaves_does_not_lock_its_folder(self):
+        out = self.path("out")
+        self.write("out/disk.img.lock", "")
+        self.assertEqual(self.launch(f"[ ! -e disk.img.lock ] && {PASS}", "--out", out).returncode, 0)
+
     def test_spaces_in_every_path(self):
         self.build = self.path("my build, of things")
         self.efi = self.write("an efi/cleave two.efi", "MZ")

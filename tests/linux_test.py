@@ -115,6 +115,17 @@ class Make(tap.Sandbox):
         self.assertGreater(len(lines), 1)
 
 
+class Targets(unittest.TestCase):
+    def test_what_cannot_be_migrated_is_named_with_the_remedy(self):
+        for guest in ("", "seq"):
+            done = subprocess.run(["make", "-s", "migrate", f"GUEST={guest}"], cwd=tap.ROOT,
+                                  text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(f'make migrate GUEST={guest}: it must be GUEST=linux; payloads are '
+                          'migrated by make run SET="guest=NAME"', done.stdout)
+
+
 class SelfCheck(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -17,6 +17,7 @@
 #include <sys/io.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -333,9 +334,11 @@ static void take_port(void)
 		give_up("port %#x cannot be used", PORT);
 }
 
+/* Behind all that was printed: it may end the machine, with what the console still holds. */
 static int say(char word)
 {
 	take_port();
+	tcdrain(STDOUT_FILENO);
 	outb((unsigned char)word, PORT);
 	return 0;
 }

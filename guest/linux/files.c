@@ -108,6 +108,6 @@ void files_start(void)
 		for (unsigned int i = 0; i < SLOTS; i++)
 			snprintf(slot[w][i].name, sizeof(slot[w][i].name), "/tmp/check-%d-%u-%u",
 				 (int)getpid(), w, i);
-		start(work, slot[w], -1, 5);
+		start(work, slot[w], -1, 10);
 	}
 }

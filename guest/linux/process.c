@@ -137,7 +137,7 @@ static void *work(void *argument)
 	for (uint64_t n = 1; !check.stop; n++) {
 		fork_one(n);
 		fault_one(n);
-		if (n % 4 == 0)
+		if (n % 4 == 1)
 			exec_one(n);
 		sleep_ns(3 * NS_PER_MS);
 	}
@@ -164,5 +164,5 @@ void process_start(void)
 	sigaction(SIGSEGV, &action, NULL);
 	shared = map(SHARED_WORDS * 8);
 	guarded = map(PAGE_BYTES);
-	start(work, NULL, -1, 5);
+	start(work, NULL, -1, 10);
 }

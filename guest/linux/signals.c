@@ -2,8 +2,10 @@
 /* Signals with a value, one after the other, to threads that are busy: each arrives once, and
  * right. */
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "check.h"
 
@@ -13,6 +15,7 @@
 static pthread_t target[TARGETS_MAX];
 static atomic_uint claimed, ntargets;
 static _Atomic uint64_t received, sum;
+static sem_t arrived;
 
 static void on_signal(int signum, siginfo_t *info, void *context)
 {
@@ -20,6 +23,7 @@ static void on_signal(int signum, siginfo_t *info, void *context)
 	(void)context;
 	sum += (uint64_t)(uintptr_t)info->si_value.sival_ptr;
 	received++;
+	sem_post(&arrived);
 }
 
 void signals_expect_here(void)
@@ -28,10 +32,11 @@ void signals_expect_here(void)
 	ntargets++;
 }
 
-/* False: it did not arrive, or the end came first. */
+/* False: it did not arrive, or the end came first. Looks for the end each second. */
 static bool await(uint64_t number)
 {
 	uint64_t deadline = now_ns() + PATIENCE_S * NS_PER_S;
+	struct timespec second;
 
 	while (received < number && !check.stop) {
 		if (now_ns() > deadline) {
@@ -39,7 +44,9 @@ static bool await(uint64_t number)
 				 (unsigned long long)number, PATIENCE_S);
 			return false;
 		}
-		sleep_ns(NS_PER_MS / 2);
+		clock_gettime(CLOCK_REALTIME, &second);
+		second.tv_sec++;
+		sem_timedwait(&arrived, &second);
 	}
 	return received == number;
 }
@@ -68,6 +75,7 @@ static void *work(void *argument)
 			break;
 		}
 		count(COUNT_SIGNALS);
+		sleep_ns(NS_PER_MS);
 	}
 	return NULL;
 }
@@ -81,5 +89,6 @@ void signals_start(void)
 	action.sa_sigaction = on_signal;
 	action.sa_flags = SA_SIGINFO | SA_RESTART;
 	sigaction(SIGRTMIN, &action, NULL);
+	sem_init(&arrived, 0, 0);
 	start(work, (void *)(uintptr_t)(check.cpus * 2), -1, 5);
 }
