@@ -10,6 +10,8 @@
 #include "hv/cpu/vm.h"
 #include "mm/percpu.h"
 
+#define LOOK_US 20 /* that an interrupt waits for a look, where there is no window */
+
 /* The bits are set before the kick, and the vCPU says that it runs before it looks at them: either
  * it sees them, or the kick makes it exit. One that sleeps is woken. */
 static void ask(struct vcpu *vcpu, uint32_t asks)
@@ -20,6 +22,18 @@ static void ask(struct vcpu *vcpu, uint32_t asks)
 }
 
 /* --- delivery ------------------------------------------------------------------------------ */
+
+/* Where the CPU cannot tell when it takes interrupts, the vCPU exits after a while to be asked. */
+static void want_window(struct vcpu *vcpu, bool on)
+{
+	uint64_t before = vcpu->look_at;
+
+	if (vendor->window(vcpu, on))
+		return;
+	vcpu->look_at = on ? clock_now() + us_to_cycles(LOOK_US) : 0;
+	if (before || on)
+		vcpu_set_until(vcpu);
+}
 
 /*
  * The bit is cleared first: what is posted meanwhile sets it again. What a handler holds back needs
@@ -40,7 +54,7 @@ static void deliver_interrupt(struct vcpu *vcpu)
 		vcpu->stats.interrupts++;
 		vector = lapic_next(lapic, vendor->cr8(vcpu));
 	}
-	vendor->window(vcpu, vector >= 0);
+	want_window(vcpu, vector >= 0);
 	if (lapic_next(lapic, 0) >= 0)
 		atomic_fetch_or(&vcpu->asks, ASK_INTERRUPT);
 }
@@ -88,11 +102,15 @@ static void set_timer(struct vcpu *vcpu)
 	vcpu_set_until(vcpu);
 }
 
+/* Of two times, where 0 is never. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
 void vcpu_set_until(struct vcpu *vcpu)
 {
-	uint64_t slice = vcpu->slice_end, timer = vcpu->timer_at;
-
-	vcpu->until = !timer || (slice && slice < timer) ? slice : timer;
+	vcpu->until = earlier(earlier(vcpu->slice_end, vcpu->timer_at), vcpu->look_at);
 }
 
 static void expire(struct vcpu *vcpu)
@@ -108,8 +126,6 @@ static void expire(struct vcpu *vcpu)
 
 bool vcpu_time(struct vcpu *vcpu)
 {
-	if (!vcpu->timer_at)
-		return false;
 	expire(vcpu);
 	return !vcpu->slice_end || clock_now() < vcpu->slice_end;
 }

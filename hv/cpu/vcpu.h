@@ -140,7 +140,8 @@ struct vcpu {
 	uint64_t wait_since; /* TSC */
 	uint64_t slice_end;  /* TSC; 0: it has no slice */
 	uint64_t timer_at;   /* TSC at which its APIC's timer ends; 0: it is not armed */
-	uint64_t until;      /* TSC at which it exits by itself: the earlier of both; 0: never */
+	uint64_t look_at;    /* TSC at which to see whether it takes interrupts; 0: no need */
+	uint64_t until;      /* TSC at which it exits by itself: the earliest of these; 0: never */
 	bool wakes_open;     /* IDLE: RFLAGS.IF */
 	unsigned int idle_cr8;
 

@@ -103,10 +103,11 @@ struct vendor {
 	void (*inject)(struct vcpu *vcpu, unsigned int vector, int64_t error);
 	/* Interrupts for the current vCPU. Does it take one at the next entry? open() says so for
 	 * interrupts, nmi_open() for NMIs; then interrupt() and nmi() deliver it. window() makes
-	 * it exit with EXIT_WINDOW as soon as it takes interrupts, or no longer. */
+	 * it exit with EXIT_WINDOW as soon as it takes interrupts, or no longer; false: this CPU
+	 * cannot. */
 	bool (*open)(const struct vcpu *vcpu);
 	void (*interrupt)(struct vcpu *vcpu, unsigned int vector);
-	void (*window)(struct vcpu *vcpu, bool on);
+	bool (*window)(struct vcpu *vcpu, bool on);
 	bool (*nmi_open)(const struct vcpu *vcpu);
 	void (*nmi)(struct vcpu *vcpu);
 	/* Its task priority, 0 to 15. */

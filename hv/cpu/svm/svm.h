@@ -178,6 +178,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 struct svm_features {
 	uint32_t asids;
 	bool nrip, decode, gib_pages;
+	bool loses_interrupts; /* where a virtual interrupt waits: svm_window() */
 };
 
 extern struct svm_features svm;
@@ -224,7 +225,7 @@ bool svm_met_itself(const struct vmcb *b, uint32_t vector);
 bool svm_was_delivering(const struct vcpu *vcpu);
 bool svm_open(const struct vcpu *vcpu);
 void svm_interrupt(struct vcpu *vcpu, unsigned int vector);
-void svm_window(struct vcpu *vcpu, bool on);
+bool svm_window(struct vcpu *vcpu, bool on);
 bool svm_nmi_open(const struct vcpu *vcpu);
 void svm_nmi(struct vcpu *vcpu);
 /* The guest returns from the handler of an NMI: others may follow. */

@@ -19,6 +19,14 @@ struct svm_cpu svm_cpus[MAX_CPUS];
 
 static hpa_t hsave_page[MAX_CPUS];
 
+/* QEMU's software CPU: "TCGTCGTCGTCG". */
+static bool is_tcg(void)
+{
+	struct cpuid c = x86_cpuid(0x40000000, 0);
+
+	return c.ebx == 0x54474354 && c.ecx == 0x43544743 && c.edx == 0x47435447;
+}
+
 int svm_probe(void)
 {
 	struct cpuid c = x86_cpuid(0x8000000a, 0);
@@ -39,6 +47,7 @@ int svm_probe(void)
 	svm.nrip = c.edx & SVM_NRIP;
 	svm.decode = svm.nrip && c.edx & SVM_DECODE;
 	svm.gib_pages = x86_cpuid(0x80000001, 0).edx & CPUID_GIB_PAGE;
+	svm.loses_interrupts = is_tcg();
 	if (!svm.gib_pages)
 		con_printf("cleave: this CPU has no 1 GiB pages: using 2 MiB\n");
 	if (svm.asids < 2) {

@@ -57,12 +57,20 @@ void svm_interrupt(struct vcpu *vcpu, unsigned int vector)
 	b->event_inject = EVENT_VALID | EVENT_INTR << 8 | vector;
 }
 
-/* The CPU is told of a virtual interrupt, which exits instead of being delivered: so the one that
- * is then due is chosen at that moment. */
-void svm_window(struct vcpu *vcpu, bool on)
+/*
+ * The CPU is told of a virtual interrupt, which exits instead of being delivered: so the one that
+ * is then due is chosen at that moment.
+ *
+ * Not in QEMU's software CPU: its VMRUN notes a virtual interrupt without the lock under which
+ * other threads note the host's, so one of those may be lost, and a CPU whose timer is lost never
+ * exits.
+ */
+bool svm_window(struct vcpu *vcpu, bool on)
 {
 	struct vmcb *b = direct(vcpu->hw_page);
 
+	if (svm.loses_interrupts)
+		return false;
 	if (on) {
 		b->v_intr |= V_IRQ | V_IGN_TPR;
 		b->intercept3 |= I3_VINTR;
@@ -70,6 +78,7 @@ void svm_window(struct vcpu *vcpu, bool on)
 		b->v_intr &= ~(uint64_t)(V_IRQ | V_IGN_TPR);
 		b->intercept3 &= ~I3_VINTR;
 	}
+	return true;
 }
 
 bool svm_nmi_open(const struct vcpu *vcpu)

@@ -264,7 +264,7 @@ void vmx_keep_event(uint32_t idtv);
 bool vmx_was_delivering(const struct vcpu *vcpu);
 bool vmx_open(const struct vcpu *vcpu);
 void vmx_interrupt(struct vcpu *vcpu, unsigned int vector);
-void vmx_window(struct vcpu *vcpu, bool on);
+bool vmx_window(struct vcpu *vcpu, bool on);
 bool vmx_nmi_open(const struct vcpu *vcpu);
 void vmx_nmi(struct vcpu *vcpu);
 bool vmx_interrupts_on(const struct vcpu *vcpu);

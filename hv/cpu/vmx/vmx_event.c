@@ -77,12 +77,12 @@ void vmx_interrupt(struct vcpu *vcpu, unsigned int vector)
 	vmwrite(VMCS_INJECT_INFO, INTR_VALID | INTR_TYPE_EXT << 8 | vector);
 }
 
-void vmx_window(struct vcpu *vcpu, bool on)
+bool vmx_window(struct vcpu *vcpu, bool on)
 {
-	if (on == vcpu->hw_window)
-		return;
-	vmwrite(VMCS_CPU, vmx.cpu | (on ? CPU_WINDOW : 0));
+	if (on != vcpu->hw_window)
+		vmwrite(VMCS_CPU, vmx.cpu | (on ? CPU_WINDOW : 0));
 	vcpu->hw_window = on;
+	return true;
 }
 
 bool vmx_nmi_open(const struct vcpu *vcpu)
