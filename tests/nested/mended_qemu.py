@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 
+import own_apt
 from bench_kvm.packages import empty, last_line, run
 from machines import QEMU, Problem
 
@@ -64,13 +65,8 @@ def without_blobs(text):
 
 def source_lists(folder):
     """Copies of the machine's own lists of Debian's packages that ask for sources instead."""
-    status, text = run("apt-get", "indextargets", "--format", "$(ORIGIN) $(SOURCESENTRY)",
-                       "Created-By: Packages")
-    lists = {line.split(" ", 1)[1].rpartition(":")[0] for line in text.splitlines()
-             if line.startswith("Debian ")}
-    if status or not lists:
-        raise Problem("APT knows no package lists of Debian's, so QEMU's source cannot be fetched: "
-                      "run apt-get update as root, on a Debian")
+    lists = {line.rpartition(":")[0] for line in
+             own_apt.targets("$(SOURCESENTRY)", "QEMU's source")}
     for name in lists:
         with open(name, encoding="utf-8") as file:
             text = file.read()
@@ -88,10 +84,7 @@ def fetch(folder, say):
     say(f"fetching QEMU's source {version} from Debian: 24 MB, and 10 MB of lists")
     lists = empty(os.path.join(folder, "lists"))
     source_lists(lists)
-    own = ["-q", "-o", "Dir::Etc::sourcelist=-", "-o", f"Dir::Etc::sourceparts={lists}",
-           "-o", f"Dir::State={empty(os.path.join(folder, 'state'))}",
-           "-o", f"Dir::Cache={empty(os.path.join(folder, 'cache'))}",
-           "-o", "APT::Sandbox::User=root"]
+    own = own_apt.options(folder, lists)
     run("apt-get", *own, "update")
     for wanted in (f"qemu={version}", "qemu"):  # that very one may be gone
         status, text = run("apt-get", *own, "--download-only", "source", wanted, cwd=folder)
