@@ -28,7 +28,7 @@ class L0(NamedTuple):
     l2_memory: int  # MiB
     name_of: Callable  # exit reason -> name
     build: Callable  # (top, launch, say), before the first use
-    command: Callable  # (top, tree, folder, initramfs) -> argv
+    command: Callable  # (top, tree, folder, initramfs, case) -> argv
 
 
 # A little more than the 3 GiB of the launcher's machine, and L1's own.
@@ -36,11 +36,13 @@ QEMU_MEMORY = 5120
 QEMU_CPU = "EPYC,+svm,+npt,+pdpe1gb"
 
 
-def qemu_command(top, tree, folder, archive):
+def qemu_command(top, tree, folder, archive, case):
+    """With instructions counted an instruction takes 1 ns, and an idle CPU's time is skipped."""
     with open(os.path.join(folder, "initramfs"), "wb") as file:
         file.write(archive)
+    count = ["-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01,clock=vm"] if case.cost else []
     return [mended_qemu.path(top), "-L", "/usr/share/qemu", "-L", "/usr/share/seabios",
-            "-machine", "q35", "-accel", "tcg,thread=single", "-cpu", QEMU_CPU,
+            "-machine", "q35", "-accel", "tcg,thread=single", *count, "-cpu", QEMU_CPU,
             "-smp", "1", "-m", f"{QEMU_MEMORY}M", "-nodefaults", "-no-reboot", "-display", "none",
             "-kernel", l1.kernel(tree), "-initrd", "initramfs", "-append", CMDLINE,
             "-serial", "file:serial.log"]
@@ -78,7 +80,7 @@ def unified_image(tree, folder, archive):
         raise Problem(f"objcopy failed: {packages.last_line(text)}")
 
 
-def bochs_command(_top, tree, folder, archive):
+def bochs_command(_top, tree, folder, archive, _case):
     unified_image(tree, folder, archive)
     mkimage = os.path.join(l1.ROOT, "tools", "mkimage")
     subprocess.run([sys.executable, mkimage, "disk.img", "l1.efi", "osrel"], cwd=folder, check=True,

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 
+import cost
 import firmware
 from bench_kvm import initramfs, machine, packages
 from machines import QEMU, Problem
@@ -151,6 +152,8 @@ def pack(tree, folder, build, case, module, memory, timeout):
     files = {name.lstrip("/"): (0o755, read(path)) for name, path in sources.items()}
     files["init"] = (0o755, read(os.path.join(HERE, "init")))
     files["command"] = (0o644, command(case, memory, timeout).encode())
+    if case.cost:
+        files["windows"] = (0o644, cost.request().encode())
     files["bin/busybox"] = (0o755, read(os.path.join(tree, "bin", "busybox")))
     order = initramfs.load_order(os.path.join(tree, "lib", "modules"), module)
     for number, path in enumerate(order):
