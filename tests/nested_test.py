@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Tests of what is pure in tests/nested: the edit of QEMU's source, KVM's counts and what
-they cost. Boots nothing."""
+"""Tests of what is pure in tests/nested: the edit of QEMU's source, KVM's counts, what they cost, the
+list of the backports. Boots nothing."""
 import os
 import sys
 
@@ -9,6 +9,7 @@ import tap
 
 nested = tap.load("tests/nested/run")
 sys.path.insert(0, os.path.join(tap.ROOT, "tests", "nested"))
+import backports
 import cost
 import exits
 import mended_qemu
@@ -125,7 +126,7 @@ class Costing(tap.Sandbox):
 
     def test_the_configuration_has_what_is_expected(self):
         names = nested.batches.case_names(os.path.join(tap.ROOT, "tests", "nested", "cost.cfg"))
-        self.assertEqual(names, ["run", *cost.WINDOWS])
+        self.assertEqual(names, list(cost.WINDOWS))
 
     def test_the_mark_is_the_image_s(self):
         with open(os.path.join(tap.ROOT, "tests", "machine", "bench_demand.c"),
@@ -133,9 +134,29 @@ class Costing(tap.Sandbox):
             self.assertRegex(file.read(), rf"MARK\s+{cost.MARK:#x}\b")
 
 
+class Backports(tap.Sandbox):
+    TARGETS = ["bookworm http://a/debian/", "bookworm-security http://a/debian-security/",
+               "bookworm-updates http://a/debian/"]
+
+    def test_the_list_names_the_release_s_own_mirror(self):
+        line = backports.source_line(reversed(self.TARGETS))
+        self.assertRegex(line, r"^deb (\[.*\] )?http://a/debian/ bookworm-backports main\n$")
+
+    def test_a_machine_without_a_release_is_told(self):
+        with self.assertRaises(Problem):
+            backports.source_line(self.TARGETS[1:])
+
+    def test_the_metapackage_names_the_kernel(self):
+        self.assertEqual(backports.kernel_package(
+            "Package: linux-image-amd64\nDepends: linux-image-6.12.9+deb12-amd64 (= 6.12.9-1)\n"),
+            "linux-image-6.12.9+deb12-amd64")
+        self.assertIsNone(backports.kernel_package("N: No packages found\n"))
+
+
 class Choosing(tap.Sandbox):
     KNOWN = [nested.Case(name, "svm", 1, "", "", (), 1) for name in
              ("svm1-run", "svm1-cases", "svm2-run")]
+    KNOWN.append(nested.Case("svm1-cost", "svm", 1, "", "", (), 1, usual=False))
 
     def chosen(self, *names):
         return [case.name for case in nested.chosen(names, self.KNOWN)]
@@ -143,7 +164,11 @@ class Choosing(tap.Sandbox):
     def test_a_name_or_its_first_half(self):
         self.assertEqual(self.chosen("svm1"), ["svm1-run", "svm1-cases"])
         self.assertEqual(self.chosen("svm2-run"), ["svm2-run"])
+        self.assertEqual(self.chosen("svm1-cost"), ["svm1-cost"])
         self.assertEqual(len(self.chosen()), 3)
+
+    def test_what_is_not_usual_is_named_in_full(self):
+        self.assertNotIn("svm1-cost", self.chosen() + self.chosen("svm1"))
 
     def test_an_unknown_name_is_told(self):
         for name in ("svm", "vmx1", "svm1-"):

@@ -2,13 +2,14 @@
 """What nesting costs: exits to L1, and instructions of L0, for one page that is demanded, for one
 collapse of 512 entries, and for all of `make run`.
 
-tests/nested/cost.cfg has `make run`'s case and pairs of demand benchmarks: what one page costs is
-the slope between two sizes. Where only the last page of each 2 MiB is missing, a collapse costs what
-that page costs more with collapses than without; the guest has used all of the others before. Before each benchmark Cleave asks CPUID for a leaf that is a mark, and L1's KVM counts in
-a window of its own from there to the next character that Cleave prints (tests/nested/init). Cleave's
-TSC counts L0's instructions: L0 is QEMU with -icount, or Bochs. So a time of 1 ns is an instruction,
-also where L0's CPU is idle. The same image in the same emulator, without KVM, is what it is compared
-to.
+L1 runs `make run`'s case, and then tests/nested/cost.cfg: pairs of demand benchmarks. What one page
+costs is the slope between two sizes. Where only the last page of each 2 MiB is missing, and the guest
+has used the others, a collapse costs what that page costs more with collapses than without.
+
+Before each benchmark Cleave asks CPUID for a leaf that is a mark, and L1's KVM counts in a window of
+its own from there to the next character that Cleave prints (tests/nested/init). Cleave's TSC counts
+L0's instructions: L0 is QEMU with -icount, or Bochs. So a time of 1 ns (QEMU) or one cycle (Bochs) is
+an instruction, also where L0's CPU is idle. Compared is the same, in the same emulator without KVM.
 """
 import json
 import os
@@ -41,7 +42,7 @@ def heard(lines):
 
 
 def instructions(figures):
-    """{"run", "page", "collapse": instructions} of one boot; its members `runs` in report.json."""
+    """{"run", "page", "collapse": instructions}, of the members `runs` of both boots' report.json."""
     boot = [line["tsc"] for line in figures if line.get("name") == "run"]
     cycles = [line["cycles"] for line in figures if line.get("bench") == "demand"]
     if len(boot) != 1 or len(cycles) != len(WINDOWS):
@@ -69,17 +70,16 @@ def by_reason(counts, name_of):
 
 
 def directly(root, case, memory, folder):
-    """The same boot without KVM; returns its figures."""
-    report = os.path.join(folder, "direct.json")
+    """One of the boots without KVM; returns its figures."""
+    out = os.path.join(folder, f"direct-{case.name}")
     argv = [sys.executable, os.path.join(root, "tools", "launch"), *DIRECT[case.l0], "--quiet",
             "--cpus", str(case.cpus), "--memory", str(memory), "--timeout", str(DIRECT_SECONDS),
-            "--out", os.path.join(folder, "direct"), "--json", report, "--efi", case.image,
-            "--config", case.config, *case.payloads]
+            "--out", out, "--efi", case.image, "--config", case.config, *case.payloads]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.STDOUT, errors="replace")
     if done.returncode:
         raise Problem(f"the same run without KVM failed: {done.stdout.strip()}")
-    with open(report, encoding="utf-8") as file:
+    with open(os.path.join(out, "report.json"), encoding="utf-8") as file:
         return json.load(file)["runs"]
 
 
