@@ -67,6 +67,26 @@ class Mending(tap.Sandbox):
         self.assertEqual(mended_qemu.mend(once), once)
 
 
+class MendingVmrun(tap.Sandbox):
+    SOURCE = """\
+#include "qemu/osdep.h"
+
+    if (ctl_has_irq(env)) {
+        cs->interrupt_request |= CPU_INTERRUPT_VIRQ;
+    }
+"""
+
+    def test_the_lock_is_held_where_an_interrupt_is_noted(self):
+        text = mended_qemu.mend_vmrun(self.SOURCE, mended_qemu.lock_names("    bql_lock();\n"))
+        self.assertRegex(text, r"\n {8}bql_lock\(\);\n.*VIRQ;\n {8}bql_unlock\(\);\n")
+        self.assertIn('#include "qemu/main-loop.h"', text)
+
+    def test_another_source_is_refused(self):
+        for text in ("", self.SOURCE + self.SOURCE, self.SOURCE.replace("osdep", "other")):
+            with self.assertRaises(Problem):
+                mended_qemu.mend_vmrun(text, ("lock", "unlock"))
+
+
 class Counting(tap.Sandbox):
     def counts(self, *lines):
         counts = exits.Counts()
