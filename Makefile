@@ -5,7 +5,8 @@
 #	make migrate GUEST=linux	the same, and migrate it
 #	make test	all tests that fit into 25 minutes
 #	make test-long	the slow ones, in parts of at most an hour; PART="NAME ..." runs some
-#	make test-nested	under real KVM in an emulator (docs/nested.md); NESTED=svm1|svm2|vmx1
+#	make test-nested	under real KVM in an emulator (docs/nested.md); NESTED=svm1|svm2|vmx1,
+#			KERNEL=backports
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
 #	make check-model	search the model of the second stage (spin)
@@ -123,7 +124,8 @@ test: setup-test
 
 # Under real KVM in an emulator: docs/nested.md.
 NESTED ?= svm1 svm2 vmx1
-nested = tests/nested/run --build $(BUILD) $(1)
+KERNEL ?= stable
+nested = tests/nested/run --build $(BUILD) --kernel $(KERNEL) $(1)
 
 test-nested: setup-nested
 	@$(MAKE) --no-print-directory -s -j2 all test-image

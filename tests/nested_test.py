@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Tests of what is pure in tests/nested: the edit of QEMU's source, and KVM's counts. Boots nothing."""
+"""Tests of what is pure in tests/nested: the edit of QEMU's source, KVM's counts, what they cost, the
+list of the backports. Boots nothing."""
 import os
 import sys
 
@@ -8,6 +9,7 @@ import tap
 
 nested = tap.load("tests/nested/run")
 sys.path.insert(0, os.path.join(tap.ROOT, "tests", "nested"))
+import cost
 import exits
 import mended_qemu
 from machines import Problem
@@ -64,6 +66,26 @@ class Mending(tap.Sandbox):
         self.assertEqual(mended_qemu.mend(once), once)
 
 
+class MendingVmrun(tap.Sandbox):
+    SOURCE = """\
+#include "qemu/osdep.h"
+
+    if (ctl_has_irq(env)) {
+        cs->interrupt_request |= CPU_INTERRUPT_VIRQ;
+    }
+"""
+
+    def test_the_lock_is_held_where_an_interrupt_is_noted(self):
+        text = mended_qemu.mend_vmrun(self.SOURCE, mended_qemu.lock_names("    bql_lock();\n"))
+        self.assertRegex(text, r"\n {8}bql_lock\(\);\n.*VIRQ;\n {8}bql_unlock\(\);\n")
+        self.assertIn('#include "qemu/main-loop.h"', text)
+
+    def test_another_source_is_refused(self):
+        for text in ("", self.SOURCE + self.SOURCE, self.SOURCE.replace("osdep", "other")):
+            with self.assertRaises(Problem):
+                mended_qemu.mend_vmrun(text, ("lock", "unlock"))
+
+
 class Counting(tap.Sandbox):
     def counts(self, *lines):
         counts = exits.Counts()
@@ -89,9 +111,52 @@ class Counting(tap.Sandbox):
         self.assertEqual(result["counters"], {"exits": 30, "tlb_flush": 4})
 
 
+class Costing(tap.Sandbox):
+    FIGURES = [{"name": "run", "tsc": 1000}] + [
+        {"bench": "demand", "cycles": cycles} for cycles in (5000, 13192, 100, 200, 300, 1040)]
+
+    def counts(self):
+        counts = exits.Counts()
+        for number, hits in enumerate((100, 8292, 5, 6, 20, 213), 1):
+            counts.hear(f"nested: hist window{number}/kvm_exit {{ exit_reason: 80 }} hitcount: {hits}")
+        return counts
+
+    def test_one_page_is_the_slope_and_one_collapse_what_is_above_it(self):
+        self.assertEqual(cost.instructions(self.FIGURES), {"run": 1000, "page": 1, "collapse": 10})
+
+    def test_windows_are_no_exits_of_the_whole(self):
+        counts = self.counts()
+        self.assertEqual(counts.result(exits.svm_name)["exits"], {})
+        self.assertEqual(cost.by_reason(counts, exits.svm_name)["exits"],
+                         {"VMRUN": {"page": 1, "collapse": 3}})
+
+    def test_figures_that_are_missing_are_told(self):
+        for figures in ([], self.FIGURES[1:], self.FIGURES[:-1]):
+            with self.assertRaises(Problem):
+                cost.instructions(figures)
+
+    def test_the_table_has_all_of_it(self):
+        figures = cost.instructions(self.FIGURES)
+        text = "\n".join(cost.table(cost.result(self.counts(), exits.svm_name, figures,
+                                                {**figures, "collapse": 0})))
+        for words in (r"VMRUN +1\.000 +0\.000 +0\.000 +3\.00", r"sum +1\.000", r"a collapse +10 +0 +-",
+                      r"make run` +1,000 +1,000 +1\.0"):
+            self.assertRegex(text, words)
+
+    def test_the_configuration_has_what_is_expected(self):
+        names = nested.batches.case_names(os.path.join(tap.ROOT, "tests", "nested", "cost.cfg"))
+        self.assertEqual(names, list(cost.WINDOWS))
+
+    def test_the_mark_is_the_image_s(self):
+        with open(os.path.join(tap.ROOT, "tests", "machine", "bench_demand.c"),
+                  encoding="utf-8") as file:
+            self.assertRegex(file.read(), rf"MARK\s+{cost.MARK:#x}\b")
+
+
 class Choosing(tap.Sandbox):
     KNOWN = [nested.Case(name, "svm", 1, "", "", (), 1) for name in
              ("svm1-run", "svm1-cases", "svm2-run")]
+    KNOWN.append(nested.Case("svm1-cost", "svm", 1, "", "", (), 1, usual=False))
 
     def chosen(self, *names):
         return [case.name for case in nested.chosen(names, self.KNOWN)]
@@ -99,7 +164,11 @@ class Choosing(tap.Sandbox):
     def test_a_name_or_its_first_half(self):
         self.assertEqual(self.chosen("svm1"), ["svm1-run", "svm1-cases"])
         self.assertEqual(self.chosen("svm2-run"), ["svm2-run"])
+        self.assertEqual(self.chosen("svm1-cost"), ["svm1-cost"])
         self.assertEqual(len(self.chosen()), 3)
+
+    def test_what_is_not_usual_is_named_in_full(self):
+        self.assertNotIn("svm1-cost", self.chosen() + self.chosen("svm1"))
 
     def test_an_unknown_name_is_told(self):
         for name in ("svm", "vmx1", "svm1-"):

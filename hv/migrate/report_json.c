@@ -107,6 +107,7 @@ void report_json(const struct migration *m, const struct figures *f)
 	json_int(&j, "hop", m->hop);
 	json_int(&j, "pages", (int64_t)m->to->mem.frames);
 	json_int(&j, "tsc_khz", (int64_t)clock_khz);
+	json_int(&j, "tsc", (int64_t)clock_now()); /* since the machine's start */
 	put_knobs(&j, m->config);
 	put_figures(&j, f);
 	put_counters(&j, m);

@@ -85,8 +85,8 @@ def table(result):
         lines.append(f"{name:<24}{hits:>12,}{guest.get(name, 0):>12,}{on.get(name, 0):>12,}")
     sums = (sum(column.values()) for column in (exits, guest, on))
     lines.append(f"{'sum':<24}" + "".join(f"{number:>12,}" for number in sums))
-    lines.append(f"nested entries {result['nested_entries']:,}; at the last look, at most a few "
-                 "seconds before the end: " + ", ".join(
-                     f"{name} {result['counters'][name]:,}" for name in COUNTERS
-                     if name in result["counters"]))
+    counters = ", ".join(f"{name} {result['counters'][name]:,}" for name in COUNTERS
+                         if name in result["counters"])
+    lines.append(f"nested entries {result['nested_entries']:,}" + (
+        f"; at the last look, at most a few seconds before the end: {counters}" if counters else ""))
     return lines

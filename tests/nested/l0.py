@@ -28,7 +28,7 @@ class L0(NamedTuple):
     l2_memory: int  # MiB
     name_of: Callable  # exit reason -> name
     build: Callable  # (top, launch, say), before the first use
-    command: Callable  # (top, tree, folder, initramfs) -> argv
+    command: Callable  # (top, tree, folder, initramfs, case) -> argv
 
 
 # A little more than the 3 GiB of the launcher's machine, and L1's own.
@@ -36,12 +36,16 @@ QEMU_MEMORY = 5120
 QEMU_CPU = "EPYC,+svm,+npt,+pdpe1gb"
 
 
-def qemu_command(top, tree, folder, archive):
+def qemu_command(top, tree, folder, archive, case):
+    """With instructions counted an instruction takes 1 ns, and an idle CPU's time is skipped."""
     with open(os.path.join(folder, "initramfs"), "wb") as file:
         file.write(archive)
+    threads = "multi" if case.cpus_of_l1 > 1 and not case.before else "single"
+    count = ["-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01,clock=vm"]
     return [mended_qemu.path(top), "-L", "/usr/share/qemu", "-L", "/usr/share/seabios",
-            "-machine", "q35", "-accel", "tcg,thread=single", "-cpu", QEMU_CPU,
-            "-smp", "1", "-m", f"{QEMU_MEMORY}M", "-nodefaults", "-no-reboot", "-display", "none",
+            "-machine", "q35", "-accel", f"tcg,thread={threads}", *(count if case.before else []),
+            "-cpu", QEMU_CPU, "-smp", str(case.cpus_of_l1), "-m", f"{QEMU_MEMORY}M",
+            "-nodefaults", "-no-reboot", "-display", "none",
             "-kernel", l1.kernel(tree), "-initrd", "initramfs", "-append", CMDLINE,
             "-serial", "file:serial.log"]
 
@@ -78,7 +82,10 @@ def unified_image(tree, folder, archive):
         raise Problem(f"objcopy failed: {debian.last_line(text)}")
 
 
-def bochs_command(_top, tree, folder, archive):
+def bochs_command(_top, tree, folder, archive, case):
+    if case.cpus_of_l1 != 1:
+        raise Problem("L1 has one CPU with VMX: under OVMF Bochs gives it no ACPI tables; "
+                      "leave out --l1-cpus, or name cases with SVM")
     unified_image(tree, folder, archive)
     mkimage = os.path.join(l1.ROOT, "tools", "mkimage")
     subprocess.run([sys.executable, mkimage, "disk.img", "l1.efi", "osrel"], cwd=folder, check=True,

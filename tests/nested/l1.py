@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 
+import backports
+import cost
 import firmware
 import debian
 from bench_kvm import initramfs, packages
@@ -21,6 +23,7 @@ from machines import QEMU, Problem
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PACKAGES = ("busybox-static", "systemd-boot-efi")
+KERNELS = ("stable", "backports")
 TREE = "/cleave"
 PYTHON = os.path.realpath(sys.executable)
 PROGRAMS = (PYTHON, QEMU, "mformat", "mmd", "mcopy")
@@ -52,6 +55,19 @@ def fetch(top, say):
     packages.fetch(debs, say, PACKAGES, "busybox and systemd's boot stub from Debian: about 70 MB")
     packages.unpack(debs, tree, say)
     return tree
+
+
+def forget(top):
+    """So that all is fetched again."""
+    for name in ("packages", "tree", backports.FOLDER):
+        shutil.rmtree(os.path.join(top, name), ignore_errors=True)
+
+
+def fetch_kernel(top, kernel, say):
+    """The same with a kernel from elsewhere. `kernel`: of KERNELS."""
+    usual = fetch(top, say)
+    return usual if kernel == KERNELS[0] else \
+        backports.fetch(top, os.path.join(top, "packages"), say)
 
 
 def kernel(tree):
@@ -122,7 +138,8 @@ def cleave_files(build, case):
     tools += [os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(ROOT, "tools", "*.py"))]
     files = {f"{TREE}/{name}": os.path.join(ROOT, name) for name in tools}
     checker = os.path.join(build, "check-config")
-    files |= {at(path): path for path in (case.image, case.config, checker, *case.payloads)}
+    files |= {at(path): path for part in parts(case)
+              for path in (part.image, part.config, checker, *part.payloads)}
     return files | {library: library for library in libraries(checker)}
 
 
@@ -131,12 +148,18 @@ def at(path):
     return f"{TREE}/{os.path.basename(path)}"
 
 
+def parts(case):
+    """What runs in L1, one after the other."""
+    return [case.before, case] if case.before else [case]
+
+
 def command(case, memory, timeout):
     """What starts the launcher in L1: it chooses the machine itself."""
-    return shlex.join([PYTHON, f"{TREE}/tools/launch", "--efi", at(case.image), "--config",
-                       at(case.config), "--cpus", str(case.cpus), "--memory", str(memory),
-                       "--timeout", str(timeout), "--out", "/tmp/run", "--set", PATIENCE,
-                       *map(at, case.payloads)]) + "\n"
+    lines = [shlex.join([PYTHON, f"{TREE}/tools/launch", "--efi", at(part.image), "--config",
+                         at(part.config), "--cpus", str(part.cpus), "--memory", str(memory),
+                         "--timeout", str(timeout), "--out", f"/tmp/{part.name}", "--set", PATIENCE,
+                         *map(at, part.payloads)]) for part in parts(case)]
+    return " &&\n".join(lines) + "\n"
 
 
 def read(path):
@@ -152,6 +175,8 @@ def pack(tree, folder, build, case, module, memory, timeout):
     files = {name.lstrip("/"): (0o755, read(path)) for name, path in sources.items()}
     files["init"] = (0o755, read(os.path.join(HERE, "init")))
     files["command"] = (0o644, command(case, memory, timeout).encode())
+    if case.before:
+        files["windows"] = (0o644, cost.request().encode())
     files["bin/busybox"] = (0o755, read(os.path.join(tree, "bin", "busybox")))
     order = initramfs.load_order(os.path.join(tree, "lib", "modules"), module)
     for number, path in enumerate(order):

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The emulator below nested SVM: Debian's QEMU with one fault mended, built from its source package.
+"""The emulator below nested SVM: Debian's QEMU with two faults mended, built from its source package.
 
 QEMU's software CPU raises an interrupt without the lock that this needs, when a guest writes CR8
 while a virtual interrupt waits (helper_write_crN), and aborts. OVMF in a nested guest does that
-within a minute. Nothing of QEMU is kept in this tree: APT fetches the source of the version that is
+within a minute. It also notes a virtual interrupt at VMRUN without that lock (helper_vmrun): a timer's
+interrupt that another thread notes at that moment is lost, and L1 sleeps for good. Nothing of QEMU is kept in this tree: APT fetches the source of the version that is
 installed, through lists of its own below the build folder, and the edit is made here.
 """
 import glob
@@ -22,12 +23,16 @@ CONFIGURE = ("--target-list=x86_64-softmmu", "--without-default-features", "--en
              "--disable-install-blobs", "--disable-werror")
 CONFIGURE_SECONDS, BUILD_SECONDS = 600, 5400
 
+FOLDER = "qemu-mended"
+
 LOCK = re.compile(r" *(?:qemu_mutex_(?:un)?lock_iothread|bql_(?:un)?lock)\(\);\n")
+NOTE = re.compile(r"(?m)^( *)cs->interrupt_request \|= CPU_INTERRUPT_VIRQ;\n")
+FIRST_INCLUDE = '#include "qemu/osdep.h"\n'
 WRITE_CR = re.compile(r"(void helper_write_crN\(.*?\n    case 8:\n)(.*?)(        break;\n)", re.DOTALL)
 
 
 def path(top):
-    return os.path.join(top, "qemu", QEMU)
+    return os.path.join(top, FOLDER, QEMU)
 
 
 def is_built(top):
@@ -47,6 +52,24 @@ def mend(text):
             text[found.end(2):])
 
 
+def mend_vmrun(text, locks):
+    """The one place of svm_helper.c that notes a virtual interrupt outside of the lock. `locks`: how
+    this version takes and gives it."""
+    found = NOTE.findall(text)
+    if len(found) != 1 or FIRST_INCLUDE not in text:
+        raise Problem("QEMU's helper_vmrun is not the one that is to be mended: mended_qemu.py must "
+                      "learn this version")
+    lock, unlock = (f"{found[0]}{name}();\n" for name in locks)
+    text = NOTE.sub(lambda match: lock + match.group(0) + unlock, text)
+    return text.replace(FIRST_INCLUDE, FIRST_INCLUDE + '#include "qemu/main-loop.h"\n', 1)
+
+
+def lock_names(text):
+    """Of misc_helper.c: one of the two pairs."""
+    return ("bql_lock", "bql_unlock") if "bql_lock()" in text else \
+        ("qemu_mutex_lock_iothread", "qemu_mutex_unlock_iothread")
+
+
 def edit(tree, pattern, change):
     names = glob.glob(os.path.join(glob.escape(tree), pattern))
     if len(names) != 1:
@@ -55,6 +78,7 @@ def edit(tree, pattern, change):
         text = change(file.read())
     with open(names[0], "w", encoding="utf-8") as file:
         file.write(text)
+    return text
 
 
 def without_blobs(text):
@@ -97,7 +121,7 @@ def fetch(folder, say):
 
 
 def build(top, launch, say):
-    """Fills top/qemu, unless it is there. `launch`: tools/launch, whose emulator() leaves no
+    """Fills top/qemu-mended, unless it is there. `launch`: tools/launch, whose emulator() leaves no
     compiler behind."""
     if is_built(top):
         return
@@ -106,7 +130,9 @@ def build(top, launch, say):
     status, text = run("dpkg-source", "--no-check", "-x", description, tree)
     if status:
         raise Problem(f"cannot unpack {description}: {last_line(text)}")
-    edit(tree, "target/i386/tcg/*/misc_helper.c", mend)
+    mended = edit(tree, "target/i386/tcg/*/misc_helper.c", mend)
+    edit(tree, "target/i386/tcg/*/svm_helper.c",
+         lambda text: mend_vmrun(text, lock_names(mended)))
     edit(tree, "pc-bios/meson.build", without_blobs)
     made = os.path.join(tree, "made")
     os.mkdir(made)
