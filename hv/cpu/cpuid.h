@@ -26,7 +26,8 @@ struct cpuid_system {
 	unsigned int nvcpus;
 	uint64_t components; /* of XSAVE, that a guest may have; 0: no XSAVE */
 	uint64_t xcr0;
-	bool osxsave; /* CR4.OSXSAVE */
+	bool osxsave;  /* CR4.OSXSAVE */
+	bool even_tsc; /* it counts evenly, whatever the machine says */
 };
 
 /* The same for such a vCPU: it has a local APIC in x2APIC mode, XSAVE and AVX, and neighbours. */

@@ -35,6 +35,8 @@
 #define LEGACY_BYTES (512 + 64)
 #define YMM_BYTES    256
 
+/* Where a hypervisor is below us, the TSC is its clock, whatever it says of it: it counts evenly.
+ * Linux measures by jiffies on each CPU otherwise, with interrupts off. */
 #define INVARIANT_TSC BIT(8)
 
 #define THREADS 1u /* kinds of levels in leaf 0xb */
@@ -124,7 +126,7 @@ struct cpuid cpuid_tell_system(uint32_t leaf, uint32_t subleaf, struct cpuid mac
 	case 0xd:
 		return tell_xsave(subleaf, &machine, s);
 	case 0x80000007:
-		c.edx = machine.edx & INVARIANT_TSC;
+		c.edx = s->even_tsc ? INVARIANT_TSC : machine.edx & INVARIANT_TSC;
 		return c;
 	case 0x80000008:
 		c.ecx = (s->nvcpus - 1) | id_bits(s) << 12;

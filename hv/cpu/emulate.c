@@ -15,6 +15,8 @@
  * and finds it without a single feature of KVM's: those have bits, and all are 0. */
 #define KVM_CPUID_BASE (ABI_CPUID_BASE + 0x100)
 
+#define CPUID_HYPERVISOR (1u << 31) /* leaf 1 ECX */
+
 /* --- CPUID --------------------------------------------------------------------------------- */
 
 static struct cpuid_system system_of(const struct vcpu *vcpu)
@@ -25,6 +27,7 @@ static struct cpuid_system system_of(const struct vcpu *vcpu)
 		.components = xstate_components(),
 		.xcr0 = xstate_xcr0(&vcpu->state.xstate),
 		.osxsave = vendor->cr4(vcpu) & CR4_OSXSAVE,
+		.even_tsc = x86_cpuid(1, 0).ecx & CPUID_HYPERVISOR,
 	};
 }
 

@@ -190,6 +190,17 @@ static void osxsave_is_the_guests(void **state)
 	assert_int_equal(of_system(1, 0, everything, &s).ecx >> 27 & 1, 0);
 }
 
+static void the_tsc_is_even_where_that_is_known(void **state)
+{
+	struct cpuid_system s = two;
+
+	(void)state;
+	assert_int_equal(of_system(0x80000007, 0, nothing, &s).edx, 0);
+	assert_int_equal(of_system(0x80000007, 0, everything, &s).edx, 1u << 8);
+	s.even_tsc = true;
+	assert_int_equal(of_system(0x80000007, 0, nothing, &s).edx, 1u << 8);
+}
+
 /* The vCPU's number is the same wherever it is told, and the numbers fit their bits. */
 static void one_name_for_each_vcpu(void **state)
 {
@@ -218,6 +229,7 @@ int main(void)
 		cmocka_unit_test(a_system_is_told_what_is_allowed),
 		cmocka_unit_test(what_needs_xsave_goes_with_it),
 		cmocka_unit_test(osxsave_is_the_guests),
+		cmocka_unit_test(the_tsc_is_even_where_that_is_known),
 		cmocka_unit_test(one_name_for_each_vcpu),
 	};
 
