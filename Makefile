@@ -24,6 +24,7 @@
 #	ICOUNT=N		QEMU counts instructions of 2^N ns each instead of time; 7 is a good N
 #	OUT=DIR			the run's folder, in place of a new one in build/run
 #	JSON=FILE		a copy of the run's report.json
+#	TRACE=1			every event, and the run as a picture: report.html (docs/trace.md)
 #
 # For make linux and make migrate, besides: MODE=shell|check, LINUX_KERNEL=FILE, LINUX_INITRD=FILE,
 # LINUX_APPEND=TEXT, LINUX_FLAVOUR=amd64, LINUX_BACKPORTS=1.
@@ -36,7 +37,7 @@ CONFIG ?= tools/run.cfg
 LAUNCH_FLAGS = --cpus "$(CPUS)" --config "$(CONFIG)" --efi $(BUILD)/cleave.efi \
 	$(if $(SET),--set "$(SET)") $(if $(MEMORY),--memory "$(MEMORY)") \
 	$(if $(ICOUNT),--icount-shift "$(ICOUNT)") $(if $(OUT),--out "$(OUT)") \
-	$(if $(JSON),--json "$(JSON)")
+	$(if $(JSON),--json "$(JSON)") $(if $(TRACE),--trace)
 
 .DEFAULT_GOAL := all
 # Half of a file is none.

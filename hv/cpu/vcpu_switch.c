@@ -93,8 +93,8 @@ void vcpu_switch_to(struct vcpu *vcpu)
 	if (!vcpu->loaded) {
 		vendor->load(vcpu);
 		vcpu->loaded = true;
-		trace(TRACE_ENTER, vcpu->vm->id, vcpu->index);
 	}
+	trace(TRACE_ENTER, vcpu->vm->id, vcpu->index);
 	vendor->activate(vcpu);
 	load_registers(&vcpu->state);
 	current[vcpu->cpu] = vcpu;

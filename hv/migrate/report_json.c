@@ -4,6 +4,7 @@
 
 #include "hv/base/clock.h"
 #include "hv/base/json.h"
+#include "hv/base/trace_stream.h"
 #include "hv/config/value.h"
 #include "mm/percpu.h"
 
@@ -107,6 +108,10 @@ void report_json(const struct migration *m, const struct figures *f)
 	json_int(&j, "hop", m->hop);
 	json_int(&j, "pages", (int64_t)m->to->mem.frames);
 	json_int(&j, "tsc_khz", (int64_t)clock_khz);
+	if (trace_streams) {
+		json_int(&j, "trace_records", (int64_t)trace_sums.sent);
+		json_int(&j, "trace_lost", (int64_t)trace_sums.lost);
+	}
 	put_knobs(&j, m->config);
 	put_figures(&j, f);
 	put_counters(&j, m);
