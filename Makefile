@@ -109,6 +109,7 @@ test: setup-test
 		launcher="tests/launch_test.py" \
 		launcher-files="tests/launch_files_test.py" \
 		console="tests/console_test.py" \
+		trace="tests/trace_test.py" \
 		linux="tests/linux_test.py" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \
@@ -176,8 +177,10 @@ clang-build:
 setup:
 	@tools/setup build run
 
+# What a test of another program's view cannot have, it is skipped for.
 setup-test:
 	@tools/setup build run test debug model
+	@tools/setup trace >/dev/null 2>&1 || true
 
 setup-nested:
 	@tools/setup build run nested

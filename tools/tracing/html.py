@@ -130,6 +130,7 @@ def payload(m, tables, missing):
     lanes = sorted(m.vcpus)
     what = {
         "frames": m.frames, "span": round((m.end - m.stopped) * 1000 / m.trace.khz), "bins": BINS,
+        "tables": tables,
         "series": series, "hist": _histogram(m), "vcpus": lanes, "block": _block(m, BINS),
         "lane_text": [f"waited {time_text(m.trace.us(m.vcpus[v].block_cycles))} in all, "
                       f"{time_text(m.trace.us(m.vcpus[v].block_max))} at most" for v in lanes],
@@ -204,5 +205,5 @@ def page(m, run, document, uplot, missing):
     }
     text = _read("report.html")
     for name, part in parts.items():
-        text = text.replace(f"@{name}@", part, 1)
+        text = text.replace(f"@{name}@", part)
     return text

@@ -12,16 +12,16 @@ BUCKETS = 64
 
 
 class Mapping:
-    """The destination's second stage: how many leaves of each level, and how many tables."""
+    """The destination's second stage: how many leaves of each level, and how many tables: those that
+    are linked, and all, with those that wait for a flush."""
 
     def __init__(self, frames, tables):
         self.frames = frames
         self.here = bytearray(frames)
         self.count = {1: 0, 2: 0, 3: 0}
-        self.tables = tables
+        self.tables = self.linked = tables
         self.gib_leaf = set()
         self.row_leaf = set()
-        self.gib_split, self.row_split = set(), set()
 
     def level_of(self, gfn):
         if gfn // ROW // ROW in self.gib_leaf:
@@ -56,6 +56,7 @@ class Mapping:
         leaves, number = (self.gib_leaf, gfn // ROW // ROW) if level == 3 else \
             (self.row_leaf, gfn // ROW)
         self.tables += 1
+        self.linked += 1
         if number not in leaves:
             return  # it is absent: so are its pieces
         leaves.remove(number)
@@ -68,6 +69,7 @@ class Mapping:
         leaves, number = (self.gib_leaf, gfn // ROW // ROW) if level == 3 else \
             (self.row_leaf, gfn // ROW)
         leaves.add(number)
+        self.linked -= 1
         self.count[level] += 1
         self.count[level - 1] -= ROW
         if level == 3:
@@ -177,24 +179,21 @@ class Migration:
         """Samples at the end of `bins` equal spans of time. @tables: at the switch-over"""
         mapping = Mapping(self.frames, tables)
         step = max(self.end - self.stopped, 1) / bins
-        rows = {name: [] for name in ("k4", "m2", "g1", "tables", "arrived", "faults", "splits",
-                                      "collapses")}
-        at, peak, pages = 0, tables, 0
+        rows = {name: [] for name in ("k4", "m2", "g1", "tables", "linked", "arrived", "faults")}
+        at = pages = 0
         for i in range(bins):
             until = self.stopped + step * (i + 1)
-            seen = {"FAULT": 0, "SERVED": 0, "SPLIT": 0, "COLLAPSE": 0}
+            faults = 0
             peak = mapping.tables
             while at < len(self.events) and (self.events[at].tsc <= until or i == bins - 1):
                 e = self.events[at]
                 mapping.apply(e)
                 peak = max(peak, mapping.tables)
                 pages += e.frames if e.name in ("ARRIVE", "ZERO", "SERVED") else 0
-                if e.name in seen:
-                    seen[e.name] += 1
+                faults += e.name in ("FAULT", "SERVED")
                 at += 1
-            for name, value in zip(rows, (*mapping.count.values(), peak, pages,
-                                          seen["FAULT"] + seen["SERVED"], seen["SPLIT"],
-                                          seen["COLLAPSE"])):
+            for name, value in zip(rows, (*mapping.count.values(), peak, mapping.linked, pages,
+                                          faults)):
                 rows[name].append(value)
         return rows, mapping
 

@@ -5,7 +5,7 @@
 const ROW = 512, NEVER = 0xffffffff;
 const $ = (id) => document.getElementById(id);
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const VCPU_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+const vcpuColour = (i) => css(`--vcpu${i % 4}`);
 const TO_LEAF = 0, TO_TABLE = 1, TO_GIB_LEAF = 2, TO_GIB_TABLE = 3;
 const GIVEN_UP = 0, LOST = 1, BACK = 2;
 const ABSENT = 0, ASKED = 1, P4K = 2, P2M = 3, P1G = 4, POISON = 5, GONE = 6;
@@ -41,6 +41,7 @@ async function unpack() {
 
 const time = (us) => us < 1000 ? `${Math.round(us)} µs` : us < 1e7 ? `${(us / 1000).toFixed(us < 1e5 ? 2 : 1)} ms` :
 	`${(us / 1e6).toFixed(2)} s`;
+const round = (us) => us < 1000 ? `${Math.round(us)} µs` : us < 1e6 ? `${Math.round(us / 1000)} ms` : `${Math.round(us / 1e6)} s`;
 const hex = (n) => "0x" + n.toString(16);
 const many = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
 
@@ -95,12 +96,13 @@ function drawMap() {
 		const s = state[p];
 		pixels[p] = s === GONE && ((p & 511) + (p >> 9) & 3) < 2 ? gone2 : colour[s];
 	}
+	const tall = D.rows < 256 ? 0 : 1; // where there are few rows they are high
 	const fade = D.span * 0.3 / +$("speed").value;
 	upTo(D.faults, T, (i) => {
 		if (D.faults.t[i] <= T - fade)
 			return;
 		const x = D.faults.gfn[i] % ROW, y = Math.floor(D.faults.gfn[i] / ROW);
-		for (let dy = -1; dy <= 1; dy++)
+		for (let dy = -tall; dy <= tall; dy++)
 			for (let dx = -1; dx <= 1; dx++)
 				if (x + dx >= 0 && x + dx < ROW && y + dy >= 0 && y + dy < D.rows)
 					pixels[(y + dy) * ROW + x + dx] = dot;
@@ -259,21 +261,23 @@ function setUpTime() {
 
 // --- charts ----------------------------------------------------------------------------------
 
+const LEFT = 78, RIGHT = 54; // of all charts, so that their times are above each other
 const inMs = (us) => us / 1000;
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000];
 const fewer = (_, values) => values.map((v) => v == null ? "" : v.toLocaleString("en"));
 const LOG_STEPS = [0, 1, 10, 100, 1000, 10000, 100000, 1000000, 10000000];
 const log = (n) => n == null ? null : Math.log2(1 + n);
 
 function axis(label, more) {
-	return { stroke: css("--soft"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1, size: 4 },
-		font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", label, labelSize: 20, labelGap: 0, size: 54, ...more };
+	return { stroke: css("--soft"),  grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1, size: 4 },
+		font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", label, labelSize: 20, labelGap: 0, size: LEFT - 20, ...more };
 }
 
 function make(id, series, data, y, more = {}) {
 	const box = $(id);
 	const width = () => box.clientWidth;
 	const timed = !more.free;
-	const opts = { width: width(), height: more.height || 190, series, padding: [8, 10, 0, 0],
+	const opts = { width: width(), height: more.height || 190, series, padding: [8, y.length > 1 ? 0 : RIGHT, 0, 0],
 		cursor: timed ? { sync: { key: "time" }, drag: { x: true, y: false } } : {},
 		scales: { x: { time: false, ...more.x }, ...more.scales },
 		axes: [timed ? axis("ms since the source stopped", { size: 30 }) : more.xaxis, ...y] };
@@ -282,18 +286,24 @@ function make(id, series, data, y, more = {}) {
 	charts.push(u);
 	new ResizeObserver(() => u.setSize({ width: width(), height: opts.height })).observe(box);
 	if (!timed)
-		return;
+		return u;
 	const line = document.createElement("div");
 	line.className = "tline";
 	u.over.append(line);
+	let hovers = false;
 	const move = () => {
+		if (!hovers)
+			u.setLegend({ idx: u.valToIdx(inMs(T)) }, false);
 		const left = u.valToPos(inMs(T), "x");
 		line.style.left = `${left - 1}px`;
 		line.style.display = left < -1 || left > u.over.clientWidth + 1 ? "none" : "";
 	};
 	lines.push(move);
 	u.hooks.setSize = u.hooks.setScale = [...(u.hooks.setScale || []), () => queueMicrotask(move)];
+	u.over.addEventListener("pointerenter", () => { hovers = true; });
+	u.over.addEventListener("pointerleave", () => { hovers = false; queueMicrotask(move); });
 	u.over.addEventListener("click", () => u.cursor.left >= 0 && setTime(u.posToVal(u.cursor.left, "x") * 1000));
+	return u;
 }
 
 const xs = { label: "at", value: (_, v) => v == null ? "–" : time(v * 1000) };
@@ -310,51 +320,57 @@ function drawCharts() {
 		});
 		return;
 	}
-	const x = D.series.k4.map((_, i) => inMs(D.span * (i + 1) / D.series.k4.length));
+	const n = D.series.k4.length, begin = (row) => [0, ...row];
+	const x = begin(D.series.k4.map((_, i) => inMs(D.span * (i + 1) / n)));
 	const step = { paths: uPlot.paths.stepped({ align: -1 }) };
 	const logY = (label) => axis(label, { splits: (u, i, min, max) => LOG_STEPS.map(log).filter((v) => v <= max),
-		values: (_, at) => at.map((v) => Math.round(2 ** v - 1).toLocaleString("en")), size: 62 });
+		values: (_, at) => at.map((v) => Math.round(2 ** v - 1).toLocaleString("en")) });
 	const unlog = (_, v) => v == null ? "–" : Math.round(2 ** v - 1).toLocaleString("en");
 
 	make("c-arrivals", [xs, line("here", css("--p2m"), { fill: css("--p2m") + "2a", value: (_, v) => v == null ? "–" : `${v.toFixed(1)} %` }),
 		line("faults", css("--poison"), { scale: "n", width: 1.5, ...step })],
-	[x, D.series.arrived.map((n) => 100 * n / D.frames), D.series.faults],
-	[axis("% of all pages", { values: fewer }), axis(`faults in ${time(D.span / x.length)}`, { scale: "n", side: 1, grid: { show: false }, values: fewer })],
+	[x, begin(D.series.arrived.map((n) => 100 * n / D.frames)), begin(D.series.faults)],
+	[axis("% of all pages", { values: fewer }), axis(`faults in ${time(D.span / n)}`, { scale: "n", side: 1, size: RIGHT - 20, grid: { show: false }, values: fewer, incrs: WHOLE })],
 	{ scales: { y: { range: [0, 100] }, n: { range: (_, min, max) => [0, Math.max(max, 4)] } } });
 
 	const top = Math.max(...D.series.k4, ...D.series.m2, 2);
 	make("c-leaves", [xs, line("4 KiB", css("--p4k"), { ...step, value: unlog }), line("2 MiB", css("--p2m"), { ...step, value: unlog }),
 		line("1 GiB", css("--p1g"), { ...step, value: unlog, width: 3 })],
-	[x, D.series.k4.map(log), D.series.m2.map(log), D.series.g1.map(log)], [logY("leaves (log scale)")],
+	[x, ...["k4", "m2", "g1"].map((level) => begin(D.series[level]).map(log))], [logY("leaves (log scale)")],
 	{ scales: { y: { range: [0, log(top) * 1.04] } } });
 
-	make("c-tables", [xs, line("table pages", css("--accent"), { ...step, fill: css("--accent") + "22" })], [x, D.series.tables],
-		[axis("pages of 4 KiB", { values: fewer })], { height: 150, scales: { y: { range: (_, min, max) => [0, Math.max(max, 4) * 1.05] } } });
+	const tables = (row) => [D.tables, ...row];
+	make("c-tables", [xs, line("with those that await a flush", css("--p2m"), { ...step, width: 1, fill: css("--p2m") + "2a" }),
+		line("linked", css("--ink"), step)], [x, tables(D.series.tables), tables(D.series.linked)],
+		[axis("pages of 4 KiB", { values: fewer, incrs: WHOLE })], { height: 150, scales: { y: { range: (_, min, max) => [0, Math.max(max, 4) * 1.05] } } });
 
-	make("c-block", [xs, ...D.vcpus.map((v, i) => line(`vCPU ${v}`, VCPU_COLOURS[i % 4], { dash: i ? [6, 2 + 2 * i] : [],
+	make("c-block", [xs, ...D.vcpus.map((v, i) => line(`vCPU ${v}`, vcpuColour(i), { dash: i ? [6, 2 + 2 * i] : [],
 		value: (_, ms) => ms == null ? "–" : time(ms * 1000) }))],
-	[x, ...D.block.map((row) => row.map(inMs))], [axis("ms", { values: fewer })], { height: 150, scales: { y: { range: (_, min, max) => [0, max * 1.05 || 1] } } });
+	[x, ...D.block.map((row) => begin(row).map(inMs))], [axis("ms", { values: fewer })], { height: 150, scales: { y: { range: (_, min, max) => [0, max * 1.05 || 1] } } });
 
 	const waits = D.waits;
 	const us = (v) => Math.log2(Math.max(v, 0.5));
 	const usAxis = (label, more) => axis(label, { splits: (u, i, min, max) => [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].map(us).filter((v) => v >= min && v <= max),
-		values: (_, at) => at.map((v) => time(2 ** v)), size: 62, ...more });
-	const [low, high] = [Math.min(...waits.us.map(us), 3), Math.max(...waits.us.map(us), 6)];
-	make("c-waits", [xs, ...D.vcpus.map((v, i) => ({ label: `vCPU ${v}`, stroke: VCPU_COLOURS[i % 4], paths: () => null,
-		points: { show: true, size: 4, fill: VCPU_COLOURS[i % 4] }, value: (_, w) => w == null ? "–" : time(2 ** w) }))],
-	[waits.t.map(inMs), ...D.vcpus.map((v) => waits.us.map((w, i) => waits.vcpu[i] === v ? us(w) : null))],
-	[usAxis("length of the wait")], { x: { range: [0, inMs(D.span)] }, scales: { y: { range: [low - 0.5, high + 0.5] } } });
+		values: (_, at) => at.map((v) => round(2 ** v)), ...more });
+	const [low, high] = [waits.us.reduce((a, w) => Math.min(a, us(w)), 30), waits.us.reduce((a, w) => Math.max(a, us(w)), 6)];
+	make("c-waits", [xs, ...D.vcpus.map((v, i) => ({ label: `vCPU ${v}`, stroke: vcpuColour(i), paths: () => null,
+		points: { show: true, size: 4, fill: vcpuColour(i) }, value: (_, w) => w == null ? "–" : time(2 ** w) }))],
+	[[0, ...waits.t.map(inMs), inMs(D.span)], ...D.vcpus.map((v) => [null, ...waits.us.map((w, i) => waits.vcpu[i] === v ? us(w) : null), null])],
+	[usAxis("length of the wait")], { scales: { y: { range: [Math.min(low, high - 4) - 0.5, high + 0.5] } } });
 
 	const h = D.hist, sum = h.n.reduce((a, b) => a + b, 0) || 1;
 	let before = 0;
 	const cdf = h.n.map((n) => 100 * (before += n) / sum);
-	make("c-latency", [{ label: "from", value: (_, v) => v == null ? "–" : `${time(2 ** v)} to ${time(2 ** (v + 1))}` },
+	const told = make("c-latency", [{ label: "from", value: (_, v) => v == null ? "–" : `${time(2 ** v)} to ${time(2 ** (v + 1))}` },
 		line("waits", css("--p2m"), { fill: css("--p2m") + "88", paths: uPlot.paths.bars({ size: [0.92], align: 1 }), width: 1 }),
 		line("that long or less", css("--poison"), { scale: "c", value: (_, v) => v == null ? "–" : `${v.toFixed(1)} %`,
 			paths: uPlot.paths.stepped({ align: 1 }) })],
-	[h.x, h.n, cdf], [axis("waits", { values: fewer }), axis("% that long or less", { scale: "c", side: 1, grid: { show: false } })],
+	[h.x, h.n, cdf], [axis("waits", { values: fewer }), axis("% that long or less", { scale: "c", side: 1, size: RIGHT - 20, grid: { show: false } })],
 	{ free: true, x: { range: [h.x[0] - 0.2, h.x[h.x.length - 1] + 1.2] }, xaxis: usAxis("length of the wait, from the fault to the page", { size: 30 }),
 		scales: { y: { range: (_, min, max) => [0, max * 1.05 || 1] }, c: { range: [0, 102] } } });
+	const tallest = () => told.setLegend({ idx: h.n.indexOf(Math.max(...h.n)) }, false);
+	told.over.addEventListener("pointerleave", () => queueMicrotask(tallest));
+	tallest();
 }
 
 // --- lanes -----------------------------------------------------------------------------------
@@ -383,7 +399,7 @@ function setUpLanes() {
 		const name = document.createElement("div"), box = document.createElement("div"), canvas = document.createElement("canvas"), now = document.createElement("div");
 		name.className = "name";
 		name.textContent = `vCPU ${v}: ${D.lane_text[i]}`;
-		box.style.position = "relative";
+		box.className = "box";
 		canvas.className = "lane";
 		canvas.id = `lane${i}`;
 		canvas.setAttribute("role", "img");
