@@ -61,9 +61,9 @@ static void send(void)
 
 /* --- rings --------------------------------------------------------------------------------- */
 
-/* How many records a CPU has written in all, or `least` if that cannot be told just now: it is at
- * the end of its ring, where the two numbers change one after the other. */
-static uint64_t written(unsigned int cpu, uint64_t least)
+/* How many records a CPU has written in all, or `least` if that cannot be told just now: while it
+ * runs, at the end of its ring the two numbers change one after the other. */
+static uint64_t written(unsigned int cpu, uint64_t least, bool runs)
 {
 	const struct trace_place *place = &trace_places[cpu];
 	uint64_t size = (uint64_t)(place->end - place->begin);
@@ -75,7 +75,7 @@ static uint64_t written(unsigned int cpu, uint64_t least)
 				place->begin);
 		again = atomic_load_explicit(&place->laps, memory_order_acquire);
 	} while (laps != again);
-	if (at == size - 1 && cpu != cpu_id())
+	if (runs && at == size - 1)
 		return least;
 	return laps * size + at;
 }
@@ -93,20 +93,21 @@ static void skip_lost(struct reader *reader, uint64_t size, uint64_t end)
 	trace_sums.lost += lost;
 }
 
-/* Copies at most BATCH records; returns how many. @margin: of the newest ones to leave */
-static unsigned int take(unsigned int cpu, uint64_t margin)
+/* Copies at most BATCH records; returns how many. @runs: leave the newest one, which the CPU may be
+ * writing */
+static unsigned int take(unsigned int cpu, bool runs)
 {
 	const struct trace_place *place = &trace_places[cpu];
 	uint64_t size = (uint64_t)(place->end - place->begin);
 	struct reader *reader = &readers[cpu];
-	uint64_t end = written(cpu, reader->taken);
+	uint64_t end = written(cpu, reader->taken, runs);
 	unsigned int n = 0;
 
 	skip_lost(reader, size, end);
-	for (uint64_t i = reader->taken; i + margin < end && n < BATCH; i++)
+	for (uint64_t i = reader->taken; i + runs < end && n < BATCH; i++)
 		batch[n++] = place->begin[i & (size - 1)];
 	/* Half a ring of room: unless this CPU was stopped for long, nothing was overwritten. */
-	end = written(cpu, end);
+	end = written(cpu, end, runs);
 	if (n && end - reader->taken >= size) {
 		skip_lost(reader, size, end);
 		return 0;
@@ -116,10 +117,10 @@ static unsigned int take(unsigned int cpu, uint64_t margin)
 }
 
 /* Returns how many records it has sent. */
-static unsigned int send_chunk(unsigned int cpu, uint64_t margin)
+static unsigned int send_chunk(unsigned int cpu, bool runs)
 {
 	struct reader *reader = &readers[cpu];
-	unsigned int n = take(cpu, margin);
+	unsigned int n = take(cpu, runs);
 
 	if (!n && !reader->lost)
 		return 0;
@@ -136,7 +137,7 @@ static unsigned int send_chunk(unsigned int cpu, uint64_t margin)
 
 static uint64_t waiting(unsigned int cpu)
 {
-	return written(cpu, readers[cpu].taken) - readers[cpu].taken;
+	return written(cpu, readers[cpu].taken, cpu != 0) - readers[cpu].taken;
 }
 
 /* --- the stream ---------------------------------------------------------------------------- */
@@ -180,6 +181,8 @@ void trace_stream_begin(const char *second_stage)
 		con_printf("cleave: trace=all: not enough memory: only the last events are kept\n");
 		return;
 	}
+	__builtin_memset(readers, 0, sizeof(readers));
+	trace_sums = (struct trace_sums){ 0 };
 	put_head(second_stage);
 	trace_streams = true;
 }
@@ -192,15 +195,15 @@ void trace_stream_some(void)
 
 	busy = true;
 	for (unsigned int n = 0, sent = 1; sent && n < most; n += sent)
-		sent = send_chunk(cpu, cpu != cpu_id());
+		sent = send_chunk(cpu, cpu != 0);
 	busy = false;
 }
 
-static void send_all(uint64_t margin)
+static void send_all(bool others_run)
 {
 	busy = true;
 	for (unsigned int cpu = 0; cpu < ncpus; cpu++)
-		while (send_chunk(cpu, cpu == cpu_id() ? 0 : margin))
+		while (send_chunk(cpu, cpu && others_run))
 			;
 	busy = false;
 }
@@ -208,14 +211,14 @@ static void send_all(uint64_t margin)
 void trace_stream_all(void)
 {
 	if (trace_streams)
-		send_all(1);
+		send_all(true);
 }
 
 void trace_stream_end(void)
 {
 	if (!trace_streams || busy)
 		return;
-	send_all(0);
+	send_all(false);
 	put_number(0);
 	send();
 	serial_drain(&port);

@@ -20,7 +20,7 @@ extern struct trace_sums trace_sums; /* all CPUs, since the stream began */
  * @second_stage: what the hardware calls it */
 void trace_stream_begin(const char *second_stage);
 
-/* Sends a few records, or many if a ring is filling up. */
+/* Boot CPU only, as all below but the end. Sends a few records, or many if a ring is filling up. */
 void trace_stream_some(void);
 
 /* Sends all that the CPUs have written by now, but for the newest record of each other CPU, which

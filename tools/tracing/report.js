@@ -365,12 +365,12 @@ function drawCharts() {
 		line("waits", css("--p2m"), { fill: css("--p2m") + "88", paths: uPlot.paths.bars({ size: [0.92], align: 1 }), width: 1 }),
 		line("that long or less", css("--poison"), { scale: "c", value: (_, v) => v == null ? "–" : `${v.toFixed(1)} %`,
 			paths: uPlot.paths.stepped({ align: 1 }) })],
-	[h.x, h.n, cdf], [axis("waits", { values: fewer }), axis("% that long or less", { scale: "c", side: 1, size: RIGHT - 20, grid: { show: false } })],
+	[[...h.x, h.x[h.x.length - 1] + 1], [...h.n, null], [...cdf, 100]], [axis("waits", { values: fewer }), axis("% that long or less", { scale: "c", side: 1, size: RIGHT - 20, grid: { show: false } })],
 	{ free: true, x: { range: [h.x[0] - 0.2, h.x[h.x.length - 1] + 1.2] }, xaxis: usAxis("length of the wait, from the fault to the page", { size: 30 }),
 		scales: { y: { range: (_, min, max) => [0, max * 1.05 || 1] }, c: { range: [0, 102] } } });
 	const tallest = () => told.setLegend({ idx: h.n.indexOf(Math.max(...h.n)) }, false);
 	told.over.addEventListener("pointerleave", () => queueMicrotask(tallest));
-	tallest();
+	queueMicrotask(tallest);
 }
 
 // --- lanes -----------------------------------------------------------------------------------
