@@ -203,7 +203,7 @@ class Machine(tap.Sandbox):
     def test_the_figures_agree_with_the_reports(self):
         migration, = model.migrations(self.trace)
         figures, run = migration.figures(), self.json
-        for name in ("arrivals", "duplicates", "faults", "collapses", "syncs", "poisoned",
+        for name in ("arrivals", "pager_duplicates", "faults", "collapses", "syncs", "poisoned",
                      "latency_log2_cycles"):
             self.assertEqual(figures[name], run[name], name)
         self.assertEqual(figures["splits"], run["splits_absent"] + run["splits_present"])

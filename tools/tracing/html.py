@@ -9,16 +9,20 @@ import html
 import json
 import math
 import os
+import re
 import struct
 import zlib
 
 from tracing import model
 from tracing.read import refusals
 
+INDENT = re.compile(r"^(?:\t+|//.*\n)", re.MULTILINE)
 HERE = os.path.dirname(os.path.abspath(__file__))
 BINS = 600
 WAITS_MAX = 4000  # shown one by one
 FAULTS_MAX = 20000
+ARRIVALS_BYTES = 65000  # deflated; beyond that times of arrival are rounded down,
+STEPS_LEAST = 256  # but to no fewer steps than these
 TO_LEAF, TO_TABLE, TO_GIB_LEAF, TO_GIB_TABLE = range(4)
 GIVEN_UP, LOST, BACK = range(3)
 GONE = {"DISCARD": GIVEN_UP, "POISON": LOST, "AGAIN": BACK}
@@ -92,6 +96,21 @@ def _planes(values):
     return bytes(out)
 
 
+def _deflate(data):
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return packer.compress(data) + packer.flush()
+
+
+def _arrivals(m, span):
+    """(times of arrival in units of the quantum, packed; the quantum in us)"""
+    times, quantum = m.arrivals(), 1
+    while True:
+        packed = _planes([when if when == model.NEVER else when // quantum for when in times])
+        if len(zlib.compress(packed, 6)) <= ARRIVALS_BYTES or span // (2 * quantum) < STEPS_LEAST:
+            return packed, quantum
+        quantum *= 2
+
+
 def _histogram(m):
     """From the first bucket with a wait to the last one; x: log2 of its lower end in us"""
     used = [i for i, n in enumerate(m.latency) if n] or [10, 10]
@@ -128,8 +147,10 @@ def payload(m, tables, missing):
     series, _ = m.series(BINS, tables)
     shares = m.lane_shares(BINS)
     lanes = sorted(m.vcpus)
+    span = round((m.end - m.stopped) * 1000 / m.trace.khz)
+    arrivals, quantum = _arrivals(m, span)
     what = {
-        "frames": m.frames, "span": round((m.end - m.stopped) * 1000 / m.trace.khz), "bins": BINS,
+        "frames": m.frames, "span": span, "bins": BINS, "quantum": quantum,
         "tables": tables,
         "series": series, "hist": _histogram(m), "vcpus": lanes, "block": _block(m, BINS),
         "lane_text": [f"waited {time_text(m.trace.us(m.vcpus[v].block_cycles))} in all, "
@@ -139,9 +160,8 @@ def payload(m, tables, missing):
     head = json.dumps(what, separators=(",", ":")).encode()
     lane_bytes = bytes(part for v in lanes for shares3 in shares.get(v, [[0, 0, 0]] * BINS)
                        for part in shares3)
-    data = struct.pack("<I", len(head)) + head + _planes(m.arrivals()) + lane_bytes
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return base64.b64encode(packer.compress(data) + packer.flush()).decode()
+    data = struct.pack("<I", len(head)) + head + arrivals + lane_bytes
+    return base64.b64encode(_deflate(data)).decode()
 
 
 def _figures(m, run):
@@ -156,7 +176,7 @@ def _figures(m, run):
                                                        default=0)))),
              ("splits / collapses", f"{figures['splits']:,} / {figures['collapses']:,}"),
              ("refused collapses", f"{figures['refused']:,}"), ("table pages at most", f"{peak:,}"),
-             ("duplicates", f"{figures['duplicates']:,}")]
+             ("duplicates", f"{figures['pager_duplicates']:,}")]
     return "".join(f"<li><b>{html.escape(value)}</b><small>{html.escape(name)}</small></li>"
                    for name, value in shown)
 
@@ -198,7 +218,7 @@ def page(m, run, document, uplot, missing):
         "WARNING": _warning(m.trace), "FIGURES": _figures(m, run),
         "DATA": payload(m, run.get("at_switch", {}).get("tables", 0), missing),
         "UPLOT": f"<style>{uplot[1]}</style><script>{uplot[0]}</script>" if uplot else "",
-        "JS": _read("report.js"),
+        "JS": INDENT.sub("", _read("report.js")),
         "FOOT": html.escape(f"{len(m.trace.events):,} events of {m.trace.cpus} CPUs, "
                             f"{m.trace.lost_sum():,} lost; TSC {m.trace.khz:,} kHz; commit "
                             f"{document.get('commit', 'unknown')}. docs/trace.md says what is shown."),

@@ -150,7 +150,7 @@ class Migration:
         asked = {e.gfn for e in self.events if e.name == "REQUEST"}
         return {
             "arrivals": n("ARRIVE", 0) + n("ZERO", 0) + n("SERVED", 0),
-            "duplicates": n("DUPLICATE", 0), "requests": len(asked),
+            "pager_duplicates": n("DUPLICATE", 0), "requests": len(asked),
             "faults": sum(v.faults for v in self.vcpus.values()),
             "splits": n("SPLIT", 0), "collapses": n("COLLAPSE", 0), "syncs": n("SYNC", 0),
             "refused": sum(self.refused.values()),

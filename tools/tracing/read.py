@@ -73,16 +73,16 @@ class Numbers:
         self.data, self.at = data, at
 
     def next(self):
-        n = shift = 0
-        while True:
-            if self.at == len(self.data):
-                raise Cut
-            byte = self.data[self.at]
-            self.at += 1
-            n |= (byte & 0x7f) << shift
-            if byte < 0x80:
-                return n
-            shift += 7
+        at, n, shift = self.at, 0, 0
+        try:
+            while (byte := self.data[at]) > 0x7f:
+                n |= (byte & 0x7f) << shift
+                shift += 7
+                at += 1
+        except IndexError:
+            raise Cut from None
+        self.at = at + 1
+        return n | byte << shift
 
     def difference(self, before):
         n = self.next()
@@ -117,15 +117,9 @@ def _values(kind, a, b):
     return said
 
 
-def _record(numbers, trace, cpu, number):
-    kind = numbers.next()
-    if kind >= len(trace.kinds):
-        raise Broken(f"there is no event {kind}")
-    name = trace.kinds[kind][0]
-    cpu.tsc = numbers.difference(cpu.tsc)
-    cpu.a[kind] = a = numbers.difference(cpu.a[kind])
-    cpu.b[kind] = b = numbers.difference(cpu.b[kind])
-    said = _values(trace.kinds[kind], a, b)
+def _event(kind, cpu, number, a, b):
+    name = kind[0]
+    said = _values(kind, a, b)
     if name in ("ENTER", "RESUME"):
         cpu.vm, cpu.vcpu = a, b
     if name in OF_THE_GUEST:
@@ -149,7 +143,13 @@ def _chunk(numbers, trace, cpus):
         trace.lost[number] = trace.lost.get(number, 0) + lost
         cpu.vm = cpu.vcpu = None
     for _ in range(n):
-        trace.events.append(_record(numbers, trace, cpu, number))
+        event = numbers.next()
+        if event >= len(trace.kinds):
+            raise Broken(f"there is no event {event}")
+        cpu.tsc = numbers.difference(cpu.tsc)
+        cpu.a[event] = a = numbers.difference(cpu.a[event])
+        cpu.b[event] = b = numbers.difference(cpu.b[event])
+        trace.events.append(_event(trace.kinds[event], cpu, number, a, b))
     return True
 
 

@@ -28,7 +28,7 @@ async function unpack() {
 		const d = (bytes[at + i] | bytes[at + n + i] << 8 | bytes[at + 2 * n + i] << 16 |
 			bytes[at + 3 * n + i] << 24) >>> 0;
 		before = (before + ((d >>> 1) ^ -(d & 1))) >>> 0;
-		arrival[i] = before;
+		arrival[i] = before === NEVER ? NEVER : before * D.quantum;
 	}
 	at += 4 * D.frames;
 	shares = bytes.subarray(at);
