@@ -5,6 +5,7 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/base/trace.h"
+#include "hv/base/trace_stream.h"
 #include "hv/cpu/vcpu_dump.h"
 #include "hv/cpu/vm.h"
 #include "mm/percpu.h"
@@ -263,9 +264,20 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	}
 }
 
+/* Of what is there in each slice of time, the last events have little to tell. */
+static void trace_exit(const struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	bool ours = exit->reason == EXIT_SLICE || exit->reason == EXIT_KICK ||
+		    exit->reason == EXIT_RETRY;
+
+	if (!ours || trace_streams)
+		trace(TRACE_EXIT, exit->code, vendor->rip(vcpu));
+}
+
 static void trace_resume(const struct vcpu *vcpu)
 {
-	trace(TRACE_RESUME, vcpu->vm->id, vcpu->index);
+	if (__builtin_expect(trace_streams, 0))
+		trace(TRACE_RESUME, vcpu->vm->id, vcpu->index);
 }
 
 static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
@@ -278,7 +290,7 @@ static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		return stage2_fault(vcpu, exit);
 	}
 	vcpu->stats.by[exit->reason]++;
-	trace(TRACE_EXIT, exit->code, vendor->rip(vcpu));
+	trace_exit(vcpu, exit);
 	stay = rare_exit(vcpu, exit);
 	if (stay)
 		trace_resume(vcpu);
