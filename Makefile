@@ -25,6 +25,7 @@
 #	ICOUNT=N		QEMU counts instructions of 2^N ns each instead of time; 7 is a good N
 #	OUT=DIR			the run's folder, in place of a new one in build/run
 #	JSON=FILE		a copy of the run's report.json
+#	TRACE=1			every event, and the run as a picture: report.html (docs/trace.md)
 #
 # For make linux and make migrate, besides: MODE=shell|check, LINUX_KERNEL=FILE, LINUX_INITRD=FILE,
 # LINUX_APPEND=TEXT, LINUX_FLAVOUR=amd64, LINUX_BACKPORTS=1.
@@ -37,7 +38,7 @@ CONFIG ?= tools/run.cfg
 LAUNCH_FLAGS = --cpus "$(CPUS)" --config "$(CONFIG)" --efi $(BUILD)/cleave.efi \
 	$(if $(SET),--set "$(SET)") $(if $(MEMORY),--memory "$(MEMORY)") \
 	$(if $(ICOUNT),--icount-shift "$(ICOUNT)") $(if $(OUT),--out "$(OUT)") \
-	$(if $(JSON),--json "$(JSON)")
+	$(if $(JSON),--json "$(JSON)") $(if $(TRACE),--trace)
 
 .DEFAULT_GOAL := all
 # Half of a file is none.
@@ -109,6 +110,7 @@ test: setup-test
 		launcher="tests/launch_test.py" \
 		launcher-files="tests/launch_files_test.py" \
 		console="tests/console_test.py" \
+		trace="tests/trace_test.py" \
 		linux="tests/linux_test.py" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \
@@ -177,8 +179,10 @@ clang-build:
 setup:
 	@tools/setup build run
 
+# What a test of another program's view cannot have, it is skipped for.
 setup-test:
 	@tools/setup build run test debug model
+	@tools/setup trace >/dev/null 2>&1 || true
 
 setup-nested:
 	@tools/setup build run nested

@@ -177,7 +177,8 @@ _Static_assert(sizeof(struct ept_table) == sizeof(uint64_t), "must fit the frame
 enum ept_event {
 	EPT_EV_SPLIT,
 	EPT_EV_COLLAPSE,
-	EPT_EV_SYNC
+	EPT_EV_SYNC,
+	EPT_EV_REFUSED /* a collapse; + ept_nr() of the refusal */
 };
 
 /* How writes are noted: see ept/track.h. */

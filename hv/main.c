@@ -8,6 +8,7 @@
 #include "hv/base/panic.h"
 #include "hv/base/smp.h"
 #include "hv/base/trace.h"
+#include "hv/base/trace_stream.h"
 #include "hv/config/changed.h"
 #include "hv/cpu/vendor.h"
 #include "hv/job/jobs.h"
@@ -166,6 +167,8 @@ _Noreturn void hv_main(struct boot_info *info)
 	backing_init();
 	con_printf("cleave: second stage: %s, leaves up to %s\n", vendor->format->name,
 		   vendor->leaf_max() == PG_LEVEL_1G ? "1 GiB" : "2 MiB");
+	if (info->config.trace == TRACE_ALL)
+		trace_stream_begin(vendor->format->name);
 	for (unsigned int i = 0; i < info->config.nruns; i++)
 		pass &= do_run(&info->config.run[i], info);
 	ending(pass);

@@ -48,6 +48,11 @@ static inline void x86_outb(uint16_t port, uint8_t value)
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
 
+static inline void x86_outsb(uint16_t port, const uint8_t *bytes, size_t n)
+{
+	__asm__ volatile("rep outsb" : "+S"(bytes), "+c"(n) : "d"(port) : "memory");
+}
+
 static inline uint8_t x86_inb(uint16_t port)
 {
 	uint8_t value;

@@ -210,10 +210,10 @@ Columns: CPU, TSC, event, its two values; trace_abi.h says what these are."""
     @staticmethod
     def records(cpu):
         """Read in one piece: a value at a time takes the stub seconds."""
-        ring = value("trace_records")[cpu]
+        begin, end = (int(value("trace_places")[cpu][side]) for side in ("begin", "end"))
         one = gdb.lookup_type("struct trace_record").sizeof
-        size = ring.type.sizeof // one
-        data = gdb.selected_inferior().read_memory(int(ring.address), size * one)
+        size = (end - begin) // one
+        data = gdb.selected_inferior().read_memory(begin, size * one)
         records = [struct.unpack_from("<QIIQQ", data, i * one) for i in range(size)]
         return [record for record in records if record[0]]
 

@@ -19,6 +19,7 @@ CYLINDER_BYTES = HEADS * SECTORS * 512
 
 BOCHS_HOST_MEMORY_MAX = 2048
 QEMU = "qemu-system-x86_64"
+TRACE = "trace.bin"  # in the run's folder
 GDB_SOCKET = "gdb.sock"  # in the run's folder: nobody else's, and no port to be found for it
 
 
@@ -40,6 +41,7 @@ class Run(NamedTuple):
     icount: Optional[int] = None  # an instruction takes 2^icount ns; None: time is the host's
     gdb: bool = False  # QEMU's stub listens at GDB_SOCKET
     console: Optional[str] = None  # where the second serial port leads to, in the machine's words
+    trace: bool = False  # the third serial port leads to TRACE
 
 
 class Machine(NamedTuple):
@@ -161,7 +163,7 @@ ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path=disk.img, mode=flat, cylinders={cylinders}, heads={heads}, spt={spt}
 boot: disk
 com1: enabled=1, mode=file, dev=serial.log
-{com2}sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+{com2}{com3}sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 speaker: enabled=0
 port_e9_hack: enabled=0
 panic: action=fatal
@@ -198,13 +200,17 @@ def com2(run):
     return f"com2: enabled=1, mode=term, dev={run.console}\n" if run.console else ""
 
 
+def com3(run):
+    return f"com3: enabled=1, mode=file, dev={TRACE}\n" if run.trace else ""
+
+
 def bochs_command(run, model):
     join(firmware.for_bochs(), os.path.join(run.folder, "rom.bin"))
     join([firmware.vga_bios()], os.path.join(run.folder, "vga.bin"))
     cylinders = os.path.getsize(os.path.join(run.folder, "disk.img")) // CYLINDER_BYTES
     text = BOCHSRC.format(memory=run.memory, host_memory=min(run.memory, BOCHS_HOST_MEMORY_MAX),
                           model=run.cpu_model or model, cpus=run.cpus,
-                          cylinders=cylinders, heads=HEADS, spt=SECTORS, com2=com2(run))
+                          cylinders=cylinders, heads=HEADS, spt=SECTORS, com2=com2(run), com3=com3(run))
     with open(os.path.join(run.folder, "bochsrc"), "w", encoding="ascii") as file:
         file.write(text)
     # Debian's Bochs stops at its debugger's prompt unless told to continue.
@@ -254,19 +260,23 @@ def firmware_options(run, found):
     return options
 
 
-def second_port(run):
-    return ["-chardev", f"socket,id=console,path={run.console}", "-serial", "chardev:console"] \
+def more_ports(run):
+    """The second and the third serial port: there is no third without a second."""
+    second = ["-chardev", f"socket,id=console,path={run.console}", "-serial", "chardev:console"] \
         if run.console else []
+    third = ["-serial", f"file:{TRACE}"] if run.trace else []
+    return second or third and ["-serial", "null"], third
 
 
 def qemu_command(run, accel, model):
+    second, third = more_ports(run)
     return [QEMU, "-machine", "q35", *accel, "-cpu", model,
             "-smp", str(run.cpus), "-m", f"{run.memory}M",
             "-nodefaults", "-no-reboot", "-display", "none",
             *firmware_options(run, firmware.for_qemu()),
             "-drive", "file=disk.img,format=raw",
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-            "-serial", "file:serial.log", *second_port(run)]
+            "-serial", "file:serial.log", *second, *third]
 
 
 def kvm_command(run):

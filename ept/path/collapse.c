@@ -37,10 +37,14 @@ static int refusal(const struct ept *ept, hpa_t table, enum pg_level below)
 }
 
 /* Of something smaller that stands in the way, the reason is counted where that was looked at. */
-static int count_refusal(struct ept_cpu *me, int refusal)
+static int count_refusal(struct ept_cpu *me, gfn_t gfn, enum pg_level level, int refusal)
 {
-	if (refusal != EPT_SMALLER)
-		ept_stat_add(&me->stats.refused[ept_nr((enum ept_refusal)refusal)], 1);
+	unsigned int nr = ept_nr((enum ept_refusal)refusal);
+
+	if (refusal == EPT_SMALLER)
+		return refusal;
+	ept_stat_add(&me->stats.refused[nr], 1);
+	ept_trace(me, EPT_EV_REFUSED + nr, gfn, level);
 	return refusal;
 }
 
@@ -156,12 +160,12 @@ static int collapse_slot(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uns
 	if (s.level != level || entry_kind(ept->fmt, s.entry, level) != EPT_TABLE)
 		return 0;
 	if (!slot_lock(ept, &s, EPT_TABLE))
-		return count_refusal(me, EPT_BUSY);
+		return count_refusal(me, gfn, level, EPT_BUSY);
 	r = collapse_locked(me, &s, gfn, undo, g, parent_full);
 	slot_unlock(&s);
 	if (r > 0)
 		ept_trace(me, EPT_EV_COLLAPSE, gfn, level);
-	return r < 0 ? count_refusal(me, r) : r;
+	return r < 0 ? count_refusal(me, gfn, level, r) : r;
 }
 
 /* Accesses wait for what is frozen: not longer than it takes to come here. Returns whether the
@@ -210,7 +214,7 @@ int ept_collapse(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_
 	int n;
 
 	if (level < PG_LEVEL_2M || level > ept->leaf_max || !gfn_range_ok(ept, gfn, 1))
-		return count_refusal(me, EPT_INVALID);
+		return count_refusal(me, gfn, level, EPT_INVALID);
 	n = collapse_below(me, fmt_base(ept->fmt, gfn, level), level, g, &full);
 	if (n == EPT_SMALLER) /* somebody split it meanwhile */
 		return EPT_BUSY;

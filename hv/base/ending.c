@@ -3,6 +3,7 @@
 #include "hv/base/ending.h"
 
 #include "hv/base/console.h"
+#include "hv/base/trace_stream.h"
 #include "mm/x86.h"
 
 #define BOCHS_SHUTDOWN 0x8900 /* takes the word "Shutdown", a letter at a time */
@@ -35,6 +36,7 @@ static void end_reset(void)
 
 void ending(bool pass)
 {
+	trace_stream_end();
 	con_printf("cleave: verdict %s\n", pass ? "PASS" : "FAIL");
 	con_drain();
 	switch (ending_way) {

@@ -61,16 +61,36 @@ void serial_init(struct serial *s, uint16_t port)
 	s->alive = in(s, SCRATCH) == 0x5a;
 }
 
+/* Waits until it takes at least one byte. */
+static void make_room(struct serial *s)
+{
+	if (s->room)
+		return;
+	s->alive = wait_for(s, LSR_ROOM);
+	s->room = QUEUE;
+}
+
 void serial_put(struct serial *s, uint8_t byte)
 {
 	if (!s->alive)
 		return;
-	if (!s->room) {
-		s->alive = wait_for(s, LSR_ROOM);
-		s->room = QUEUE;
-	}
+	make_room(s);
 	s->room--;
 	out(s, DATA, byte);
+}
+
+void serial_write(struct serial *s, const uint8_t *bytes, size_t n)
+{
+	while (n && s->alive) {
+		unsigned int part;
+
+		make_room(s);
+		part = (unsigned int)MIN(n, (size_t)s->room);
+		x86_outsb((uint16_t)(s->port + DATA), bytes, part);
+		s->room -= part;
+		bytes += part;
+		n -= part;
+	}
 }
 
 int serial_get(const struct serial *s)

@@ -100,11 +100,17 @@ struct run_config {
 	unsigned int timeout_ms; /* timeout= */
 };
 
+enum config_trace {
+	TRACE_LAST = 0,
+	TRACE_ALL
+};
+
 struct hv_config {
 	enum config_exit exit;
 	bool verbose;
 	unsigned int cpus; /* at most */
 	bool debugger;
+	enum config_trace trace;
 	unsigned int nruns;
 	struct run_config run[CONFIG_RUNS_MAX];
 };

@@ -11,6 +11,11 @@ static const struct config_choice exits[] = {
 	{ "reset", EXIT_RESET },
 };
 
+static const struct config_choice traces[] = {
+	{ "last", TRACE_LAST },
+	{ "all", TRACE_ALL },
+};
+
 static const struct config_choice all_cpus[] = {
 	{ "all", MAX_CPUS },
 };
@@ -92,6 +97,10 @@ const struct config_key config_keys[] = {
 	  MACHINE(cpus), NUMBER(1, MAX_CPUS), NAMES(all_cpus) },
 	{ "debugger", "0", "1 waits for GDB before the first run (docs/debugging.md).",
 	  MACHINE(debugger), NUMBER(0, 1) },
+	{ "trace", "last",
+	  "`last` keeps each CPU's last events, for a panic and for GDB; `all` also sends every event "
+	  "through the third serial port (docs/trace.md).",
+	  MACHINE(trace), CHOICE(traces) },
 
 	{ "job", "migrate", "What to do (docs/jobs.md). The test image has more jobs.",
 	  RUN(job), TEXT },

@@ -5,6 +5,7 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/base/trace.h"
+#include "hv/base/trace_stream.h"
 #include "hv/cpu/vcpu_dump.h"
 #include "hv/cpu/vm.h"
 #include "mm/percpu.h"
@@ -36,11 +37,18 @@ static void vcpu_kill(struct vcpu *vcpu, const char *why)
 
 /* --- waiting ------------------------------------------------------------------------------ */
 
+/* As the trace names a vCPU. */
+static uint64_t whose(const struct vcpu *vcpu)
+{
+	return (uint64_t)vcpu->vm->id << 8 | vcpu->index;
+}
+
 static void begin_wait(struct vcpu *vcpu, gpa_t at)
 {
 	vcpu->run = VCPU_WAITING;
 	vcpu->wait_gfn = gpa_to_gfn(at);
 	vcpu->wait_since = clock_now();
+	trace_at(vcpu->cpu, vcpu->wait_since, TRACE_WAIT, vcpu->wait_gfn, whose(vcpu));
 }
 
 bool vcpu_wait_over(struct vcpu *vcpu)
@@ -54,7 +62,32 @@ bool vcpu_wait_over(struct vcpu *vcpu)
 	vcpu->stats.wait.waits++;
 	vcpu->stats.wait.wait_cycles += waited;
 	fault_waited(&vcpu->stats.wait, waited);
+	trace(TRACE_WAKE, whose(vcpu), waited);
 	return true;
+}
+
+/* --- the hardware's log of writes ----------------------------------------------------------- */
+
+static bool log_changed(struct vcpu *vcpu)
+{
+	return (atomic_load(&vcpu->mem->logged) != NULL) !=
+	       atomic_load_explicit(&vcpu->logging, memory_order_relaxed);
+}
+
+static void follow_log(struct vcpu *vcpu)
+{
+	bool on = atomic_load(&vcpu->mem->logged) != NULL;
+
+	if (!log_changed(vcpu))
+		return;
+	vendor->log(vcpu, on);
+	atomic_store(&vcpu->logging, on);
+}
+
+static void drain_log(struct vcpu *vcpu)
+{
+	if (__builtin_expect(atomic_load_explicit(&vcpu->logging, memory_order_relaxed), 0))
+		vendor->drain(vcpu);
 }
 
 /* --- exits -------------------------------------------------------------------------------- */
@@ -178,8 +211,15 @@ static bool halt(struct vcpu *vcpu, const struct vcpu_exit *exit)
 
 static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
-	trace(TRACE_EXIT, exit->code, vendor->rip(vcpu));
 	switch (exit->reason) {
+	case EXIT_RETRY:
+		return true;
+	case EXIT_SLICE:
+		return vcpu_time(vcpu);
+	case EXIT_KICK:
+		x86_take_interrupts();
+		return !atomic_load_explicit(&vcpu->vm->stop, memory_order_acquire) &&
+		       !log_changed(vcpu);
 	case EXIT_WINDOW: /* vcpu_answer() */
 		return true;
 	case EXIT_CPUID:
@@ -224,50 +264,37 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	}
 }
 
-/* --- the hardware's log of writes ----------------------------------------------------------- */
-
-static bool log_changed(struct vcpu *vcpu)
+/* Of what is there in each slice of time, the last events have little to tell. */
+static void trace_exit(const struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
-	return (atomic_load(&vcpu->mem->logged) != NULL) !=
-	       atomic_load_explicit(&vcpu->logging, memory_order_relaxed);
+	bool ours = exit->reason == EXIT_SLICE || exit->reason == EXIT_KICK ||
+		    exit->reason == EXIT_RETRY;
+
+	if (!ours || trace_streams)
+		trace(TRACE_EXIT, exit->code, vendor->rip(vcpu));
 }
 
-static void follow_log(struct vcpu *vcpu)
+static void trace_resume(const struct vcpu *vcpu)
 {
-	bool on = atomic_load(&vcpu->mem->logged) != NULL;
-
-	if (!log_changed(vcpu))
-		return;
-	vendor->log(vcpu, on);
-	atomic_store(&vcpu->logging, on);
-}
-
-static void drain_log(struct vcpu *vcpu)
-{
-	if (__builtin_expect(atomic_load_explicit(&vcpu->logging, memory_order_relaxed), 0))
-		vendor->drain(vcpu);
+	if (__builtin_expect(trace_streams, 0))
+		trace(TRACE_RESUME, vcpu->vm->id, vcpu->index);
 }
 
 static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
+	bool stay;
+
 	vcpu->stats.exits++;
 	if (__builtin_expect(exit->reason == EXIT_STAGE2, 1)) {
 		vcpu->stats.stage2_exits++;
 		return stage2_fault(vcpu, exit);
 	}
 	vcpu->stats.by[exit->reason]++;
-	switch (exit->reason) {
-	case EXIT_RETRY:
-		return true;
-	case EXIT_SLICE:
-		return vcpu_time(vcpu);
-	case EXIT_KICK:
-		x86_take_interrupts();
-		return !atomic_load_explicit(&vcpu->vm->stop, memory_order_acquire) &&
-		       !log_changed(vcpu);
-	default:
-		return rare_exit(vcpu, exit);
-	}
+	trace_exit(vcpu, exit);
+	stay = rare_exit(vcpu, exit);
+	if (stay)
+		trace_resume(vcpu);
+	return stay;
 }
 
 static void note_first_entry(struct vm *vm)
@@ -292,6 +319,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 	vcpu_switch_to(vcpu);
 	follow_log(vcpu);
 	note_first_entry(vcpu->vm);
+	trace_resume(vcpu);
 	do {
 		if (__builtin_expect(tlb_behind(tlb, cpu), 0)) {
 			drain_log(vcpu); /* the flusher finds there what was logged before */

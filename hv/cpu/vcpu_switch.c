@@ -50,6 +50,7 @@
  * predictors and buffers are not registers: nothing is done about them.
  */
 #include "hv/base/trace.h"
+#include "hv/base/trace_stream.h"
 #include "hv/cpu/vcpu.h"
 #include "hv/cpu/vm.h"
 #include "mm/x86.h"
@@ -93,6 +94,8 @@ void vcpu_switch_to(struct vcpu *vcpu)
 	if (!vcpu->loaded) {
 		vendor->load(vcpu);
 		vcpu->loaded = true;
+		trace(TRACE_ENTER, vcpu->vm->id, vcpu->index);
+	} else if (trace_streams) {
 		trace(TRACE_ENTER, vcpu->vm->id, vcpu->index);
 	}
 	vendor->activate(vcpu);

@@ -103,6 +103,7 @@ static void count_again(struct memory *mem, unsigned int cpu, gfn_t gfn)
 
 	(void)err; /* the guest may only read it; or it is gone again */
 	pager_count(&mem->pager.stats[cpu].refilled, 1);
+	trace(TRACE_AGAIN, gfn, TRACE_PIECE(PG_LEVEL_4K, mem->vm));
 	mem_note_dirty(mem, gfn, 1);
 }
 
@@ -124,7 +125,8 @@ static void count(struct memory *mem, unsigned int cpu, const struct ept_claim *
 		    1);
 	pager_count(&stats->placed_4k + size, 1);
 	pager_count(&stats->place_cycles_4k + size, end - begin);
-	trace_at(cpu, end, data ? TRACE_ARRIVE : TRACE_ZERO, claim->gfn, claim->level);
+	trace_at(cpu, end, data ? TRACE_ARRIVE : TRACE_ZERO, claim->gfn,
+		 TRACE_PIECE(claim->level, mem->vm));
 }
 
 int fill_claimed(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,

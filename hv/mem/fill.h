@@ -57,15 +57,16 @@ static inline void fill_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
 				const struct ept_claim *claim, struct fault_stats *waiter)
 {
 	bool complete;
-	uint64_t end;
+	uint64_t cycles, end;
 
 	if (contents->data)
 		__builtin_memcpy(direct(claim->frame), contents->data, PAGE_SIZE);
 	complete = ept_publish(ept_cpu(&mem->ept, cpu), claim);
 	end = clock_now();
-	fault_waited(waiter, end - begin);
+	cycles = end - begin;
+	fault_waited(waiter, cycles);
 	pager_count(&mem->pager.stats[cpu].at_hand, 1);
-	trace_at(cpu, end, TRACE_SERVED, gfn, PG_LEVEL_4K);
+	trace_at(cpu, end, TRACE_SERVED, gfn, cycles);
 	if (__builtin_expect(complete, 0))
 		fill_complete(mem, cpu, gfn, PG_LEVEL_2M);
 }

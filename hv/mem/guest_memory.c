@@ -2,6 +2,7 @@
 /* Reading, writing and changing guest memory. See hv/mem/guest_memory.h. */
 #include "hv/mem/guest_memory.h"
 
+#include "hv/base/trace.h"
 #include "ept/access.h"
 #include "ept/range.h"
 #include "hv/mem/family.h"
@@ -105,6 +106,8 @@ int guest_discard(struct memory *mem, gfn_t gfn, uint64_t frames)
 	while ((err = ept_discard(mem_handle(mem), gfn, frames, mem_gather(mem))) == EPT_BUSY)
 		mem_pass(mem);
 	ept_sync(mem_gather(mem));
+	if (!err)
+		trace(TRACE_DISCARD, gfn, TRACE_EXTENT(frames, mem->vm));
 	mem_note_dirty(mem, gfn, frames);
 	return err;
 }
@@ -176,6 +179,8 @@ int guest_poison(struct memory *mem, gfn_t gfn, uint64_t frames)
 	while ((err = poison(mem, gfn, frames)) == EPT_BUSY)
 		mem_pass(mem);
 	ept_sync(mem_gather(mem));
+	if (!err)
+		trace(TRACE_POISON, gfn, TRACE_EXTENT(frames, mem->vm));
 	return err;
 }
 

@@ -40,9 +40,14 @@ static void ops_trace(void *ctx, unsigned int cpu, enum ept_event event, gfn_t g
 		[EPT_EV_SYNC] = TRACE_SYNC,
 	};
 
-	(void)ctx;
+	const struct memory *mem = ctx;
+	uint64_t piece = TRACE_PIECE(level, mem->vm);
+
 	(void)cpu;
-	trace(events[event], gfn, level);
+	if (event >= EPT_EV_REFUSED)
+		trace(TRACE_REFUSE, gfn, (uint64_t)(event - EPT_EV_REFUSED) << 32 | piece);
+	else
+		trace(events[event], gfn, piece);
 }
 
 static const struct ept_ops mem_ept_ops = {

@@ -25,6 +25,7 @@ struct stage2 {
 
 struct memory {
 	const char *name; /* the VM's, for messages */
+	unsigned int vm;  /* its number, for the trace */
 	const struct stage2 *stage2;
 	bool tables_reserved, ept_made;
 	struct ept ept;

@@ -89,10 +89,8 @@ static enum pager_answer fault_present(struct memory *mem, unsigned int cpu, gfn
 	}
 }
 
-static __attribute__((noinline)) enum pager_answer fault_refused(struct memory *mem,
-								 unsigned int cpu, gfn_t gfn,
-								 unsigned int access, int err,
-								 struct fault_stats *stats)
+static enum pager_answer refused(struct memory *mem, unsigned int cpu, gfn_t gfn,
+				 unsigned int access, int err, struct fault_stats *stats)
 {
 	switch (err) {
 	case EPT_HERE:
@@ -109,6 +107,18 @@ static __attribute__((noinline)) enum pager_answer fault_refused(struct memory *
 	default:
 		return PAGER_WAIT; /* asked for, being filled, or frozen */
 	}
+}
+
+static __attribute__((noinline)) enum pager_answer fault_refused(struct memory *mem,
+								 unsigned int cpu, gfn_t gfn,
+								 unsigned int access, int err,
+								 struct fault_stats *stats)
+{
+	enum pager_answer answer = refused(mem, cpu, gfn, access, err, stats);
+
+	if (answer == PAGER_RESUME)
+		trace(TRACE_STALE, gfn, access);
+	return answer;
 }
 
 /* --- faults that bring one ------------------------------------------------------------------ */
@@ -187,10 +197,14 @@ static enum pager_answer fault_over(struct memory *mem, unsigned int cpu, gfn_t 
 				    unsigned int access, uint64_t begin, int err,
 				    struct fault_stats *stats)
 {
+	uint64_t cycles;
+
 	if (err)
 		return fault_refused(mem, cpu, gfn, access, err, stats);
 	pager_count(&counters(mem, cpu)->pieces_at_hand, 1);
-	fault_waited(stats, clock_now() - begin);
+	cycles = clock_now() - begin;
+	fault_waited(stats, cycles);
+	trace(TRACE_FOUND, gfn, cycles);
 	return PAGER_RESUME;
 }
 

@@ -27,7 +27,7 @@ static void note_refused(struct memory *mem, unsigned int cpu, gfn_t gfn, int er
 		pager_count(&stats->starved, 1);
 	} else if (err) {
 		pager_count(&stats->duplicates, 1);
-		trace(TRACE_DUPLICATE, gfn, PG_LEVEL_4K);
+		trace(TRACE_DUPLICATE, gfn, TRACE_PIECE(PG_LEVEL_4K, mem->vm));
 	}
 }
 
@@ -47,6 +47,7 @@ int place_lost(struct memory *mem, unsigned int cpu, gfn_t gfn)
 		return EPT_DISCARDED;
 	}
 	ept_lose(me, &claim);
+	trace(TRACE_POISON, gfn, TRACE_EXTENT(1, mem->vm));
 	return EPT_LOST;
 }
 

@@ -13,6 +13,7 @@
 #include "hv/base/console.h"
 #include "hv/base/guest_console.h"
 #include "hv/base/trace.h"
+#include "hv/base/trace_stream.h"
 #include "hv/mem/collapse.h"
 #include "hv/mem/guest_memory.h"
 #include "hv/migrate/lose.h"
@@ -119,6 +120,7 @@ static const char *run_source(struct migration *m)
 	if (!why)
 		why = precopy_run(&m->precopy, m->from, m->to, m->config, turn_source, m);
 	m->stopped = clock_now();
+	trace(TRACE_PHASE, TRACE_STOPPED, m->from->id);
 	vm_stop(m->from);
 	precopy_stop(&m->precopy);
 	/* Checks at the last moment: a vCPU that is done, halted or dead cannot be moved. */
@@ -247,8 +249,10 @@ static const char *pull_pages(struct migration *m)
 		report_progress(m, false);
 		why = check_alive(m);
 	}
-	if (!why)
+	if (!why) {
 		m->arrived = clock_now();
+		trace(TRACE_PHASE, TRACE_ARRIVED, m->to->id);
+	}
 	report_progress(m, true);
 	return why;
 }
@@ -326,6 +330,7 @@ static const char *run_destination(struct migration *m)
 	if (!why)
 		why = collapse_late(m);
 	m->finished = clock_now();
+	trace(TRACE_PHASE, TRACE_ENDED, m->to->id);
 	return why;
 }
 
@@ -357,6 +362,7 @@ static const char *move(struct migration *m)
 	if (!why)
 		why = migrate_verify(m);
 	m->verdict = why;
+	trace_stream_all();
 	report(m);
 	return why;
 }

@@ -4,6 +4,7 @@
 
 #include "hv/base/clock.h"
 #include "hv/base/json.h"
+#include "hv/base/trace_stream.h"
 #include "hv/config/value.h"
 #include "mm/percpu.h"
 
@@ -108,6 +109,10 @@ void report_json(const struct migration *m, const struct figures *f)
 	json_int(&j, "pages", (int64_t)m->to->mem.frames);
 	json_int(&j, "tsc_khz", (int64_t)clock_khz);
 	json_int(&j, "tsc", (int64_t)clock_now()); /* since the machine's start */
+	if (trace_streams) {
+		json_int(&j, "trace_records", (int64_t)trace_sums.sent);
+		json_int(&j, "trace_lost", (int64_t)trace_sums.lost);
+	}
 	put_knobs(&j, m->config);
 	put_figures(&j, f);
 	put_counters(&j, m);

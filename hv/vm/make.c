@@ -5,6 +5,7 @@
 #include "hv/abi.h"
 #include "hv/base/console.h"
 #include "hv/base/panic.h"
+#include "hv/base/trace.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
@@ -85,12 +86,13 @@ static struct vm *vm_new(const char *name, const struct run_config *config)
 	__builtin_memset(block, 0, sizeof(*block));
 	vm = &block->vm;
 	vm->name = vm->mem.name = name;
-	vm->id = ++last_id;
+	vm->id = vm->mem.vm = ++last_id;
 	vm->config = config;
 	vm->nvcpus = config->vcpus;
 	vm->vcpu = block->vcpu;
 	for (unsigned int i = 0; i < vm->nvcpus; i++)
 		vm->vcpu[i].hw_page = vm->vcpu[i].hw_log = HPA_NONE;
+	trace(TRACE_VM, vm->id, config->region >> PAGE_SHIFT);
 	return vm;
 }
 

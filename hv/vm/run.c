@@ -6,6 +6,7 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/base/smp.h"
+#include "hv/base/trace_stream.h"
 #include "hv/cpu/vcpu_dump.h"
 #include "hv/vm/system.h"
 #include "mm/percpu.h"
@@ -131,6 +132,7 @@ void vm_rest(struct vm *vm)
 void vm_wait(struct vm *vm)
 {
 	tlb_quiesce(&vm->mem.tlb, cpu_id());
+	trace_stream_poll();
 	if (vm->platform)
 		system_poll(vm);
 	if (ncpus == 1)

@@ -14,9 +14,10 @@
 
 #define CALLS_MAX 16
 
-struct trace_record trace_records[MAX_CPUS][TRACE_RECORDS];
-struct trace_place trace_places[MAX_CPUS] = { { trace_records[0],
-						trace_records[0] + TRACE_RECORDS } };
+static struct trace_record records[TRACE_RECORDS];
+struct trace_place trace_places[MAX_CPUS] = {
+	{ .next = records, .end = records + TRACE_RECORDS, .begin = records },
+};
 
 static unsigned int discarded;
 static struct vouch words[MIB >> PAGE_SHIFT]; /* the guest's, for its work area */

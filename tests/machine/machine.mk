@@ -59,6 +59,7 @@ test_lapic_SRCS := hv/platform/lapic.c
 test_platform_SRCS := hv/platform/platform.c hv/platform/msrs.c hv/platform/uart.c
 test_bzimage_SRCS := hv/platform/bzimage.c hv/base/fmt.c
 test_guest_acpi_SRCS := hv/platform/acpi.c
+test_trace_stream_SRCS := hv/base/trace_stream.c hv/base/fmt.c
 
 $(foreach n,1 2 4,$(eval vmx$(n)-all_RUN := bochs $(n) $(BUILD)/cleave.efi))
 $(foreach n,1 2 4,$(eval svm$(n)-all_RUN := qemu $(n) $(BUILD)/cleave.efi))
