@@ -12,6 +12,8 @@ static struct {
 	struct serial port;
 	bool unlocked; /* a panic goes on without the lock */
 	char text[TEXT_MAX];
+	const char *feed; /* the rest of what con_feed() sends */
+	size_t feed_left;
 } con;
 
 void console_init(void)
@@ -40,9 +42,19 @@ static void unlock(void)
 		spin_unlock(&con.lock);
 }
 
+/* Lines do not mix. */
+static void end_feed(void)
+{
+	size_t left = con.feed_left;
+
+	con.feed_left = 0;
+	put_text(con.feed, left);
+}
+
 void con_write(const char *text, size_t bytes)
 {
 	lock();
+	end_feed();
 	put_text(text, bytes);
 	unlock();
 }
@@ -53,6 +65,7 @@ void con_vprintf(const char *fmt, va_list ap)
 	int n;
 
 	lock();
+	end_feed();
 	n = fmt_vprint(con.text, TEXT_MAX, fmt, ap);
 	put_text(con.text, MIN((size_t)n, TEXT_MAX - 1));
 	if (n >= TEXT_MAX)
@@ -69,6 +82,30 @@ void con_printf(const char *fmt, ...)
 	va_end(ap);
 }
 
+void con_feed(const char *text, size_t bytes)
+{
+	lock();
+	end_feed();
+	con.feed = text;
+	con.feed_left = bytes;
+	unlock();
+}
+
+bool con_feed_some(void)
+{
+	size_t n;
+
+	lock();
+	/* One less than there is room for: a line's end takes two. */
+	for (n = serial_room(&con.port); n > 1 && con.feed_left; n--) {
+		put_text(con.feed++, 1);
+		con.feed_left--;
+	}
+	n = con.feed_left;
+	unlock();
+	return n;
+}
+
 void con_break_lock(void)
 {
 	con.unlocked = true;
@@ -76,5 +113,6 @@ void con_break_lock(void)
 
 void con_drain(void)
 {
+	end_feed();
 	serial_drain(&con.port);
 }

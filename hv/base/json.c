@@ -27,11 +27,16 @@ static void put_key(struct json *j, const char *key)
 	j->comma = true;
 }
 
-void json_begin(struct json *j)
+void json_begin_as(struct json *j, const char *words)
 {
 	j->n = 0;
 	j->comma = false;
-	put(j, "cleave-json: {");
+	put(j, "%s{", words);
+}
+
+void json_begin(struct json *j)
+{
+	json_begin_as(j, "cleave-json: ");
 }
 
 void json_end(struct json *j)

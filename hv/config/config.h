@@ -105,6 +105,8 @@ struct hv_config {
 	bool verbose;
 	unsigned int cpus; /* at most */
 	bool debugger;
+	bool monitor;
+	bool live;
 	unsigned int nruns;
 	struct run_config run[CONFIG_RUNS_MAX];
 };

@@ -92,6 +92,14 @@ const struct config_key config_keys[] = {
 	  MACHINE(cpus), NUMBER(1, MAX_CPUS), NAMES(all_cpus) },
 	{ "debugger", "0", "1 waits for GDB before the first run (docs/debugging.md).",
 	  MACHINE(debugger), NUMBER(0, 1) },
+	{ "monitor", "0",
+	  "1 takes commands on the fourth serial port while runs go on (docs/monitor.md). The launcher "
+	  "sets it where it offers the port.",
+	  MACHINE(monitor), NUMBER(0, 1) },
+	{ "live", "0",
+	  "1 prints ten lines a second that say where memory has arrived, for the live view "
+	  "(docs/view.md). The launcher sets it for the view.",
+	  MACHINE(live), NUMBER(0, 1) },
 
 	{ "job", "migrate", "What to do (docs/jobs.md). The test image has more jobs.",
 	  RUN(job), TEXT },
