@@ -24,6 +24,8 @@
 #	ICOUNT=N		QEMU counts instructions of 2^N ns each instead of time; 7 is a good N
 #	OUT=DIR			the run's folder, in place of a new one in build/run
 #	JSON=FILE		a copy of the run's report.json
+#	VIEW=plain|live		make run only: lines, or the live view; default: what the terminal can
+#	MONITOR=1		make run only: take commands from tools/monitor without the view, too
 #
 # For make linux and make migrate, besides: MODE=shell|check, LINUX_KERNEL=FILE, LINUX_INITRD=FILE,
 # LINUX_APPEND=TEXT, LINUX_FLAVOUR=amd64, LINUX_BACKPORTS=1.
@@ -32,6 +34,7 @@ BUILD ?= build
 CC := gcc
 CPUS ?= 2
 CONFIG ?= tools/run.cfg
+VIEW ?= auto
 # What is not set is left to the launcher. Blanks may be in all of them but in numbers.
 LAUNCH_FLAGS = --cpus "$(CPUS)" --config "$(CONFIG)" --efi $(BUILD)/cleave.efi \
 	$(if $(SET),--set "$(SET)") $(if $(MEMORY),--memory "$(MEMORY)") \
@@ -65,7 +68,7 @@ test-image:
 
 run: setup
 	@$(MAKE) --no-print-directory -s -j2 all
-	@tools/launch $(LAUNCH_FLAGS) $(GUESTS)
+	@tools/launch $(LAUNCH_FLAGS) --view "$(VIEW)" $(if $(MONITOR),--monitor) $(GUESTS)
 
 gdb: setup
 	@tools/setup debug

@@ -39,7 +39,16 @@ class Run(NamedTuple):
     cpu_model: Optional[str]  # instead of the machine's own choice
     icount: Optional[int] = None  # an instruction takes 2^icount ns; None: time is the host's
     gdb: bool = False  # QEMU's stub listens at GDB_SOCKET
-    console: Optional[str] = None  # where the second serial port leads to, in the machine's words
+    console: Optional[str] = None  # where this serial port leads to, in the machine's words
+    monitor: Optional[str] = None  # likewise
+
+
+PORTS = {"console": 2, "monitor": 4}  # serial ports beside COM1, by the member of Run: COMn
+
+
+def ports(run):
+    return [(name, number, getattr(run, name)) for name, number in PORTS.items()
+            if getattr(run, name)]
 
 
 class Machine(NamedTuple):
@@ -52,7 +61,7 @@ class Machine(NamedTuple):
     debugging: str
     version: Callable  # the run's folder -> the emulator with its version
     clock: Callable  # Run -> what the machine's time follows
-    console: Callable  # what the second serial port leads to: console.Socket or console.Terminal
+    console: Callable  # what a serial port leads to: console.Socket or console.Terminal
     defaults: str = ""  # load options, where the user's configuration says nothing of them
 
 
@@ -161,7 +170,7 @@ ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path=disk.img, mode=flat, cylinders={cylinders}, heads={heads}, spt={spt}
 boot: disk
 com1: enabled=1, mode=file, dev=serial.log
-{com2}sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+{ports}sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 speaker: enabled=0
 port_e9_hack: enabled=0
 panic: action=fatal
@@ -194,8 +203,9 @@ def join(parts, path):
                 shutil.copyfileobj(file, to)
 
 
-def com2(run):
-    return f"com2: enabled=1, mode=term, dev={run.console}\n" if run.console else ""
+def bochs_ports(run):
+    return "".join(f"com{number}: enabled=1, mode=term, dev={where}\n"
+                   for _, number, where in ports(run))
 
 
 def bochs_command(run, model):
@@ -204,7 +214,7 @@ def bochs_command(run, model):
     cylinders = os.path.getsize(os.path.join(run.folder, "disk.img")) // CYLINDER_BYTES
     text = BOCHSRC.format(memory=run.memory, host_memory=min(run.memory, BOCHS_HOST_MEMORY_MAX),
                           model=run.cpu_model or model, cpus=run.cpus,
-                          cylinders=cylinders, heads=HEADS, spt=SECTORS, com2=com2(run))
+                          cylinders=cylinders, heads=HEADS, spt=SECTORS, ports=bochs_ports(run))
     with open(os.path.join(run.folder, "bochsrc"), "w", encoding="ascii") as file:
         file.write(text)
     # Debian's Bochs stops at its debugger's prompt unless told to continue.
@@ -254,9 +264,10 @@ def firmware_options(run, found):
     return options
 
 
-def second_port(run):
-    return ["-chardev", f"socket,id=console,path={run.console}", "-serial", "chardev:console"] \
-        if run.console else []
+def qemu_ports(run):
+    return [part for name, number, where in ports(run)
+            for part in ("-chardev", f"socket,id={name},path={where}",
+                         "-device", f"isa-serial,chardev={name},index={number - 1}")]
 
 
 def qemu_command(run, accel, model):
@@ -266,7 +277,7 @@ def qemu_command(run, accel, model):
             *firmware_options(run, firmware.for_qemu()),
             "-drive", "file=disk.img,format=raw",
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-            "-serial", "file:serial.log", *second_port(run)]
+            "-serial", "file:serial.log", *qemu_ports(run)]
 
 
 def kvm_command(run):
