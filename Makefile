@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 #	make run	boot a live post-copy migration of a running guest, and show it
+#	make demo	what it is about, in a minute: a guest moved whole, and page by page
 #	make linux	boot Debian's Linux as a guest (docs/linux.md)
 #	make migrate GUEST=linux	the same, and migrate it
 #	make test	all tests that fit into 25 minutes
@@ -54,7 +55,7 @@ include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk
 
-.PHONY: all run gdb linux migrate test test-long test-nested fuzz bench bench-kvm check test-image setup setup-test \
+.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm check test-image setup setup-test \
 	setup-nested clean
 
 # One build at a time in a folder; another waits, and then finds it done.
@@ -69,6 +70,12 @@ test-image:
 run: setup
 	@$(MAKE) --no-print-directory -s -j2 all
 	@tools/launch $(LAUNCH_FLAGS) --view "$(VIEW)" $(if $(MONITOR),--monitor) $(GUESTS)
+
+# What it is about, in a minute.
+demo: CONFIG = tools/demo.cfg
+demo: setup
+	@$(MAKE) --no-print-directory -s -j2 all
+	@tools/demo $(LAUNCH_FLAGS) --view "$(VIEW)" $(GUESTS)
 
 gdb: setup
 	@tools/setup debug

@@ -5,6 +5,7 @@ State takes the feed's lines `cleave-live: {...}` (docs/view.md says what is in 
 of it as many lines as a screen has, none wider than it is.
 """
 import collections
+import textwrap
 
 RANGE = 512  # pages of 2 MiB
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -27,9 +28,10 @@ COLOURS_256 = {"absent": "38;5;240", "4K": "38;5;117", "2M": "38;5;33", "1G": "3
 COLOURS_8 = {"absent": "2", "4K": "36", "2M": "34", "1G": "1;34", "lost": "33", "good": "36",
              "bad": "33", "dim": "2", "strong": "1"}
 
-KEYS = (("space", "pause/go the stream"), ("l", "slow it"), ("p", "poison"), ("d", "discard"),
-        ("s", "split"), ("k", "collapse"), ("c", "cut"), ("r", "restore"), ("q", "quit"),
-        ("?", "help"))
+KEYS = (("space", " pause "), ("l", " slow "), ("p", " poison "), ("d", " discard "),
+        ("s", " split "), ("k", " collapse "), ("c", " cut "), ("r", " mend "), ("q", " quit "),
+        ("?", ""))
+MESSAGE_LINES = 3
 HELP = (
     "One cell is 2 MiB of the guest's memory; 512 of them are 1 GiB.",
     "  {absent} has not arrived     {low} {high} arrives in pages of 4 KiB, so full",
@@ -69,6 +71,7 @@ class State:
         self.now = None      # the feed's last line
         self.message = ""    # what the last command was answered
         self.help = False
+        self.past = []       # (run, curve) of the runs before
         self._forget()
 
     def _forget(self):
@@ -87,6 +90,8 @@ class State:
                 raise TypeError(key)
         int(line["lens_pages"], 16)
         if self.now and (line["run"], line["us"] < self.now["us"]) != (self.now["run"], False):
+            if line["run"] != self.now["run"]:
+                self.past = [*self.past, (self.now["run"], list(self.curves["steps 0"]))][-2:]
             self._forget()
         self.now = line
         self._rate(sample)
@@ -203,14 +208,18 @@ def vcpu_row(state, i, style):
             (curve(state.curves[f"steps {i}"], glyphs, 17), "4K")]
 
 
+def past_row(name, values, style):
+    return [(f"before: {name:<53} ", "dim"), (curve(values, style.glyphs, 17), "dim")]
+
+
 def title_row(state):
     now = state.now
     here = state.counters(now)["pages"]
     percent = here * 100 // max(1, now["pages"])
-    return [("Cleave", "strong"), (f"  run {now['run']}: ", ""), (now["phase"], "strong"),
-            (f"  {now['us'] / 1e6:.1f} s   {number(here)} of {number(now['pages'])} pages, "
+    return [("Cleave", "strong"), (f"  {now['run']}: ", ""), (now["phase"], "strong"),
+            (f"  {now['us'] / 1e6:.1f} s  {number(here)} of {number(now['pages'])} pages, "
              f"{percent}%", "")] + \
-        ([(f"   changed by you: {now['changes']}", "bad")] if now["changes"] else [])
+        ([(f"  changed: {now['changes']}", "bad")] if now["changes"] else [])
 
 
 def side(state):
@@ -241,10 +250,12 @@ def lens_rows(state, style):
 
 
 def keys_row():
-    row = []
-    for key, what in KEYS:
-        row += [(key, "strong"), (f" {what.partition(' ')[0].partition('/')[0]}  ", "dim")]
-    return row
+    return [part for key, what in KEYS for part in ((key, "strong"), (what, "dim"))]
+
+
+def message_rows(state, width):
+    lines = textwrap.wrap(state.message, max(1, width))[:MESSAGE_LINES]
+    return [[(line, "bad" if ": error: " in state.message else "good")] for line in lines or [""]]
 
 
 def legend_row(style):
@@ -288,7 +299,10 @@ def picture(state, width, style):
     rows += [(2, row) for row in lens_rows(state, style)]
     rows.append((5, []))
     rows += [(0, vcpu_row(state, i, style)) for i in range(len(state.now["vcpus"]))]
-    rows += [(2, rates_row(state)), (5, []), (0, [(state.message, "bad")]), (1, keys_row())]
+    rows += [(4, past_row(name, values, style)) for name, values in state.past]
+    rows += [(2, rates_row(state)), (5, [])]
+    rows += [(4 * bool(i), row) for i, row in enumerate(message_rows(state, width))]
+    rows.append((1, keys_row()))
     return rows
 
 

@@ -6,6 +6,7 @@
 #include "mm/lock.h"
 
 #define TEXT_MAX 4096 /* bytes of one call */
+#define FEED_MAX 64   /* bytes that con_feed_some() sends at once */
 
 static struct {
 	struct spinlock lock; /* protects the port and the text */
@@ -93,17 +94,17 @@ void con_feed(const char *text, size_t bytes)
 
 bool con_feed_some(void)
 {
-	size_t n;
+	size_t left;
 
 	lock();
-	/* One less than there is room for: a line's end takes two. */
-	for (n = serial_room(&con.port); n > 1 && con.feed_left; n--) {
+	/* An emulator's port always has room. */
+	for (unsigned int i = 0; i < FEED_MAX && con.feed_left && serial_room(&con.port); i++) {
 		put_text(con.feed++, 1);
 		con.feed_left--;
 	}
-	n = con.feed_left;
+	left = con.feed_left;
 	unlock();
-	return n;
+	return left;
 }
 
 void con_break_lock(void)

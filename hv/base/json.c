@@ -54,14 +54,27 @@ void json_int(struct json *j, const char *key, int64_t value)
 	put(j, "%lld", (long long)value);
 }
 
+/* Bytes before one that is escaped. */
+static int plain_bytes(const char *text)
+{
+	int n = 0;
+
+	while (text[n] && text[n] != '"' && text[n] != '\\')
+		n++;
+	return n;
+}
+
 void json_str(struct json *j, const char *key, const char *value)
 {
 	put_key(j, key);
 	put(j, "\"");
-	for (; *value; value++) {
-		if (*value == '"' || *value == '\\')
-			put(j, "\\");
-		put(j, "%c", *value);
+	while (*value) {
+		int plain = plain_bytes(value);
+
+		put(j, "%.*s", plain, value);
+		value += plain;
+		if (*value)
+			put(j, "\\%c", *value++);
 	}
 	put(j, "\"");
 }
