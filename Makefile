@@ -118,6 +118,8 @@ test: setup-test
 		launcher="tests/launch_test.py" \
 		launcher-files="tests/launch_files_test.py" \
 		console="tests/console_test.py" \
+		view="tests/view_test.py" \
+		monitor="tests/monitor_test.py --build $(BUILD)" \
 		linux="tests/linux_test.py" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \

@@ -67,6 +67,7 @@ class Viewer(NoConsole):
         self.said = []      # to be shown afterwards
         self.last = ""      # the last progress line
         self.size = None
+        self.drawn = []     # the lines that are on the terminal
         self.due = 0.0
         self.stale = False  # there is something new to be drawn
         self.broken = 0     # pages
@@ -160,12 +161,15 @@ class Viewer(NoConsole):
             return
         self.due = now + FRAME_SECONDS
         self.stale = False
-        erase = "\x1b[2J" if size != self.size else ""
-        self.size = size
+        if size != self.size:
+            self.size, self.drawn = size, []
+            self.write("\x1b[2J")
         lines = view.render(self.state, size.columns, size.lines, self.style)
-        # Addressed one by one: a last line that is full would scroll.
-        self.write(erase + "".join(f"\x1b[{i};1H{line}\x1b[K" for i, line in enumerate(lines, 1)) +
-                   ("\x1b[J" if len(lines) < size.lines else ""))
+        lines += [""] * (len(self.drawn) - len(lines))
+        # Only what has changed, for slow lines; and line by line, as a full last one would scroll.
+        self.write("".join(f"\x1b[{i + 1};1H{line}\x1b[K" for i, line in enumerate(lines)
+                           if i >= len(self.drawn) or line != self.drawn[i]))
+        self.drawn = lines
 
     # --- keys
 
