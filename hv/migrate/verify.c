@@ -146,6 +146,9 @@ static bool sent_adds_up(const struct migration *m)
 
 	if (!c->latency_us || m->arrive > 1 || c->precopy || c->lose || m->pager.starved)
 		return true;
+	/* A page that the monitor loses may be under way. */
+	if (m->watched.changes && m->stats.lost_early)
+		return true;
 	return m->source.sent == m->pager.data_frames + m->pager.duplicates;
 }
 
