@@ -148,18 +148,15 @@ class Port(Machine):
             self.assertIn("info", file.read())
 
 
-class Real(unittest.TestCase):
-    """One run of 64 MiB in QEMU; the tests go through it in the order of their names."""
+class Machines:
+    """A run of 64 MiB in QEMU, and a line to its monitor."""
 
     @classmethod
-    def setUpClass(cls):
-        if not shutil.which(QEMU) or not os.path.exists(os.path.join(BUILD, "cleave.efi")):
-            raise unittest.SkipTest(f"{QEMU} or {BUILD}/cleave.efi is not there")
+    def run_of(cls, settings):
         cls.top = tempfile.mkdtemp(prefix="monitor-test-")
         config = os.path.join(cls.top, "some.cfg")
         with open(config, "w", encoding="ascii") as file:
-            file.write("guest=random\nregion=64M\nwork=4M\nvcpus=2\ntrigger=time\n"
-                       "after=86400000\nstream=1\nlive=1\n")
+            file.write("guest=random\nregion=64M\nwork=4M\nvcpus=2\nstream=1\n" + settings)
         cls.out = os.path.join(cls.top, "out")
         cls.log = open(os.path.join(cls.top, "log"), "w+", encoding="utf-8")
         cls.child = subprocess.Popen(
@@ -174,7 +171,7 @@ class Real(unittest.TestCase):
             cls.line.socket.settimeout(FIRST_SECONDS)
 
     @classmethod
-    def tearDownClass(cls):
+    def end(cls):
         if cls.child.poll() is None:
             cls.child.terminate()
         cls.child.wait()
@@ -183,6 +180,52 @@ class Real(unittest.TestCase):
 
     def ask(self, command):
         return self.line.ask(command)
+
+    def said(self):
+        self.log.flush()
+        self.log.seek(0)
+        return self.log.read()
+
+    def report(self):
+        with open(os.path.join(self.out, "report.json"), encoding="utf-8") as file:
+            run, = json.load(file)["runs"]
+        return run
+
+
+class Verdicts(Machines, unittest.TestCase):
+    """What becomes of runs that were changed."""
+
+    def setUp(self):
+        if not shutil.which(QEMU) or not os.path.exists(os.path.join(BUILD, "cleave.efi")):
+            self.skipTest(f"{QEMU} or {BUILD}/cleave.efi is not there")
+        self.addCleanup(lambda: self.end())
+
+    def arriving(self, settings=""):
+        self.run_of(settings)
+        self.assertIsNotNone(self.line, "the launcher offers no monitor")
+        self.assertTrue(wait_until(lambda: "phase: arriving" in self.ask("info vm"), 120))
+
+    def test_data_of_the_guest_that_is_discarded_fails_the_run(self):
+        self.arriving("stride=4K\n")
+        self.ask("ept discard 8M 4M")
+        self.ask("stream unlimited")
+        self.assertEqual(self.child.wait(200), 1, self.said())
+        self.assertIn("changed by the monitor: 2 commands", self.said())
+        self.assertIn("the guest", self.report()["verdict"])
+
+
+class Real(Machines, unittest.TestCase):
+    """One run of 64 MiB in QEMU; the tests go through it in the order of their names."""
+
+    @classmethod
+    def setUpClass(cls):
+        if not shutil.which(QEMU) or not os.path.exists(os.path.join(BUILD, "cleave.efi")):
+            raise unittest.SkipTest(f"{QEMU} or {BUILD}/cleave.efi is not there")
+        cls.run_of("trigger=time\nafter=86400000\nlive=1\n")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.end()
 
     def good(self, command):
         lines = self.ask(command)
@@ -268,8 +311,7 @@ class Real(unittest.TestCase):
     def test_7_the_run_goes_on_to_an_honest_end(self):
         self.good("stream unlimited")
         self.assertEqual(self.child.wait(200), 0, self.said())
-        with open(os.path.join(self.out, "report.json"), encoding="utf-8") as file:
-            run, = json.load(file)["runs"]
+        run = self.report()
         self.assertEqual((run["verdict"], run["lost"]), ("pass", 1))
         self.assertGreaterEqual(run["monitor_changes"], 12)
         self.assertIn("changed by the monitor: ", self.said())
@@ -282,11 +324,6 @@ class Real(unittest.TestCase):
             said = json.loads(text.partition("cleave-live: ")[2])
             self.assertEqual((len(said["cells"]), len(said["lens_pages"])), (32, 128))
         self.assertIn("!", said["cells"])
-
-    def said(self):
-        self.log.flush()
-        self.log.seek(0)
-        return self.log.read()
 
 
 if __name__ == "__main__":

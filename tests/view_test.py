@@ -199,8 +199,8 @@ say("cleave: here")
 say(open("../../../feed").read())
 os.write(fd, b"firmware cleave: monitor\\r\\n")
 asjson, rest = False, b""
-while True:
-    rest += os.read(fd, 100)
+while data := os.read(fd, 100):  # nothing: the launcher is gone
+    rest += data
     *lines, rest = rest.split(b"\\n")
     for command in lines:
         command = command.decode()
