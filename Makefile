@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 #	make run	boot a live post-copy migration of a running guest, and show it
+#	make demo	what it is about, in a minute: a guest moved whole, and page by page
 #	make linux	boot Debian's Linux as a guest (docs/linux.md)
 #	make migrate GUEST=linux	the same, and migrate it
 #	make test	all tests that fit into 25 minutes
@@ -26,6 +27,8 @@
 #	OUT=DIR			the run's folder, in place of a new one in build/run
 #	JSON=FILE		a copy of the run's report.json
 #	TRACE=1			every event, and the run as a picture: report.html (docs/trace.md)
+#	VIEW=plain|live		make run only: lines, or the live view; default: what the terminal can
+#	MONITOR=1		make run only: take commands from tools/monitor without the view, too
 #
 # For make linux and make migrate, besides: MODE=shell|check, LINUX_KERNEL=FILE, LINUX_INITRD=FILE,
 # LINUX_APPEND=TEXT, LINUX_FLAVOUR=amd64, LINUX_BACKPORTS=1.
@@ -34,6 +37,7 @@ BUILD ?= build
 CC := gcc
 CPUS ?= 2
 CONFIG ?= tools/run.cfg
+VIEW ?= auto
 # What is not set is left to the launcher. Blanks may be in all of them but in numbers.
 LAUNCH_FLAGS = --cpus "$(CPUS)" --config "$(CONFIG)" --efi $(BUILD)/cleave.efi \
 	$(if $(SET),--set "$(SET)") $(if $(MEMORY),--memory "$(MEMORY)") \
@@ -53,7 +57,7 @@ include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk
 
-.PHONY: all run gdb linux migrate test test-long test-nested fuzz bench bench-kvm check test-image setup setup-test \
+.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm check test-image setup setup-test \
 	setup-nested clean
 
 # One build at a time in a folder; another waits, and then finds it done.
@@ -67,7 +71,13 @@ test-image:
 
 run: setup
 	@$(MAKE) --no-print-directory -s -j2 all
-	@tools/launch $(LAUNCH_FLAGS) $(GUESTS)
+	@tools/launch $(LAUNCH_FLAGS) --view "$(VIEW)" $(if $(MONITOR),--monitor) $(GUESTS)
+
+# What it is about, in a minute.
+demo: CONFIG = tools/demo.cfg
+demo: setup
+	@$(MAKE) --no-print-directory -s -j2 all
+	@tools/demo $(LAUNCH_FLAGS) --view "$(VIEW)" $(GUESTS)
 
 gdb: setup
 	@tools/setup debug
@@ -111,6 +121,8 @@ test: setup-test
 		launcher-files="tests/launch_files_test.py" \
 		console="tests/console_test.py" \
 		trace="tests/trace_test.py" \
+		view="tests/view_test.py" \
+		monitor="tests/monitor_test.py --build $(BUILD)" \
 		linux="tests/linux_test.py" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \

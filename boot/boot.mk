@@ -102,6 +102,7 @@ $(BUILD)/check-config: $(CHECK_CONFIG_OBJS)
 -include $(EFI_OBJS:.o=.d) $(TEST_OBJS:.o=.d)
 
 # Host tests of what is pure here.
+test_monitor_words_SRCS := hv/monitor/words.c
 test_fmt_SRCS := hv/base/fmt.c
 test_ranges_SRCS := boot/base/ranges.c
 test_options_SRCS := boot/firmware/options.c boot/firmware/files.c

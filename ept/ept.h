@@ -491,6 +491,14 @@ struct ept_state ept_lookup(const struct ept *ept, gfn_t gfn);
  * half of its work: sources ask it for each page. */
 bool ept_page(const struct ept *ept, gfn_t gfn, hpa_t *frame);
 
+/**
+ * ept_filled() - how much of the 2 MiB around gfn is present. A snapshot, at the cost of one walk
+ * whatever the sizes of the entries.
+ * @level: of the entry that maps gfn, if it is 2 MiB or larger; PG_LEVEL_4K: smaller ones do
+ * Return: present pages of 4 KiB; the latest arrivals may not be counted yet.
+ */
+unsigned int ept_filled(const struct ept *ept, gfn_t gfn, enum pg_level *level);
+
 /* Will gfn come, or change, without another request? It is asked for, being filled, or frozen. */
 bool ept_awaited(const struct ept *ept, gfn_t gfn);
 

@@ -13,6 +13,7 @@
 #include "hv/cpu/vendor.h"
 #include "hv/job/jobs.h"
 #include "hv/mem/backing.h"
+#include "hv/monitor/monitor.h"
 #include "mm/apic.h"
 #include "mm/kmap.h"
 #include "mm/lock.h"
@@ -169,7 +170,9 @@ _Noreturn void hv_main(struct boot_info *info)
 		   vendor->leaf_max() == PG_LEVEL_1G ? "1 GiB" : "2 MiB");
 	if (info->config.trace == TRACE_ALL)
 		trace_stream_begin(vendor->format->name);
+	monitor_open(info->config.monitor, info->config.live);
 	for (unsigned int i = 0; i < info->config.nruns; i++)
 		pass &= do_run(&info->config.run[i], info);
+	monitor_close();
 	ending(pass);
 }

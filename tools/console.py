@@ -36,13 +36,13 @@ IFLAG, LFLAG, CHARACTERS = 0, 3, 6  # of what termios gives
 class Socket:
     """QEMU connects to a socket in the run's folder, whose path may be too long for a socket's."""
 
-    def __init__(self, folder):
-        self.name = SOCKET
+    def __init__(self, folder, name=SOCKET):
+        self.name = name
         self.connection = None
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         where = os.open(folder, os.O_PATH)
         try:
-            self.listener.bind(f"/proc/self/fd/{where}/{SOCKET}")
+            self.listener.bind(f"/proc/self/fd/{where}/{name}")
         finally:
             os.close(where)
         self.listener.listen(1)
@@ -77,7 +77,7 @@ class Terminal:
     """Bochs opens a terminal: it has no network to connect by. The other end stays open here, too,
     since without it nothing could be read before Bochs has opened its own."""
 
-    def __init__(self, _folder):
+    def __init__(self, _folder, _name=""):
         self.end, self.other = pty.openpty()
         tty.setraw(self.other)
         os.set_blocking(self.end, False)
@@ -112,6 +112,16 @@ class NoConsole:
     def __exit__(self, *_):
         pass
 
+    def sources(self):
+        """What may have something to read."""
+        return []
+
+    def serve(self, source):
+        """It has."""
+
+    def tick(self):
+        """Called many times a second."""
+
     def wait(self, process, seconds):
         """Whether the process has ended, within so many seconds."""
         try:
@@ -119,6 +129,39 @@ class NoConsole:
             return True
         except subprocess.TimeoutExpired:
             return False
+
+
+class Together(NoConsole):
+    """A guest's console, and others that have something to read, too."""
+
+    def __init__(self, guest, *others):
+        self.guest = guest
+        self.parts = (guest, *others)
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        for part in self.parts:
+            self.stack.enter_context(part)
+        return self
+
+    def __exit__(self, *what):
+        return self.stack.__exit__(*what)
+
+    @property
+    def panic(self):
+        return self.guest.panic
+
+    @property
+    def figures(self):
+        return self.guest.figures
+
+    def wait(self, process, seconds):
+        owners = {source: part for part in self.parts for source in part.sources()}
+        for source in select.select(list(owners), [], [], seconds)[0]:
+            owners[source].serve(source)
+        for part in self.parts:
+            part.tick()
+        return process.poll() is not None
 
 
 class Console(NoConsole):
@@ -154,11 +197,14 @@ class Console(NoConsole):
         if not self.sources():
             return super().wait(process, seconds)
         for source in self.readable(seconds):
-            if source is self.line:
-                self.take()
-            else:
-                self.type()
+            self.serve(source)
         return process.poll() is not None
+
+    def serve(self, source):
+        if source is self.line:
+            self.take()
+        else:
+            self.type()
 
     def take(self):
         """False: nothing more comes."""

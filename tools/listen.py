@@ -8,9 +8,9 @@ import time
 
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;:<=>?]*[ -/]*[@-~]|[@-Z\\^_])")
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-OURS = re.compile(r"cleave(?:-json|-progress)?: ")
+OURS = re.compile(r"cleave(?:-json|-progress|-live)?: ")
 VERDICT = re.compile(r"cleave: verdict (PASS|FAIL)$")
-JSON, PROGRESS = "cleave-json: ", "cleave-progress: "
+JSON, PROGRESS, LIVE = "cleave-json: ", "cleave-progress: ", "cleave-live: "
 
 # The words of EDK2, which is in OVMF and in most machines.
 STARTED = re.compile(r"BdsDxe: starting Boot")
@@ -106,6 +106,9 @@ class Screen:
         sys.stdout.flush()
         self.pending = True
 
+    def live(self, text):
+        """A line of the live feed: for the view only."""
+
     def end_progress(self):
         if self.pending:
             print(flush=True)
@@ -126,6 +129,8 @@ class Listener:
             self.report.add_run(line[len(JSON):])
         elif line.startswith(PROGRESS):
             self.screen.progress(line[len(PROGRESS):])
+        elif line.startswith(LIVE):
+            self.screen.live(line[len(LIVE):])
         else:
             self.screen.line(line)
         if self.verdict:

@@ -40,8 +40,17 @@ class Run(NamedTuple):
     cpu_model: Optional[str]  # instead of the machine's own choice
     icount: Optional[int] = None  # an instruction takes 2^icount ns; None: time is the host's
     gdb: bool = False  # QEMU's stub listens at GDB_SOCKET
-    console: Optional[str] = None  # where the second serial port leads to, in the machine's words
-    trace: bool = False  # the third serial port leads to TRACE
+    console: Optional[str] = None  # where this serial port leads to, in the machine's words
+    monitor: Optional[str] = None  # likewise
+    trace: bool = False  # this one leads to the file TRACE
+
+
+PORTS = {"console": 2, "trace": 3, "monitor": 4}  # serial ports beside COM1, by the member of Run: COMn
+
+
+def ports(run):
+    return [(name, number, getattr(run, name)) for name, number in PORTS.items()
+            if getattr(run, name)]
 
 
 class Machine(NamedTuple):
@@ -54,7 +63,7 @@ class Machine(NamedTuple):
     debugging: str
     version: Callable  # the run's folder -> the emulator with its version
     clock: Callable  # Run -> what the machine's time follows
-    console: Callable  # what the second serial port leads to: console.Socket or console.Terminal
+    console: Callable  # what a serial port leads to: console.Socket or console.Terminal
     defaults: str = ""  # load options, where the user's configuration says nothing of them
 
 
@@ -163,7 +172,7 @@ ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path=disk.img, mode=flat, cylinders={cylinders}, heads={heads}, spt={spt}
 boot: disk
 com1: enabled=1, mode=file, dev=serial.log
-{com2}{com3}sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+{ports}sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 speaker: enabled=0
 port_e9_hack: enabled=0
 panic: action=fatal
@@ -196,12 +205,10 @@ def join(parts, path):
                 shutil.copyfileobj(file, to)
 
 
-def com2(run):
-    return f"com2: enabled=1, mode=term, dev={run.console}\n" if run.console else ""
-
-
-def com3(run):
-    return f"com3: enabled=1, mode=file, dev={TRACE}\n" if run.trace else ""
+def bochs_ports(run):
+    return "".join(f"com{number}: enabled=1, mode=file, dev={TRACE}\n" if name == "trace" else
+                   f"com{number}: enabled=1, mode=term, dev={where}\n"
+                   for name, number, where in ports(run))
 
 
 def bochs_command(run, model):
@@ -210,7 +217,7 @@ def bochs_command(run, model):
     cylinders = os.path.getsize(os.path.join(run.folder, "disk.img")) // CYLINDER_BYTES
     text = BOCHSRC.format(memory=run.memory, host_memory=min(run.memory, BOCHS_HOST_MEMORY_MAX),
                           model=run.cpu_model or model, cpus=run.cpus,
-                          cylinders=cylinders, heads=HEADS, spt=SECTORS, com2=com2(run), com3=com3(run))
+                          cylinders=cylinders, heads=HEADS, spt=SECTORS, ports=bochs_ports(run))
     with open(os.path.join(run.folder, "bochsrc"), "w", encoding="ascii") as file:
         file.write(text)
     # Debian's Bochs stops at its debugger's prompt unless told to continue.
@@ -260,23 +267,21 @@ def firmware_options(run, found):
     return options
 
 
-def more_ports(run):
-    """The second and the third serial port: there is no third without a second."""
-    second = ["-chardev", f"socket,id=console,path={run.console}", "-serial", "chardev:console"] \
-        if run.console else []
-    third = ["-serial", f"file:{TRACE}"] if run.trace else []
-    return second or third and ["-serial", "null"], third
+def qemu_ports(run):
+    return [part for name, number, where in ports(run)
+            for part in ("-chardev", f"file,id={name},path={TRACE}" if name == "trace" else
+                         f"socket,id={name},path={where}",
+                         "-device", f"isa-serial,chardev={name},index={number - 1}")]
 
 
 def qemu_command(run, accel, model):
-    second, third = more_ports(run)
     return [QEMU, "-machine", "q35", *accel, "-cpu", model,
             "-smp", str(run.cpus), "-m", f"{run.memory}M",
             "-nodefaults", "-no-reboot", "-display", "none",
             *firmware_options(run, firmware.for_qemu()),
             "-drive", "file=disk.img,format=raw",
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-            "-serial", "file:serial.log", *second, *third]
+            "-serial", "file:serial.log", *qemu_ports(run)]
 
 
 def kvm_command(run):

@@ -28,6 +28,28 @@ bool ept_page(const struct ept *ept, gfn_t gfn, hpa_t *frame)
 	return true;
 }
 
+unsigned int ept_filled(const struct ept *ept, gfn_t gfn, enum pg_level *level)
+{
+	struct ept_slot s;
+
+	*level = ept->fmt->top;
+	if (!gfn_range_ok(ept, gfn, 1))
+		return 0;
+	s = slot_find(ept, gfn, PG_LEVEL_2M);
+	*level = s.level;
+	switch (entry_kind(ept->fmt, s.entry, s.level)) {
+	case EPT_PRESENT:
+		return (unsigned int)fmt_frames(ept->fmt, PG_LEVEL_2M);
+	case EPT_TABLE:
+		*level = PG_LEVEL_4K;
+		return atomic_load_explicit(
+			&table_meta(ept, entry_child(ept->fmt, s.entry))->present,
+			memory_order_relaxed);
+	default:
+		return 0;
+	}
+}
+
 bool ept_awaited(const struct ept *ept, gfn_t gfn)
 {
 	enum ept_kind kind;

@@ -17,6 +17,16 @@ void con_vprintf(const char *fmt, va_list ap);
 void con_write(const char *text, size_t bytes);
 void con_break_lock(void);
 
+/**
+ * con_feed() - send a text piece by piece, so that nobody waits for a slow port: each
+ * con_feed_some() sends what the port takes at once. Whatever else is printed meanwhile comes after
+ * the text. Boot CPU only.
+ * @text: stays as it is until con_feed_some() says that it is sent
+ */
+void con_feed(const char *text, size_t bytes);
+/* False: all is sent. */
+bool con_feed_some(void);
+
 /* Waits, for a bounded time, until the port has sent everything. Call it before the machine ends.
  */
 void con_drain(void);

@@ -27,11 +27,16 @@ static void put_key(struct json *j, const char *key)
 	j->comma = true;
 }
 
-void json_begin(struct json *j)
+void json_begin_as(struct json *j, const char *words)
 {
 	j->n = 0;
 	j->comma = false;
-	put(j, "cleave-json: {");
+	put(j, "%s{", words);
+}
+
+void json_begin(struct json *j)
+{
+	json_begin_as(j, "cleave-json: ");
 }
 
 void json_end(struct json *j)
@@ -49,14 +54,27 @@ void json_int(struct json *j, const char *key, int64_t value)
 	put(j, "%lld", (long long)value);
 }
 
+/* Bytes before one that is escaped. */
+static int plain_bytes(const char *text)
+{
+	int n = 0;
+
+	while (text[n] && text[n] != '"' && text[n] != '\\')
+		n++;
+	return n;
+}
+
 void json_str(struct json *j, const char *key, const char *value)
 {
 	put_key(j, key);
 	put(j, "\"");
-	for (; *value; value++) {
-		if (*value == '"' || *value == '\\')
-			put(j, "\\");
-		put(j, "%c", *value);
+	while (*value) {
+		int plain = plain_bytes(value);
+
+		put(j, "%.*s", plain, value);
+		value += plain;
+		if (*value)
+			put(j, "\\%c", *value++);
 	}
 	put(j, "\"");
 }

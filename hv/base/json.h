@@ -15,6 +15,8 @@ struct json {
 
 /* Begin a line; end and print it. Instead of a line that is too long, prints one that says so. */
 void json_begin(struct json *j);
+/* Begins one with other words before the bracket. */
+void json_begin_as(struct json *j, const char *words);
 void json_end(struct json *j);
 
 void json_int(struct json *j, const char *key, int64_t value);

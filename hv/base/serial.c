@@ -93,6 +93,15 @@ void serial_write(struct serial *s, const uint8_t *bytes, size_t n)
 	}
 }
 
+unsigned int serial_room(struct serial *s)
+{
+	if (!s->alive)
+		return 0;
+	if (!s->room && in(s, LSR) & LSR_ROOM)
+		s->room = QUEUE;
+	return s->room;
+}
+
 int serial_get(const struct serial *s)
 {
 	uint8_t status = s->alive ? in(s, LSR) : 0;

@@ -111,6 +111,8 @@ struct hv_config {
 	unsigned int cpus; /* at most */
 	bool debugger;
 	enum config_trace trace;
+	bool monitor;
+	bool live;
 	unsigned int nruns;
 	struct run_config run[CONFIG_RUNS_MAX];
 };

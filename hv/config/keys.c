@@ -101,6 +101,14 @@ const struct config_key config_keys[] = {
 	  "`last` keeps each CPU's last events, for a panic and for GDB; `all` also sends every event "
 	  "through the third serial port (docs/trace.md).",
 	  MACHINE(trace), CHOICE(traces) },
+	{ "monitor", "0",
+	  "1 takes commands on the fourth serial port while runs go on (docs/monitor.md). The launcher "
+	  "sets it where it offers the port.",
+	  MACHINE(monitor), NUMBER(0, 1) },
+	{ "live", "0",
+	  "1 prints ten lines a second that say where memory has arrived, for the live view "
+	  "(docs/view.md). The launcher sets it for the view.",
+	  MACHINE(live), NUMBER(0, 1) },
 
 	{ "job", "migrate", "What to do (docs/jobs.md). The test image has more jobs.",
 	  RUN(job), TEXT },

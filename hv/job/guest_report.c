@@ -48,6 +48,8 @@ static void print_table(const struct guest_run *run)
 		   run->job->name, config->name, config->guest, (ull)(config->region / MIB),
 		   level_name(run->vm->mem.backing.level), run->vm->nvcpus,
 		   run->vm->nvcpus == 1 ? "" : "s", ncpus, ncpus == 1 ? "" : "s", run->round);
+	if (run->watched.changes)
+		con_printf("cleave:   changed by the monitor: %u commands\n", run->watched.changes);
 	con_printf("cleave:   leaves                      4K         2M         1G     tables\n");
 	print_leaves("when it began", &run->at_begin);
 	print_leaves("at the end", &run->at_end);
@@ -119,6 +121,8 @@ static void print_json(const struct guest_run *run)
 	json_int(&j, "rounds", run->round);
 	for (unsigned int i = 0; i < run->nfigures; i++)
 		json_int(&j, run->figure[i].key, (int64_t)run->figure[i].value);
+	if (run->watched.changes)
+		json_int(&j, "monitor_changes", run->watched.changes);
 	json_leaves(&j, "begin", &run->at_begin);
 	json_leaves(&j, "end", &run->at_end);
 	if (run->ready_since)

@@ -8,6 +8,7 @@
 #include "hv/job/guest_report.h"
 #include "hv/mem/fill.h"
 #include "hv/mem/guest_memory.h"
+#include "hv/monitor/monitor.h"
 #include "hv/vm/make.h"
 #include "hv/vm/load.h"
 #include "hv/vm/run.h"
@@ -31,6 +32,7 @@ static const char *why_over(const struct vm *vm)
 const char *guest_turn(struct guest_run *run)
 {
 	vm_wait(run->vm);
+	TRY(monitor_turn());
 	if (vm_any_over(run->vm))
 		return why_over(run->vm);
 	return out_of_time(run) ? "the job was not done in time" : NULL;
@@ -71,6 +73,19 @@ static const char *furnish(struct memory *mem)
 
 /* --- its life ----------------------------------------------------------------------------- */
 
+static void watch(struct guest_run *run)
+{
+	run->watched = (struct watched){
+		.config = run->config,
+		.phase = "running",
+		.vm = run->vm,
+		.begun = run->begun,
+		.no_change = "this job works on the memory itself: only migrations can be changed",
+		.no_pause = run->job->to_its_end ? NULL : "this job works on the running guest",
+	};
+	monitor_watch(&run->watched);
+}
+
 static const char *start(struct guest_run *run, const struct boot_info *info)
 {
 	run->vm = vm_create_zeroed("guest", run->config, run->config->backing);
@@ -84,6 +99,7 @@ static const char *start(struct guest_run *run, const struct boot_info *info)
 	if (run->vm->platform)
 		guest_console_open();
 	vm_start(run->vm);
+	watch(run);
 	while (!run->job->to_its_end && !vm_all_ready(run->vm))
 		TRY(guest_turn(run));
 	return NULL;
@@ -128,6 +144,7 @@ static const char *finish(struct guest_run *run)
 		ask_to_finish(run);
 	while (!vm_over(run->vm)) {
 		vm_wait(run->vm);
+		TRY(monitor_turn());
 		ask_in_time(run);
 		if (run->vm->platform)
 			vm_rest(run->vm);
@@ -170,6 +187,7 @@ static const char *live(struct guest_run *run, const struct boot_info *info)
 		why = work(run);
 	if (!why)
 		why = finish(run);
+	monitor_leave();
 	if (run->vm)
 		vm_stop(run->vm);
 	return why ? why : check(run);

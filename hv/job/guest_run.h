@@ -18,6 +18,7 @@
 #include "hv/config/boot_info.h"
 #include "hv/cpu/vcpu.h"
 #include "hv/cpu/vm.h"
+#include "hv/monitor/watched.h"
 #include "hv/vm/exits.h"
 
 #define GUEST_FIGURES 24
@@ -50,6 +51,7 @@ struct guest_run {
 	uint64_t ready_since;       /* TSC; 0: not yet, for a job that runs to its end */
 	uint64_t ended;             /* TSC */
 	struct exits at_ready, all; /* until then, and until the end */
+	struct watched watched;
 	bool verbose;
 	struct ept_stats at_begin, at_end; /* of the second stage */
 	const char *verdict;               /* NULL: passed */

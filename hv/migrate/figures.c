@@ -59,6 +59,7 @@ struct figures figures_of(const struct migration *m)
 		.precopy_rounds = m->precopy.rounds,
 		.precopy_copied = (int64_t)m->precopy.copied,
 		.precopy_dirty_at_stop = (int64_t)m->precopy.at_stop,
+		.monitor_changes = m->watched.changes ? (int64_t)m->watched.changes : -1,
 	};
 
 	for (unsigned int i = 0; i < m->to->nvcpus; i++)

@@ -4,8 +4,7 @@
 
 #include "hv/mem/guest_memory.h"
 
-/* Does the payload use the page? Most payloads do not expect a machine check. */
-static bool is_used(const struct run_config *config, gfn_t gfn)
+bool lose_is_used(const struct run_config *config, gfn_t gfn)
 {
 	return gfn < CONFIG_IMAGES_END >> PAGE_SHIFT ||
 	       (gfn >= config->work_start >> PAGE_SHIFT &&
@@ -27,7 +26,7 @@ static bool choose(const struct memory *mem, const struct run_config *config,
 
 	for (uint64_t i = 0; i < mem->frames; i++) {
 		*gfn = (first + i) % mem->frames;
-		if (!is_used(config, *gfn) && !bitmap_test(lost, *gfn))
+		if (!lose_is_used(config, *gfn) && !bitmap_test(lost, *gfn))
 			return true;
 	}
 	return false;

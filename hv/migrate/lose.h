@@ -15,4 +15,7 @@
 const char *lose_pages(struct memory *mem, const struct run_config *config, unsigned int n,
 		       struct bitmap *lost);
 
+/* Does a payload use this page? Most payloads do not expect a machine check. */
+bool lose_is_used(const struct run_config *config, gfn_t gfn);
+
 #endif

@@ -18,6 +18,8 @@
 #include "hv/mem/guest_memory.h"
 #include "hv/migrate/lose.h"
 #include "hv/migrate/report.h"
+#include "hv/migrate/watch.h"
+#include "hv/monitor/monitor.h"
 #include "hv/policy/policy.h"
 #include "hv/vm/make.h"
 #include "hv/vm/load.h"
@@ -83,6 +85,8 @@ static bool triggered(const struct migration *m, uint64_t *ready_since)
 		return cycles_to_us(clock_now() - m->begun) / 1000 >= m->config->after_ms;
 	if (!is_ready(m))
 		return false;
+	if (m->asked_for)
+		return true;
 	if (!*ready_since)
 		*ready_since = clock_now();
 	switch (m->config->trigger) {
@@ -99,8 +103,12 @@ static bool triggered(const struct migration *m, uint64_t *ready_since)
 static const char *turn_source(void *ctx)
 {
 	struct migration *m = ctx;
+	const char *why;
 
 	vm_wait(m->from);
+	why = monitor_turn();
+	if (why)
+		return why;
 	if (vm_any_over(m->from))
 		return "the guest ended before the migration began";
 	return out_of_time(m) ? "the guest was not ready in time" : NULL;
@@ -115,12 +123,14 @@ static const char *run_source(struct migration *m)
 	if (m->from->platform && !m->hop)
 		guest_console_open();
 	vm_start(m->from);
+	watch_source(m);
 	while (!why && !triggered(m, &ready_since))
 		why = turn_source(m);
 	if (!why)
 		why = precopy_run(&m->precopy, m->from, m->to, m->config, turn_source, m);
 	m->stopped = clock_now();
 	trace(TRACE_PHASE, TRACE_STOPPED, m->from->id);
+	watch_end();
 	vm_stop(m->from);
 	precopy_stop(&m->precopy);
 	/* Checks at the last moment: a vCPU that is done, halted or dead cannot be moved. */
@@ -203,6 +213,10 @@ static const char *switch_over(struct migration *m)
 
 static const char *check_alive(const struct migration *m)
 {
+	const char *stop = monitor_turn();
+
+	if (stop)
+		return stop;
 	if (vm_any_over(m->to)) {
 		const char *why = vm_casualty(m->to);
 
@@ -260,7 +274,12 @@ static const char *pull_pages(struct migration *m)
 /* Answers that are still under way are duplicates by now: takes and drops them. */
 static const char *drain(struct migration *m)
 {
+	watch_phase(m, "draining");
 	while (!stream_idle(&m->stream)) {
+		const char *stop = monitor_turn();
+
+		if (stop)
+			return stop;
 		(void)stream_step(&m->stream, cpu_id());
 		vm_wait(m->to);
 		if (out_of_time(m))
@@ -278,13 +297,17 @@ static bool is_last(const struct migration *m)
  * again and again, so nobody waits for an end of it. */
 static const char *finish_guest(struct migration *m)
 {
-	const struct policy *policy = m->to->mem.pager.policy;
-	bool more = policy->finish(&m->to->mem, cpu_id());
+	bool more = m->to->mem.pager.policy->finish(&m->to->mem, cpu_id());
 
+	watch_phase(m, "finishing");
 	atomic_store_explicit(&m->to->asked_to_finish, true, memory_order_release);
 	while (!vm_over(m->to)) {
+		const char *stop = monitor_turn();
+
+		if (stop)
+			return stop;
 		vm_wait(m->to);
-		more = more && policy->finish(&m->to->mem, cpu_id());
+		more = more && m->to->mem.pager.policy->finish(&m->to->mem, cpu_id());
 		if (out_of_time(m))
 			return "the guest did not finish in time";
 	}
@@ -320,12 +343,16 @@ static const char *collapse_late(struct migration *m)
 
 static const char *run_destination(struct migration *m)
 {
-	const char *why = pull_pages(m);
+	const char *why;
+
+	watch_destination(m);
+	why = pull_pages(m);
 
 	if (!why)
 		why = drain(m);
 	if (!why && is_last(m))
 		why = finish_guest(m);
+	watch_end();
 	vm_stop(m->to);
 	if (!why)
 		why = collapse_late(m);

@@ -8,6 +8,7 @@
 #include "hv/cpu/vm.h"
 #include "hv/migrate/precopy.h"
 #include "hv/migrate/stream.h"
+#include "hv/monitor/watched.h"
 
 /* How the destination is mapped at one moment. */
 struct granularity {
@@ -42,8 +43,16 @@ struct migration {
 	uint64_t next_progress; /* percent */
 	enum pg_level backing;  /* of the destination: its largest leaf */
 	const char *verdict;    /* NULL: passed */
-	bool verbose;           /* also print progress lines and the table */
-	bool hw_dirty;          /* the hardware sets dirty bits */
+
+	/* The monitor's part: hv/migrate/watch.h. */
+	struct watched watched;
+	bool asked_for;              /* it said that it is time to migrate */
+	enum config_policy policy;   /* that holds now */
+	unsigned int policies_begun; /* bit n: of enum config_policy */
+	uint64_t discarded_for;      /* pages that it discarded */
+
+	bool verbose;  /* also print progress lines and the table */
+	bool hw_dirty; /* the hardware sets dirty bits */
 };
 
 /**

@@ -66,10 +66,13 @@ static void print_head(const struct migration *m)
 		"CPU%s, collapse=%s\n",
 		m->config->name, (ull)(m->config->region / MIB), level_name(m->backing),
 		(ull)(m->arrive * PAGE_SIZE / KIB), m->to->nvcpus, plural(m->to->nvcpus), ncpus,
-		plural(ncpus), policy_name(m->config->policy));
+		plural(ncpus), policy_name(m->policy));
 	if (m->config->hops > 1)
 		con_printf("cleave:   migration %u of %u, to VM %s\n", m->hop + 1, m->config->hops,
 			   m->to->name);
+	if (m->watched.changes)
+		con_printf("cleave:   changed by the monitor: %u command%s\n", m->watched.changes,
+			   plural(m->watched.changes));
 	if (m->verdict)
 		con_printf("cleave:   FAILED: %s; the figures are of what came so far\n",
 			   m->verdict);

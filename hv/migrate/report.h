@@ -39,7 +39,8 @@ struct granularity granularity_of(const struct ept *ept);
 	X(lost)                                                                                    \
 	X(precopy_rounds)                                                                          \
 	X(precopy_copied)                                                                          \
-	X(precopy_dirty_at_stop)
+	X(precopy_dirty_at_stop)                                                                   \
+	X(monitor_changes) /* commands by which the monitor has changed the run; negative: none */
 
 struct figures {
 #define X(name) int64_t name;

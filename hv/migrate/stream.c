@@ -22,6 +22,13 @@ void stream_init(struct stream *s, struct memory *mem, const struct run_config *
 	s->order->begin(&s->cursor);
 }
 
+void stream_set_rate(struct stream *s, unsigned int rate)
+{
+	s->rate = rate;
+	s->begun = clock_now();
+	s->sent = 0;
+}
+
 /* --- asking ------------------------------------------------------------------------------- */
 
 static bool may_send(const struct stream *s)

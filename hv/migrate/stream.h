@@ -14,8 +14,8 @@ struct stream {
 	uint64_t chunk;    /* pages of one request */
 	uint64_t window;   /* pages under way at once */
 	unsigned int rate; /* pages per millisecond; UINT_MAX: no limit */
-	uint64_t begun;    /* TSC */
-	uint64_t sent;     /* pages */
+	uint64_t begun;    /* TSC: at this rate */
+	uint64_t sent;     /* pages since then */
 	uint64_t healed;   /* pages asked for again, whose answer has come without them */
 
 	struct page_reply run; /* the run that it places, piece by piece */
@@ -27,6 +27,9 @@ void stream_init(struct stream *s, struct memory *mem, const struct run_config *
 /* Places an answer and asks for more, a bounded amount of work. False: nothing to do just now.
  * Flush: owed if a range collapsed, through mem->gather[cpu]. Boot CPU only. */
 bool stream_step(struct stream *s, unsigned int cpu);
+
+/* Goes on at another rate. @rate: pages per millisecond; 0: only what somebody waits for comes */
+void stream_set_rate(struct stream *s, unsigned int rate);
 
 /* Has it placed all that it asked for? */
 bool stream_idle(const struct stream *s);

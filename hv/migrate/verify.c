@@ -53,7 +53,10 @@ static const char *compare_lost(struct migration *m, gfn_t gfn)
 	m->lost++;
 	if (!is_lost(m->to, gfn))
 		return "a page that the source has lost is not lost at the destination";
-	return bitmap_test(&m->lost_pages, gfn) ? NULL : "a page is lost that nobody has lost";
+	if (bitmap_test(&m->lost_pages, gfn))
+		return NULL;
+	return m->watched.changes ? "a page that the payload uses is lost: the monitor lost it"
+				  : "a page is lost that nobody has lost";
 }
 
 static const char *differs(gfn_t gfn, const char *why)
@@ -103,7 +106,7 @@ static const char *compare_page(struct migration *m, gfn_t gfn)
 
 static const char *compare_contents(struct migration *m)
 {
-	uint64_t told = 0;
+	uint64_t told = m->discarded_for;
 
 	for (gfn_t gfn = 0; gfn < m->to->mem.frames; gfn++) {
 		const char *why = compare_page(m, gfn);
@@ -142,6 +145,9 @@ static bool sent_adds_up(const struct migration *m)
 	const struct run_config *c = m->config;
 
 	if (!c->latency_us || m->arrive > 1 || c->precopy || c->lose || m->pager.starved)
+		return true;
+	/* A page that the monitor loses may be under way. */
+	if (m->watched.changes && m->stats.lost_early)
 		return true;
 	return m->source.sent == m->pager.data_frames + m->pager.duplicates;
 }
@@ -239,10 +245,12 @@ static const char *check_full(const struct migration *m, enum pg_level level)
 }
 
 /* Each complete range collapses when its policy says so. Only what executing has split, and what
- * completes while the piece of a whole GiB is written, may be left for the last sweep. */
+ * completes while the piece of a whole GiB is written, may be left for the last sweep; and what
+ * the monitor has split, or put under another policy. */
 static bool was_forgotten(const struct migration *m)
 {
-	return m->healed && !m->to->mem.ept.nx && m->arrive <= level_frames(PG_LEVEL_2M);
+	return m->healed && !m->watched.reshaped && !m->to->mem.ept.nx &&
+	       m->arrive <= level_frames(PG_LEVEL_2M);
 }
 
 static const char *check_levels(const struct migration *m)
@@ -252,7 +260,7 @@ static const char *check_levels(const struct migration *m)
 	if (!why && was_forgotten(m))
 		why = "complete ranges were collapsed only by a last sweep";
 	if (m->to->mem.pager.policy->keeps_small) {
-		if (!why && m->stats.collapses)
+		if (!why && m->stats.collapses && !m->watched.reshaped)
 			why = "something collapsed, and nothing should";
 		return why;
 	}

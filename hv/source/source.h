@@ -98,6 +98,11 @@ struct source_vm {
 	struct source_request background_slot[SOURCE_BACKGROUND];
 };
 
+/* Cuts the link, or mends it: while it is cut requests are taken, and no answer comes. Boot CPU
+ * only. */
+void source_vm_cut(struct source_vm *s, bool cut);
+bool source_vm_is_cut(const struct source_vm *s);
+
 void source_vm_init(struct source_vm *s, struct ept *from, uint64_t frames,
 		    const struct source_pace *pace);
 

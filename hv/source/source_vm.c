@@ -231,6 +231,43 @@ static const struct source_ops vm_ops = {
 	.poll = vm_poll,
 };
 
+/* --- a link that is cut: other functions, so that the usual ones have nothing to ask ---------- */
+
+/* What was copied ahead is here. */
+static bool cut_now(struct page_source *source, gfn_t gfn, struct page_reply *reply)
+{
+	struct source_vm *s = (struct source_vm *)source;
+
+	return s->staged && bitmap_test(s->staged, gfn) && vm_now(source, gfn, reply);
+}
+
+static bool cut_poll(struct page_source *source, bool urgent_only, struct page_answer *a)
+{
+	(void)source;
+	(void)urgent_only;
+	(void)a;
+	return false;
+}
+
+static const struct source_ops cut_ops = {
+	.name = "vm, cut off",
+	.now = cut_now,
+	.page = vm_page,
+	.request = vm_request,
+	.poll = cut_poll,
+};
+
+void source_vm_cut(struct source_vm *s, bool cut)
+{
+	/* Other CPUs read it at each fault: either table will do. */
+	__atomic_store_n(&s->source.ops, cut ? &cut_ops : &vm_ops, __ATOMIC_RELAXED);
+}
+
+bool source_vm_is_cut(const struct source_vm *s)
+{
+	return s->source.ops == &cut_ops;
+}
+
 void source_vm_init(struct source_vm *s, struct ept *from, uint64_t frames,
 		    const struct source_pace *pace)
 {

@@ -26,6 +26,7 @@ fuzz_acpi_SRCS := boot/firmware/acpi.c boot/base/cpu_list.c boot/base/efi.c
 fuzz_memmap_SRCS := boot/firmware/memmap.c boot/base/efi.c boot/base/ranges.c
 fuzz_payload_SRCS := hv/vm/payload.c hv/vm/write.c
 fuzz_hypercall_SRCS := hv/cpu/hypercall.c
+fuzz_monitor_SRCS := hv/monitor/words.c $(sort $(wildcard hv/config/*.c))
 fuzz_bzimage_SRCS := hv/platform/bzimage.c
 fuzz_bzimage_MODEL := hv/base/fmt.c
 

@@ -33,6 +33,8 @@ static void check_machine(void)
 	/* As bytes: any other value is no bool, and reading it would be undefined. */
 	fuzz_check(*(const uint8_t *)&config.verbose <= 1);
 	fuzz_check(*(const uint8_t *)&config.debugger <= 1);
+	fuzz_check(*(const uint8_t *)&config.monitor <= 1);
+	fuzz_check(*(const uint8_t *)&config.live <= 1);
 }
 
 static void check_run(const struct run_config *run)

@@ -14,9 +14,9 @@
 #include "mm/err.h"
 
 #define KNOWN                                                                                                 \
-	"known: exit, verbose, cpus, debugger, trace, job, guest, region, backing, populate, arrive, vcpus, " \
-	"collapse, budget, nx, trigger, after, hops, precopy, log, order, latency, window, "                  \
-	"stream, lose, lose_late, rounds, start, work, stride, seed, timeout"
+	"known: exit, verbose, cpus, debugger, trace, monitor, live, job, guest, region, backing, populate, " \
+	"arrive, vcpus, collapse, budget, nx, trigger, after, hops, precopy, log, order, latency, "           \
+	"window, stream, lose, lose_late, rounds, start, work, stride, seed, timeout"
 
 static struct hv_config config;
 static struct config_error error;

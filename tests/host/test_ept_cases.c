@@ -43,6 +43,24 @@ static void ladder_leaves_one_leaf_of_1g_511_of_2m_511_of_4k_and_one_hole(void *
 	verify();
 }
 
+static void how_full_a_range_is_costs_one_walk_and_is_exact(void **state)
+{
+	enum pg_level level;
+
+	(void)state;
+	climb();
+	assert_int_equal(ept_filled(&w.ept, 5, &level), F_2M);
+	assert_int_equal(level, PG_LEVEL_1G);
+	assert_int_equal(ept_filled(&w.ept, F_1G + 5, &level), F_2M);
+	assert_int_equal(level, PG_LEVEL_2M);
+	assert_int_equal(ept_filled(&w.ept, 2 * F_1G - 1, &level), F_2M - 1);
+	assert_int_equal(level, PG_LEVEL_4K);
+	assert_int_equal(ept_filled(&w.ept, 2 * F_1G, &level), 0);
+	assert_int_equal(ept_filled(&w.ept, UINT64_MAX, &level), 0);
+	at(STEP_POISON, 2 * F_1G - 3, PG_LEVEL_4K);
+	assert_int_equal(ept_filled(&w.ept, 2 * F_1G - 1, &level), F_2M - 2);
+}
+
 static void ladder_shows_each_byte_of_each_rung(void **state)
 {
 	unsigned int gfn = 0;
@@ -401,6 +419,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(ladder_leaves_one_leaf_of_1g_511_of_2m_511_of_4k_and_one_hole),
+		CASE(how_full_a_range_is_costs_one_walk_and_is_exact),
 		CASE(ladder_shows_each_byte_of_each_rung),
 		CASE(the_hole_asks_for_exactly_its_4k_page_once),
 		CASE(collapse_refuses_a_hole_and_counts_it),

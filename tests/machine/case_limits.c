@@ -235,7 +235,7 @@ struct failure {
 };
 
 static const struct failure failures[] = {
-	{ "nobody", 0, TRIGGER_READY, "no such payload" },
+	{ "nobody", 0, TRIGGER_READY, "no such guest" },
 	{ "bad", 8, TRIGGER_GUEST, "the guest was not ready in time" },
 	{ "bad", 8, TRIGGER_READY, "the guest did not finish in time" },
 	{ "bad", 13, TRIGGER_GUEST, "the guest ended before the migration began" },
