@@ -98,7 +98,7 @@ linux-guest:
 
 # Both compilers build everything; the tests run what gcc built.
 test: setup-test
-	@$(MAKE) --no-print-directory -s -j2 all test-image
+	@$(MAKE) --no-print-directory -s -j2 all test-image linux-guest
 	@tests/run --timeout 3600 \
 		layers="tools/check-layers --build $(BUILD)" \
 		reach="$(MAKE) --no-print-directory -s check-reach" \
@@ -109,6 +109,7 @@ test: setup-test
 		launcher-files="tests/launch_files_test.py" \
 		console="tests/console_test.py" \
 		linux="tests/linux_test.py" \
+		linux-machine="tests/linux_machine --build $(BUILD)" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \
 		clang="$(MAKE) --no-print-directory -s clang-build" \
@@ -130,8 +131,11 @@ test-nested: setup-nested
 	@tests/run --timeout 10800 $(foreach n,$(NESTED),nested-$(n)="$(call nested,$(n))")
 
 # The slow tests, in parts that end after an hour. PART="NAME ..." runs some of them.
+# Linux as a guest, in minutes on an idle machine: vcpus 3, sizes 9, policies 6, hops 1, crowded 3,
+# bochs and bochs-svm 30 each.
+LINUX_LONG := $(addprefix linux-,vcpus sizes policies hops crowded bochs bochs-svm)
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
-	$(MACHINE_LONG) nested-svm1 nested-svm2 nested-vmx1
+	$(MACHINE_LONG) $(LINUX_LONG) nested-svm1 nested-svm2 nested-vmx1
 PART ?= $(LONG_PARTS)
 long_sabotages := tests/machine/sabotages --build $(BUILD)
 long_model-mutants = $(MAKE) --no-print-directory -s check-model-mutants
@@ -140,13 +144,14 @@ $(foreach n,1 2 3 4,$(eval long_mutations-$(n) = \
 	$$(MAKE) --no-print-directory -s mutation-test SHARE=$(n)/4))
 $(foreach b,$(MACHINE_LONG),$(eval long_$(b) = \
 	$$(MAKE) --no-print-directory -s machine-test-$(b) MACHINE_TIMEOUT=3500))
+$(foreach p,$(LINUX_LONG),$(eval long_$(p) = tests/linux_machine --build $(BUILD) $(p:linux-%=%)))
 $(foreach n,svm1 svm2 vmx1,$(eval long_nested-$(n) = $$(call nested,$(n))))
 
 $(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS),$(PART)): there \
 	is no such part; there are: $(LONG_PARTS)))
 
 test-long: setup-test $(if $(filter nested-%,$(PART)),setup-nested)
-	@$(MAKE) --no-print-directory -s -j2 all test-image
+	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux-%,$(PART)),linux-guest)
 	@tests/run --timeout 3600 $(foreach p,$(PART),$(p)="$(long_$(p))")
 
 fuzz: setup-test
