@@ -25,7 +25,7 @@
 #	OUT=DIR			the run's folder, in place of a new one in build/run
 #	JSON=FILE		a copy of the run's report.json
 #
-# For make linux and make migrate, besides: MODE=shell|check, LINUX_KERNEL=FILE, LINUX_INITRD=FILE,
+# For make linux and make migrate, besides: MODE=shell|check|idle, LINUX_KERNEL=FILE, LINUX_INITRD=FILE,
 # LINUX_APPEND=TEXT, LINUX_FLAVOUR=amd64, LINUX_BACKPORTS=1.
 
 BUILD ?= build
