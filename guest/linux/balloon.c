@@ -25,7 +25,7 @@
 #define PRIORITY 5
 /* Of so many turns each gives some small pages back, and one gives a huge page. */
 #define TURNS         16
-#define SMALL_AT_ONCE 8
+#define SMALL_AT_ONCE 32
 
 static uint64_t (*small)[WORDS], (*huge)[WORDS];
 static uint32_t version[PAGES]; /* small ones first; 0: never written */
