@@ -8,6 +8,7 @@
 #	make test-nested	under real KVM in an emulator (docs/nested.md); NESTED=svm1|svm2|vmx1
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
+#	make bench-linux	what Cleave costs a Linux: instructions of its boot, exits
 #	make check-model	search the model of the second stage (spin)
 #	make docs	write the tables of docs/configuration.md
 #	make check	layers, circles, functions out of reach, formatting, static analysis
@@ -51,7 +52,7 @@ include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk
 
-.PHONY: all run gdb linux migrate test test-long test-nested fuzz bench bench-kvm check test-image setup setup-test \
+.PHONY: all run gdb linux migrate test test-long test-nested fuzz bench bench-kvm bench-linux check test-image setup setup-test \
 	setup-nested clean
 
 # One build at a time in a folder; another waits, and then finds it done.
@@ -163,6 +164,10 @@ bench: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image
 	@$(MAKE) --no-print-directory -s host-bench
 	@$(MAKE) --no-print-directory -s machine-bench
+
+bench-linux: setup
+	@$(MAKE) --no-print-directory -s -j2 all linux-guest
+	@tests/linux_bench --build $(BUILD) 2> $(BUILD)/bench-linux.log
 
 bench-kvm: setup
 	@tools/bench-kvm --cleave $(BUILD)/bench/machine.json

@@ -113,7 +113,7 @@ def launch(args, plan, files, folder, *options, config=None):
     return child.wait(), lines
 
 
-def boot(args, plan, guest_options=()):
+def boot(args, plan, guest_options=(), options=()):
     """A Boot; or why there is no guest."""
     folder = os.path.join(args.build, "linux", "test", plan.name)
     os.makedirs(folder, exist_ok=True)
@@ -121,7 +121,7 @@ def boot(args, plan, guest_options=()):
         files, said = make_guest(guests, plan.append, guest_options)
         if files is None:
             return said
-        status, lines = launch(args, plan, files, os.path.join(folder, "run"))
+        status, lines = launch(args, plan, files, os.path.join(folder, "run"), *options)
     run = os.path.join(folder, "run")
     return Boot(plan, status, lines, read_json(os.path.join(run, "report.json")),
                 read_console(os.path.join(run, "console.log")))

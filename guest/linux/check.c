@@ -359,6 +359,9 @@ static int say(char word)
 static int idle(void)
 {
 	take_port();
+	printf("guest: ready at TSC %llu\n", (unsigned long long)__builtin_ia32_rdtsc());
+	fflush(stdout);
+	tcdrain(STDOUT_FILENO);
 	outb('R', PORT);
 	while (inb(PORT) == 0)
 		sleep_ns(NS_PER_S);
