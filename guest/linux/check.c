@@ -359,7 +359,8 @@ static int say(char word)
 static int idle(void)
 {
 	take_port();
-	printf("guest: ready at TSC %llu\n", (unsigned long long)__builtin_ia32_rdtsc());
+	printf("guest: ready at TSC %llu, %llu ns by the kernel's clock\n",
+	       (unsigned long long)__builtin_ia32_rdtsc(), (unsigned long long)now_ns());
 	fflush(stdout);
 	tcdrain(STDOUT_FILENO);
 	outb('R', PORT);
