@@ -10,6 +10,7 @@
 #			KERNEL=backports
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
+#	make bench-linux	what Cleave costs a Linux: instructions of its boot, exits
 #	make check-model	search the model of the second stage (spin)
 #	make docs	write the tables of docs/configuration.md
 #	make check	layers, circles, functions out of reach, formatting, static analysis
@@ -30,7 +31,7 @@
 #	VIEW=plain|live		make run only: lines, or the live view; default: what the terminal can
 #	MONITOR=1		make run only: take commands from tools/monitor without the view, too
 #
-# For make linux and make migrate, besides: MODE=shell|check, LINUX_KERNEL=FILE, LINUX_INITRD=FILE,
+# For make linux and make migrate, besides: MODE=shell|check|idle, LINUX_KERNEL=FILE, LINUX_INITRD=FILE,
 # LINUX_APPEND=TEXT, LINUX_FLAVOUR=amd64, LINUX_BACKPORTS=1.
 
 BUILD ?= build
@@ -57,7 +58,8 @@ include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk
 
-.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm check test-image setup setup-test \
+.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm bench-linux check \
+	test-image setup setup-test \
 	setup-nested clean
 
 # One build at a time in a folder; another waits, and then finds it done.
@@ -110,7 +112,7 @@ linux-guest:
 
 # Both compilers build everything; the tests run what gcc built.
 test: setup-test
-	@$(MAKE) --no-print-directory -s -j2 all test-image
+	@$(MAKE) --no-print-directory -s -j2 all test-image linux-guest
 	@tests/run --timeout 3600 \
 		layers="tools/check-layers --build $(BUILD)" \
 		reach="$(MAKE) --no-print-directory -s check-reach" \
@@ -124,6 +126,7 @@ test: setup-test
 		view="tests/view_test.py" \
 		monitor="tests/monitor_test.py --build $(BUILD)" \
 		linux="tests/linux_test.py" \
+		linux-machine="tests/linux_machine --build $(BUILD)" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \
 		clang="$(MAKE) --no-print-directory -s clang-build" \
@@ -146,8 +149,11 @@ test-nested: setup-nested
 	@tests/run --timeout 10800 $(foreach n,$(NESTED),nested-$(n)="$(call nested,$(n))")
 
 # The slow tests, in parts that end after an hour. PART="NAME ..." runs some of them.
+# Linux as a guest, in minutes on an idle machine: vcpus 3, sizes 9, policies 6, hops 1, crowded 3,
+# bochs and bochs-svm 30 each.
+LINUX_LONG := $(addprefix linux-,vcpus sizes policies hops crowded bochs bochs-svm)
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
-	$(MACHINE_LONG) nested-svm1 nested-svm2 nested-vmx1
+	$(MACHINE_LONG) $(LINUX_LONG) nested-svm1 nested-svm2 nested-vmx1
 PART ?= $(LONG_PARTS)
 long_sabotages := tests/machine/sabotages --build $(BUILD)
 long_model-mutants = $(MAKE) --no-print-directory -s check-model-mutants
@@ -156,13 +162,14 @@ $(foreach n,1 2 3 4,$(eval long_mutations-$(n) = \
 	$$(MAKE) --no-print-directory -s mutation-test SHARE=$(n)/4))
 $(foreach b,$(MACHINE_LONG),$(eval long_$(b) = \
 	$$(MAKE) --no-print-directory -s machine-test-$(b) MACHINE_TIMEOUT=3500))
+$(foreach p,$(LINUX_LONG),$(eval long_$(p) = tests/linux_machine --build $(BUILD) $(p:linux-%=%)))
 $(foreach n,svm1 svm2 vmx1,$(eval long_nested-$(n) = $$(call nested,$(n))))
 
 $(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS),$(PART)): there \
 	is no such part; there are: $(LONG_PARTS)))
 
 test-long: setup-test $(if $(filter nested-%,$(PART)),setup-nested)
-	@$(MAKE) --no-print-directory -s -j2 all test-image
+	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux-%,$(PART)),linux-guest)
 	@tests/run --timeout 3600 $(foreach p,$(PART),$(p)="$(long_$(p))")
 
 fuzz: setup-test
@@ -174,6 +181,10 @@ bench: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image
 	@$(MAKE) --no-print-directory -s host-bench
 	@$(MAKE) --no-print-directory -s machine-bench
+
+bench-linux: setup
+	@$(MAKE) --no-print-directory -s -j2 all linux-guest
+	@tests/linux_bench --build $(BUILD) 2> $(BUILD)/bench-linux.log
 
 bench-kvm: setup
 	@tools/bench-kvm --cleave $(BUILD)/bench/machine.json

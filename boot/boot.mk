@@ -86,10 +86,11 @@ $(BUILD)/%.efi: $(BUILD)/%.so
 	$(OBJCOPY) $(addprefix -j ,$(PE_SECTIONS)) --target efi-app-x86_64 \
 		--subsystem efi-app $< $@
 
-# The same parser on the host, for the launcher.
+# The same parser, and the same reader of kernels, on the host, for the launcher.
 CONFIG_SRCS := $(wildcard hv/config/*.c)
 
-CHECK_CONFIG_OBJS := $(patsubst %.c,$(BUILD)/obj-check/%.o,tools/check-config.c $(CONFIG_SRCS))
+CHECK_CONFIG_OBJS := $(patsubst %.c,$(BUILD)/obj-check/%.o,tools/check-config.c \
+	tools/check-guest.c hv/platform/bzimage.c hv/base/fmt.c $(CONFIG_SRCS))
 
 $(BUILD)/obj-check/%.o: %.c
 	@mkdir -p $(@D)

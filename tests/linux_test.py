@@ -144,14 +144,14 @@ class SelfCheck(unittest.TestCase):
         figures = json.loads(re.search(r"^selfcheck: (\{.*\})$", text, re.MULTILINE).group(1))
         self.assertEqual((figures["verdict"], figures["vouched"]), ("PASS", 2048))
         for name in ("pages", "sums", "forks", "execs", "faults", "signals", "states", "sleeps",
-                     "clocks"):
+                     "clocks", "given"):
             self.assertGreater(figures[name], 0, name)
 
     def test_each_planted_fault_turns_it_red_by_the_count_that_is_for_it(self):
         for plant, count in (("page", "pages"), ("lost", "pages"), ("sum", "sums"),
                              ("fork", "processes"), ("exec", "processes"), ("signal", "signals"),
                              ("state", "states"), ("sleep", "sleeps"), ("tsc", "clocks"),
-                             ("clock", "clocks"), ("rate", "clocks")):
+                             ("clock", "clocks"), ("rate", "clocks"), ("given", "given")):
             status, text = self.check("--plant", plant)
             self.assertEqual(status, 1, f"{plant}: {text}")
             wrong = dict(re.findall(r'"(wrong_\w+)": (\d+)', text))

@@ -2,9 +2,11 @@
 /*
  * Reads a configuration on the host, with the hypervisor's own parser, before a machine is booted.
  *
- *	check-config [--cpus N] [--memory MIB] [--guests "NAME ..."] FILE [KEY=VALUE...]
+ *	check-config [--cpus N] [--memory MIB] [--guests "NAME ..."] [--file GUEST.bin]...
+ *		FILE [KEY=VALUE...]
  *
- * The words are load options: they win over the file. 0: all is well; 1: refused, in one line on
+ * Of a guest whose file is named and that is a Linux, what the hypervisor would read is read, too.
+ *The words are load options: they win over the file. 0: all is well; 1: refused, in one line on
  * standard output; 2: FILE cannot be read.
  */
 #include <errno.h>
@@ -13,6 +15,7 @@
 #include <string.h>
 
 #include "hv/config/parse.h"
+#include "tools/check-guest.h"
 
 #define OPTIONS_MAX 65536
 /* What the firmware leaves behind and the hypervisor takes for itself, at the very least. */
@@ -78,20 +81,21 @@ static int override(int nwords, char **words)
 	return 0;
 }
 
-/* A lower bound of the memory that a migration takes: all of the destination's, and of the
- * source's what the payload touches, in the pieces in which that appears. */
-static uint64_t memory_needed(const struct run_config *run)
+/* A lower bound of the memory that a run takes: all of the guest's, for a migration all of the
+ * destination's, and of the source's what the payload touches, in the pieces in which that appears.
+ */
+static uint64_t memory_needed(const struct run_config *run, bool migrates)
 {
 	uint64_t piece = run->populate == PG_LEVEL_2M ? 2 * MIB : PAGE_SIZE;
 	uint64_t pages = (run->work - PAGE_SIZE) / run->stride + 1;
 	uint64_t touched = run->stride < piece ? run->work : pages * piece;
 
-	return run->region + touched + OVERHEAD;
+	return run->region + (migrates ? touched : 0) + OVERHEAD;
 }
 
-static int check_memory(const char *file, const struct run_config *run, uint64_t mib)
+static int check_memory(const char *file, const struct run_config *run, bool migrates, uint64_t mib)
 {
-	uint64_t need = (memory_needed(run) + MIB - 1) / MIB;
+	uint64_t need = (memory_needed(run, migrates) + MIB - 1) / MIB;
 
 	if (need <= mib)
 		return 0;
@@ -115,6 +119,12 @@ static bool is_among(const char *name, const char *guests)
 
 static int check_guest(const char *file, const struct run_config *run, const char *guests)
 {
+	const char *why = guest_check(run->guest, run->region);
+
+	if (why) {
+		printf("%s: [%s]: guest=%s: %s\n", file, run->name, run->guest, why);
+		return 1;
+	}
 	if (is_among(run->guest, guests))
 		return 0;
 	printf("%s: [%s]: guest=%s: there is no such payload; there are: %s\n", file, run->name,
@@ -135,8 +145,7 @@ static int check_machine(const char *file, uint64_t mib, const char *guests)
 
 		if (!migrates && strcmp(run->job, "linux") != 0)
 			continue;
-		if (migrates)
-			status = check_memory(file, run, mib);
+		status = check_memory(file, run, migrates, mib);
 		if (!status && guests)
 			status = check_guest(file, run, guests);
 	}
@@ -164,12 +173,14 @@ int main(int argc, char **argv)
 			mib = strtoull(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--guests") == 0)
 			guests = argv[i + 1];
+		else if (strcmp(argv[i], "--file") == 0)
+			guest_file(argv[i + 1]);
 		else
 			break;
 	}
 	if (i >= argc || argv[i][0] == '-') {
 		fprintf(stderr, "check-config [--cpus N] [--memory MIB] [--guests \"NAME ...\"] "
-				"FILE [KEY=VALUE...]\n");
+				"[--file GUEST.bin]... FILE [KEY=VALUE...]\n");
 		return 2;
 	}
 	status = check_cpus(cpus);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- *	check [--port] [--seconds N] [--until-time] [--memory MIB] [--cpus N]
+ *	check [--port] [--seconds N] [--until-time] [--memory MIB] [--cpus N] [--late MS]
  *	check --say R|P|F
+ *	check --idle
  *
  * Runs the self-check, until Cleave asks to finish or for N seconds (10) where there is no Cleave;
- * with --until-time always for N seconds. Without --port it leaves Cleave's port alone. 0: all is
- *as it should be; 1: something is not; 2: this cannot be judged.
+ * with --until-time always for N seconds. Without --port it leaves Cleave's ports alone. 0: all is
+ * as it should be; 1: something is not; 2: this cannot be judged. --idle says that the machine is
+ * ready, sleeps until Cleave asks to finish, and says that all is well.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -25,6 +27,7 @@
 
 #define MIB                (1ull << 20)
 #define PORT               0x5c0
+#define PORTS              16
 #define PORT_FINISH        1
 #define PORT_NOBODY        0xff
 #define COMPLAINTS_PRINTED 3
@@ -46,7 +49,7 @@ struct options {
 	unsigned int seconds;
 };
 
-struct check check;
+struct check check = { .late_ns = 50 * NS_PER_MS };
 static struct thread thread[THREADS_MAX];
 static unsigned int nthreads;
 
@@ -277,15 +280,15 @@ static void print_table(uint64_t vouched, uint64_t ready)
 					    NS_PER_MS));
 }
 
-static void print_json(bool pass, uint64_t vouched, uint64_t ns)
+static void print_json(bool pass, uint64_t vouched, uint64_t ns, uint64_t told)
 {
 	struct gap gap[GAPS];
 
 	printf("selfcheck: {\"verdict\": \"%s\", \"cpus\": %u, \"mib\": %llu, \"seconds\": %.3f, "
-	       "\"vouched\": %llu, \"all\": %llu, \"rounds\": %.2f",
+	       "\"vouched\": %llu, \"all\": %llu, \"huge\": %llu, \"rounds\": %.2f",
 	       pass ? "PASS" : "FAIL", check.cpus, (unsigned long long)(check.bytes / MIB),
 	       (double)ns / (double)NS_PER_S, (unsigned long long)vouched,
-	       (unsigned long long)memory_pages(),
+	       (unsigned long long)memory_pages(), (unsigned long long)told,
 	       (double)check.count[COUNT_PAGES] / (double)memory_pages());
 	for (unsigned int i = 0; i < COUNTS; i++)
 		printf(", \"%s\": %llu", json_name[i], (unsigned long long)check.count[i]);
@@ -300,9 +303,15 @@ static void print_json(bool pass, uint64_t vouched, uint64_t ns)
 	printf("]}\n");
 }
 
+/* Cleave is there: it answers otherwise than a port without a device. */
+static bool has_cleave(const struct options *o)
+{
+	return o->port && inb(PORT) != PORT_NOBODY;
+}
+
 static int run(const struct options *o)
 {
-	uint64_t begun = now_ns(), ready, vouched, ns;
+	uint64_t begun = now_ns(), ready, vouched, ns, told = 0;
 	bool pass;
 
 	printf("selfcheck: %u CPUs, patterns in %llu MiB\n", check.cpus,
@@ -314,6 +323,7 @@ static int run(const struct options *o)
 	signals_start();
 	files_start();
 	process_start();
+	balloon_start(has_cleave(o));
 	ready = watch(o, begun);
 	ns = now_ns() - ready;
 	check.stop = true;
@@ -321,16 +331,19 @@ static int run(const struct options *o)
 		pthread_join(thread[i].id, NULL);
 	clock_end();
 	vouched = memory_vouch();
+	balloon_vouch();
+	if (has_cleave(o))
+		told = memory_tell_huge();
 	pass = !total_wrong() && vouched == memory_pages();
 	print_table(vouched, ready);
-	print_json(pass, vouched, ns);
+	print_json(pass, vouched, ns, told);
 	printf("selfcheck: %s\n", pass ? "PASS" : "FAIL");
 	return pass ? 0 : 1;
 }
 
 static void take_port(void)
 {
-	if (ioperm(PORT, 1, 1))
+	if (ioperm(PORT, PORTS, 1))
 		give_up("port %#x cannot be used", PORT);
 }
 
@@ -341,6 +354,19 @@ static int say(char word)
 	tcdrain(STDOUT_FILENO);
 	outb((unsigned char)word, PORT);
 	return 0;
+}
+
+static int idle(void)
+{
+	take_port();
+	printf("guest: ready at TSC %llu, %llu ns by the kernel's clock\n",
+	       (unsigned long long)__builtin_ia32_rdtsc(), (unsigned long long)now_ns());
+	fflush(stdout);
+	tcdrain(STDOUT_FILENO);
+	outb('R', PORT);
+	while (inb(PORT) == 0)
+		sleep_ns(NS_PER_S);
+	return say('P');
 }
 
 static void choose_plant(const char *word)
@@ -371,6 +397,8 @@ static int take_option(struct options *o, const char *name, const char *value, u
 		*memory = strtoull(value, NULL, 10) * MIB;
 	} else if (value && strcmp(name, "--cpus") == 0) {
 		check.cpus = (unsigned int)strtoul(value, NULL, 10);
+	} else if (value && strcmp(name, "--late") == 0) {
+		check.late_ns = strtoull(value, NULL, 10) * NS_PER_MS;
 	} else if (value && strcmp(name, "--plant") == 0) {
 		choose_plant(value);
 	} else {
@@ -390,12 +418,16 @@ int main(int argc, char **argv)
 		return process_child(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "--say") == 0)
 		return say(argv[2][0]);
+	if (argc == 2 && strcmp(argv[1], "--idle") == 0)
+		return idle();
 	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	check.cpus = online > CHECK_CPUS_MAX ? CHECK_CPUS_MAX : (unsigned int)online;
 	for (int i = 1; i < argc;)
 		i += take_option(&o, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &memory);
-	if (o.port)
+	if (o.port) {
 		take_port();
+		frames_open();
+	}
 	choose_memory(memory);
 	return run(&o);
 }

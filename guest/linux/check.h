@@ -18,6 +18,9 @@
 #define NS_PER_S       1000000000ull
 #define NS_PER_MS      1000000ull
 #define NS_PER_US      1000ull
+#define PAGE_BYTES     4096u
+#define HUGE_PAGES     512u
+#define HUGE_BYTES     (HUGE_PAGES * PAGE_BYTES)
 
 /* Work that was done, and what was wrong with it: name in the JSON, words in the table. */
 #define CHECK_WORK(X)                                                                              \
@@ -29,7 +32,8 @@
 	X(SIGNALS, "signals", "signals delivered")                                                 \
 	X(STATES, "states", "CPU states held")                                                     \
 	X(SLEEPS, "sleeps", "sleeps")                                                              \
-	X(CLOCKS, "clocks", "clock readings")
+	X(CLOCKS, "clocks", "clock readings")                                                      \
+	X(GIVEN, "given", "pages given back")
 #define CHECK_WRONG(X)                                                                             \
 	X(WRONG_PAGES, "wrong_pages", "pages wrong")                                               \
 	X(WRONG_SUMS, "wrong_sums", "sums wrong")                                                  \
@@ -37,7 +41,8 @@
 	X(WRONG_SIGNALS, "wrong_signals", "signals lost or wrong")                                 \
 	X(WRONG_STATES, "wrong_states", "CPU states wrong")                                        \
 	X(WRONG_SLEEPS, "wrong_sleeps", "sleeps too short")                                        \
-	X(WRONG_CLOCKS, "wrong_clocks", "clocks wrong")
+	X(WRONG_CLOCKS, "wrong_clocks", "clocks wrong")                                            \
+	X(WRONG_GIVEN, "wrong_given", "given pages wrong")
 
 #define CHECK_NAME(name, ...) COUNT_##name,
 enum check_count {
@@ -57,7 +62,8 @@ enum check_count {
 	X(SLEEP, "sleep")                                                                          \
 	X(TSC, "tsc")                                                                              \
 	X(CLOCK, "clock")                                                                          \
-	X(RATE, "rate")
+	X(RATE, "rate")                                                                            \
+	X(GIVEN, "given")
 
 #define CHECK_NAME(name, ...) PLANT_##name,
 enum check_plant {
@@ -70,6 +76,7 @@ struct check {
 	unsigned int cpus;
 	uint64_t bytes; /* of memory that holds patterns */
 	enum check_plant plant;
+	uint64_t late_ns; /* half of the sleeps may be later */
 	atomic_bool stop;
 	_Atomic uint64_t count[COUNTS];
 };
@@ -98,6 +105,21 @@ void memory_start(void);
 uint64_t memory_pages(void);
 uint64_t memory_filled(void);
 uint64_t memory_vouch(void);
+/* Tells Cleave of its huge pages, and returns how many there are. */
+uint64_t memory_tell_huge(void);
+
+/* frames.c: pages by their address, which is told to Cleave as a frame. */
+void frames_open(void);
+/* Give back one page, a huge page. False: there is none. */
+bool frames_give(const char *at);
+bool frames_give_huge(const char *at);
+/* Tells of the huge pages in this range, and returns how many there are. */
+uint64_t frames_tell_huge(const char *from, const char *end);
+
+/* balloon.c. @cleave: there is one to give pages to. */
+void balloon_start(bool cleave);
+/* After all threads have ended: verifies each page once more. */
+void balloon_vouch(void);
 
 /* files.c */
 void files_start(void);

@@ -24,7 +24,6 @@
 /* What is allowed. An emulator that lets its CPUs take turns has no common clock but for that. */
 #define BETWEEN_CPUS_NS 10000.0
 #define RATE_PPM        1000.0
-#define LATE_NS         (50 * NS_PER_MS) /* half of the sleeps may be later */
 
 struct instant {
 	uint64_t tsc, monotonic, real;
@@ -173,7 +172,7 @@ static void *doze(void *argument)
 		if (slept < ns)
 			complain(COUNT_WRONG_SLEEPS, "a sleep of %llu ns took %llu ns",
 				 (unsigned long long)ns, (unsigned long long)slept);
-		late_sleeps += slept > ns + LATE_NS;
+		late_sleeps += slept > ns + check.late_ns;
 		count(COUNT_SLEEPS);
 	}
 	return NULL;
@@ -244,12 +243,12 @@ void clock_end(void)
 		complain(COUNT_WRONG_SLEEPS, "%llu of %llu sleeps took over %llu ms too long",
 			 (unsigned long long)late_sleeps,
 			 (unsigned long long)check.count[COUNT_SLEEPS],
-			 (unsigned long long)(LATE_NS / NS_PER_MS));
+			 (unsigned long long)(check.late_ns / NS_PER_MS));
 	printf("selfcheck: TSC %.3f MHz, off by %.1f ppm of its rate at first; %llu of %llu sleeps "
 	       "over %llu ms too long\n",
 	       tsc_per_ns * 1e3, ppm, (unsigned long long)late_sleeps,
 	       (unsigned long long)check.count[COUNT_SLEEPS],
-	       (unsigned long long)(LATE_NS / NS_PER_MS));
+	       (unsigned long long)(check.late_ns / NS_PER_MS));
 }
 
 void clock_gaps(unsigned int cpu, struct gap gap[GAPS])

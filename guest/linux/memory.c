@@ -9,7 +9,6 @@
 
 #include "check.h"
 
-#define PAGE_BYTES     4096u
 #define WORDS          (PAGE_BYTES / 8)
 #define SHARDS_PER_CPU 4
 #define STEP           0x9e3779b97f4a7c15ull
@@ -155,4 +154,9 @@ uint64_t memory_vouch(void)
 	for (uint64_t n = 0; n < npages; n++)
 		verify_page(n);
 	return npages - (check.count[COUNT_WRONG_PAGES] - wrong);
+}
+
+uint64_t memory_tell_huge(void)
+{
+	return frames_tell_huge((const char *)page, (const char *)(page + npages));
 }

@@ -130,6 +130,15 @@ static void print_json(const struct guest_run *run)
 	json_end(&j);
 }
 
+/* What a whole system has told (hv/platform/platform.h). */
+static void add_system(struct guest_run *run, const struct platform *p)
+{
+	guest_figure(run, "guest_gave_back", "pages that the guest gave back", p->given);
+	guest_figure(run, "guest_huge_pages", "huge pages that the guest told of", p->huge);
+	guest_figure(run, "guest_huge_in_large_leaves", "of them lie in leaves of 2 MiB or more",
+		     p->huge_large);
+}
+
 /* The figures of every job: the guest and its tables. */
 static void add_common(struct guest_run *run)
 {
@@ -142,6 +151,8 @@ static void add_common(struct guest_run *run)
 	for (unsigned int i = 0; !run->vm->platform && i < run->vm->nvcpus; i++)
 		guest_figure(run, "steps", "pages that the guest looked at",
 			     run->vm->vcpu[i].steps);
+	if (run->vm->platform)
+		add_system(run, run->vm->platform);
 }
 
 void guest_report(struct guest_run *run)

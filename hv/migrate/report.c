@@ -182,6 +182,22 @@ static void print_latency(const struct figures *f)
 				   (ull)f->latency[b]);
 }
 
+/* What a whole system has told (hv/platform/platform.h). */
+static void print_system(const struct migration *m)
+{
+	const struct platform *p = m->to->platform;
+
+	if (!p)
+		return;
+	con_printf("cleave:   the guest gave %llu pages back; %lld pages had not arrived then, and "
+		   "were not fetched\n",
+		   (ull)p->given, (ll)m->stats.given_up);
+	if (p->huge)
+		con_printf("cleave:   %llu of the guest's %llu huge pages lie in leaves of 2 MiB "
+			   "or more\n",
+			   (ull)p->huge_large, (ull)p->huge);
+}
+
 static void print_contents(const struct migration *m)
 {
 	if (m->verdict)
@@ -208,6 +224,7 @@ void report(const struct migration *m)
 		print_vcpus(m);
 		print_latency(&f);
 		print_contents(m);
+		print_system(m);
 	}
 	report_json(m, &f);
 }

@@ -8,6 +8,9 @@
 #include "mm/percpu.h"
 #include "mm/x86.h"
 
+/* Where to look for what only the guest knows. */
+#define CONSOLE_KNOWS "its last words are on its console"
+
 #define HALTED_US 20000 /* that all vCPUs have been halted for good */
 
 /* --- sleep --------------------------------------------------------------------------------- */
@@ -99,13 +102,22 @@ const char *system_casualty(const struct vm *vm)
 	case PLATFORM_OFF:
 		return NULL;
 	case PLATFORM_RESET:
-		return "the guest reset its machine";
+		return "the guest reset its machine; " CONSOLE_KNOWS;
 	default:
-		return all_for_good(vm) ? "all vCPUs halted with interrupts off" : NULL;
+		return all_for_good(vm) ? "all vCPUs halted with interrupts off; " CONSOLE_KNOWS
+					: NULL;
 	}
 }
 
 const char *system_verdict(const struct vm *vm)
 {
-	return atomic_load(&vm->platform->verdict) == 'F' ? "the guest's own checks failed" : NULL;
+	switch (atomic_load(&vm->platform->verdict)) {
+	case 'P':
+		return NULL;
+	case 'F':
+		return "the guest's own checks failed; " CONSOLE_KNOWS;
+	default:
+		return "the guest powered off without a verdict: its user space must write P to "
+		       "port 0x5c0 before";
+	}
 }
