@@ -43,6 +43,7 @@ class Plan(NamedTuple):
     memory: int = 1024
     machine: str = "qemu"
     seconds: int = 600
+    guest: tuple = ()  # more options of tools/linux
 
     def get(self, key, default):
         return self.settings.get(key, default)
@@ -113,12 +114,12 @@ def launch(args, plan, files, folder, *options, config=None):
     return child.wait(), lines
 
 
-def boot(args, plan, guest_options=(), options=()):
+def boot(args, plan, options=()):
     """A Boot; or why there is no guest."""
     folder = os.path.join(args.build, "linux", "test", plan.name)
     os.makedirs(folder, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="guests-", dir=folder) as guests:
-        files, said = make_guest(guests, plan.append, guest_options)
+        files, said = make_guest(guests, plan.append, plan.guest)
         if files is None:
             return said
         status, lines = launch(args, plan, files, os.path.join(folder, "run"), *options)
