@@ -210,7 +210,8 @@ class Verdicts(Machines, unittest.TestCase):
         self.ask("ept discard 8M 4M")
         self.ask("stream unlimited")
         self.assertEqual(self.child.wait(200), 1, self.said())
-        self.assertIn("changed by the monitor: 2 commands", self.said())
+        # The guest may have found it before the second one.
+        self.assertRegex(self.said(), "changed by the monitor: [12] command")
         self.assertIn("the guest", self.report()["verdict"])
 
 
