@@ -10,6 +10,8 @@
 #include "hv/vm/system.h"
 #include "mm/percpu.h"
 
+#define OVERDUE_US 20000 /* that a slice has not ended */
+
 /*
  * A kick ends a run, but Bochs 2.7 lets no interrupt through to a guest whose RFLAGS.IF is 0: it
  * decides what is masked before it counts the CPU as inside the guest. So with several CPUs, a run
@@ -128,9 +130,33 @@ void vm_rest(struct vm *vm)
 		(void)system_rest(vm, us_to_cycles(SYSTEM_POLL_US));
 }
 
+/*
+ * The interrupt that ends a slice can be lost. Seen in QEMU 7.2 with several CPUs: the vector stood
+ * in the APIC's IRR, nothing masked it, and yet a guest that spun with interrupts off never exited
+ * (its SVM changes a CPU's pending interrupts outside of the lock under which devices set them).
+ * Another interrupt brings both.
+ */
+static void kick_overdue(const struct vm *vm)
+{
+	static uint64_t due;
+	uint64_t now = clock_now();
+
+	if (ncpus == 1 || now < due)
+		return;
+	due = now + us_to_cycles(OVERDUE_US);
+	for (unsigned int i = 0; i < vm->nvcpus; i++) {
+		const struct vcpu *vcpu = &vm->vcpu[i];
+		uint64_t end = __atomic_load_n(&vcpu->slice_end, __ATOMIC_RELAXED);
+
+		if (atomic_load(&vcpu->running) && end && now > end + us_to_cycles(OVERDUE_US))
+			cpu_kick(vcpu->cpu);
+	}
+}
+
 void vm_wait(struct vm *vm)
 {
 	tlb_quiesce(&vm->mem.tlb, cpu_id());
+	kick_overdue(vm);
 	if (vm->platform)
 		system_poll(vm);
 	if (ncpus == 1)
