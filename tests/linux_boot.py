@@ -151,7 +151,7 @@ def expected_warnings(b):
     if not said:
         yield "the guest did not show its kernel's warnings"
     for line in said:
-        if not any(re.match(pattern, line) for pattern, _ in EXPECTED):
+        if not any(re.match(pattern, line.strip()) for pattern, _ in EXPECTED):
             yield f"a warning that is on no list: {line.strip()}"
 
 

@@ -11,6 +11,8 @@
 #include "hv/vm/system.h"
 #include "mm/percpu.h"
 
+#define OVERDUE_US 20000 /* that a slice has not ended */
+
 /*
  * A kick ends a run, but Bochs 2.7 lets no interrupt through to a guest whose RFLAGS.IF is 0: it
  * decides what is masked before it counts the CPU as inside the guest. So with several CPUs, a run
@@ -76,6 +78,29 @@ static bool cpu_has_vcpu(const struct vm *vm, unsigned int cpu)
 	return false;
 }
 
+/*
+ * The interrupt that ends a slice can be lost. Seen in QEMU 7.2 with several CPUs: the vector stood
+ * in the APIC's IRR, nothing masked it, and yet a guest that spun with interrupts off never exited
+ * (its SVM changes a CPU's pending interrupts outside of the lock under which devices set them).
+ * Another interrupt brings both.
+ */
+static void kick_overdue(const struct vm *vm)
+{
+	static uint64_t due;
+	uint64_t now = clock_now();
+
+	if (ncpus == 1 || now < due)
+		return;
+	due = now + us_to_cycles(OVERDUE_US);
+	for (unsigned int i = 0; i < vm->nvcpus; i++) {
+		const struct vcpu *vcpu = &vm->vcpu[i];
+		uint64_t end = __atomic_load_n(&vcpu->slice_end, __ATOMIC_RELAXED);
+
+		if (atomic_load(&vcpu->running) && end && now > end + us_to_cycles(OVERDUE_US))
+			cpu_kick(vcpu->cpu);
+	}
+}
+
 void vm_start(struct vm *vm)
 {
 	atomic_store(&vm->stop, false);
@@ -95,6 +120,7 @@ void vm_stop(struct vm *vm)
 		/* It may wait for our acknowledgement of a flush. */
 		while (cpu_has_vcpu(vm, cpu) && cpu_busy(cpu)) {
 			tlb_quiesce(&vm->mem.tlb, 0);
+			kick_overdue(vm);
 			cpu_relax();
 		}
 	leave(vm, 0);
@@ -133,6 +159,7 @@ void vm_wait(struct vm *vm)
 {
 	tlb_quiesce(&vm->mem.tlb, cpu_id());
 	trace_stream_poll();
+	kick_overdue(vm);
 	if (vm->platform)
 		system_poll(vm);
 	if (ncpus == 1)
