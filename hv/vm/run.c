@@ -80,9 +80,9 @@ static bool cpu_has_vcpu(const struct vm *vm, unsigned int cpu)
 
 /*
  * The interrupt that ends a slice can be lost. Seen in QEMU 7.2 with several CPUs: the vector stood
- * in the APIC's IRR, nothing masked it, and yet a guest that spun with interrupts off never exited
- * (its SVM changes a CPU's pending interrupts outside of the lock under which devices set them).
- * Another interrupt brings both.
+ * in the APIC's IRR, nothing masked it, and yet a guest that spun with interrupts off never exited.
+ * (Its VMRUN notes a virtual interrupt without the lock under which devices note theirs; that this
+ * was the cause is what we conclude.) Another interrupt brings both.
  */
 static void kick_overdue(const struct vm *vm)
 {
