@@ -4,8 +4,8 @@
 #include "boot/firmware/machine.h"
 #include "mm/x86.h"
 
-#define TRY_US 10000 /* microseconds of one measurement */
-#define TRIES  3
+#define TRY_US 5000 /* microseconds of one measurement: short, so that some are not disturbed */
+#define TRIES  10
 
 /* By CPUID 0x15, "Time Stamp Counter and Nominal Core Crystal Clock", or 0 where it does not say.
  */
