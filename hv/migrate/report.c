@@ -164,7 +164,9 @@ static void print_vcpus(const struct migration *m)
 			i, (ull)cycles_to_us(w->block_cycles), (ull)cycles_to_us(w->block_max),
 			(ull)w->faults, (ull)v->stats.exits);
 		if (v->run != VCPU_DONE)
-			con_printf("it did not finish\n");
+			con_printf("%s\n", m->to->platform && m->to->platform->end
+						   ? "its system has ended"
+						   : "it did not finish");
 		else
 			con_printf("%llu steps, verdict %s\n", (ull)v->steps, vcpu_word(m, v));
 	}
