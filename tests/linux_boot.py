@@ -18,6 +18,8 @@ EXPECTED = (
     (r"ACPI: setting ELCR to \w+ \(from ffff\)", "there is no ELCR, and what is not there reads as ones"),
     (r"PCI: Fatal: No config space access function found", "there is no PCI"),
     (r"PCI: System does not support PCI", "there is no PCI"),
+    (r"Cannot find an available gap in the 32-bit address range", "4 GiB of memory, and no PCI that needs one"),
+    (r"PCI devices with unassigned 32-bit BARs may not work!", "there is no PCI"),
     (r"#\d+$", "the rest of the line in which Linux counts its CPUs, when another comes between"),
     (r"hrtimer: interrupt took \d+ ns", "an emulated CPU that the host held up meanwhile"),
     (r"sched: RT throttling activated", "the detector of gaps, on a CPU that the host held up"),
