@@ -121,6 +121,19 @@ bool emulate_rdmsr(struct vcpu *vcpu)
 	return true;
 }
 
+/* The timer is kept by the guest's TSC. */
+static int vendor_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+	uint64_t before = vcpu->state.tsc_offset;
+	int err = vendor->wrmsr(vcpu, msr, value);
+
+	if (msr == MSR_TSC && vcpu->system && !err) {
+		lapic_tsc_set(&vcpu->state.lapic, vcpu->state.tsc_offset - before);
+		(void)vcpu_after_lapic(vcpu, LAPIC_TIMER, 0);
+	}
+	return err;
+}
+
 /* The local APIC comes first: it is what a system writes most. */
 bool emulate_wrmsr(struct vcpu *vcpu, bool *stay)
 {
@@ -130,7 +143,7 @@ bool emulate_wrmsr(struct vcpu *vcpu, bool *stay)
 	int err = system_wrmsr(vcpu, msr, value, stay);
 
 	if (err == -ENOENT)
-		err = vendor->wrmsr(vcpu, msr, value);
+		err = vendor_wrmsr(vcpu, msr, value);
 	if (err == -ENOENT)
 		err = mca_wrmsr(&vcpu->state.mca, vendor->mca, msr, value);
 	return !err;

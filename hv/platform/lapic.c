@@ -138,6 +138,12 @@ static bool counts(const struct lapic *lapic)
 	return (lapic->lvt[LVT_TIMER] & TIMER_MODE) <= TIMER_PERIODIC;
 }
 
+void lapic_tsc_set(struct lapic *lapic, uint64_t by)
+{
+	if (counts(lapic) && lapic->deadline)
+		lapic->deadline += by;
+}
+
 static uint32_t current_count(const struct lapic *lapic, uint64_t now)
 {
 	if (!counts(lapic) || lapic->deadline <= now)

@@ -81,6 +81,10 @@ void lapic_take(struct lapic *lapic, unsigned int vector);
  * arms it again in the periodic mode. */
 void lapic_expire(struct lapic *lapic, uint64_t now);
 
+/* The guest has set its TSC forward by `by` cycles (modulo 2^64). A timer that counts does not
+ * follow the TSC; a deadline does. */
+void lapic_tsc_set(struct lapic *lapic, uint64_t by);
+
 /* --- the interrupt command register (SDM vol. 3A, "Issuing Interprocessor Interrupts") ---------
  */
 

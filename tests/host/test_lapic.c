@@ -178,6 +178,23 @@ static void the_periodic_timer_leaves_out_what_nobody_saw(void **state)
 	assert_int_equal(apic.deadline, 0);
 }
 
+/* A count lasts as long as before; a deadline is a moment of the TSC. */
+static void a_tsc_that_is_set_moves_deadlines_only(void **state)
+{
+	(void)state;
+	(void)set(TIMER, 0x40);
+	(void)set(DIVIDE, 11);
+	assert_int_equal(lapic_write(&apic, INITIAL, 100, 1000), LAPIC_TIMER);
+	lapic_tsc_set(&apic, 5000);
+	assert_int_equal(read_at(CURRENT, 6000, 0), 100);
+	lapic_tsc_set(&apic, -UINT64_C(5500));
+	assert_int_equal(read_at(CURRENT, 500, 0), 100);
+	(void)set(TIMER, DEADLINE | 0xec);
+	(void)set(MSR_TSC_DEADLINE, 5000);
+	lapic_tsc_set(&apic, 5000);
+	assert_int_equal(apic.deadline, 5000);
+}
+
 static void the_software_switch_masks(void **state)
 {
 	(void)state;
@@ -319,6 +336,7 @@ int main(void)
 		TEST(a_masked_timer_ends_without_an_interrupt),
 		TEST(the_counting_timer),
 		TEST(the_periodic_timer_leaves_out_what_nobody_saw),
+		TEST(a_tsc_that_is_set_moves_deadlines_only),
 		TEST(the_software_switch_masks),
 		TEST(whom_a_command_reaches),
 		TEST(commands),
