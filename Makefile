@@ -149,7 +149,7 @@ test-nested: setup-nested
 	@tests/run --timeout 10800 $(foreach n,$(NESTED),nested-$(n)="$(call nested,$(n))")
 
 # The slow tests, in parts that end after an hour. PART="NAME ..." runs some of them.
-# Linux as a guest, in minutes on an idle machine: vcpus 3, sizes 9, policies 6, hops 1, crowded 3,
+# Linux as a guest, in minutes on an idle machine: vcpus 3, sizes 9, policies 6, hops 7, crowded 3,
 # kernels 3 (and they are fetched: 140 MB), bochs and bochs-svm 30 each.
 LINUX_LONG := $(addprefix linux-,vcpus sizes policies hops crowded kernels bochs bochs-svm)
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
