@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How fast to ask: the round trip's estimate, when to ask again, how much to have under way, and
+ * how much the link loses. All times in microseconds.
+ */
+#ifndef HV_LINK_PACE_H
+#define HV_LINK_PACE_H
+
+#include "mm/types.h"
+
+#define PACE_SCALE 1024 /* fractions of one */
+
+struct pace {
+	uint64_t min_wait;  /* never asks again sooner */
+	uint64_t srtt, var; /* smoothed round trip, its mean deviation; 0: no sample yet */
+	uint64_t best;      /* shortest round trip of late: the link's own */
+	uint64_t best_until;
+	uint64_t window;     /* background pages under way, in PACE_SCALEs of a page */
+	uint64_t window_max; /* the same */
+	uint64_t slowed;     /* when the window was made smaller last */
+	uint64_t loss;       /* share of pieces that did not come at first, in PACE_SCALEs */
+};
+
+/* @window_max: pages */
+void pace_init(struct pace *p, unsigned int window_max, uint64_t min_wait);
+
+/* A page that was asked for once came whole after `took`. @background: the window learns from it */
+void pace_sample(struct pace *p, uint64_t now, uint64_t took, bool background);
+
+/* Of the pieces that one ask wanted some came at first, the others had to be asked for again. */
+void pace_pieces(struct pace *p, unsigned int came, unsigned int again);
+
+/* A page was not there in time. */
+void pace_late(struct pace *p, uint64_t now);
+
+/* How long to wait for the answer to the nth ask; n counts from 1. */
+uint64_t pace_wait(const struct pace *p, unsigned int n);
+
+/* How many background pages may be under way; at least 1. */
+unsigned int pace_window(const struct pace *p);
+
+/* Is it worth a fourth datagram to have an urgent page at first? */
+bool pace_wants_parity(const struct pace *p);
+
+#endif
