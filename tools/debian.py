@@ -88,6 +88,44 @@ def kernel_package(show, flavour="amd64", version=r"\d\S*?"):
     return found.group(1) if found and ("cloud" in flavour) == ("cloud" in found[1]) else None
 
 
+def source_lists():
+    """Copies of the machine's own lists of Debian's packages that ask for sources instead."""
+    status, text = run("apt-get", "indextargets", "--format", "$(ORIGIN) $(SOURCESENTRY)",
+                       "Created-By: Packages")
+    lists = {line.split(" ", 1)[1].rpartition(":")[0] for line in text.splitlines()
+             if line.startswith("Debian ")}
+    if status or not lists:
+        raise Problem("APT knows no package lists of Debian's, so no source can be fetched: run "
+                      "apt-get update as root, on a Debian")
+    entries = {}
+    for name in lists:
+        with open(name, encoding="utf-8") as file:
+            text = file.read()
+        text = re.sub(r"(?m)^Types:.*$", "Types: deb-src", text)
+        entries[os.path.basename(name)] = re.sub(r"(?m)^deb(-src)?\s", "deb-src ", text)
+    return entries
+
+
+def fetch_source(folder, package, version=None):
+    """The files of a source package, if possible of that version; returns the one that describes
+    them."""
+    own = [*APT, *own_lists(folder, source_lists())]
+    run(*own, "update")
+    for wanted in ([f"{package}={version}"] if version else []) + [package]:
+        status, text = run(*own, "--download-only", "source", wanted, cwd=folder)
+        found = glob.glob(os.path.join(glob.escape(folder), f"{package}_*.dsc"))
+        if not status and found:
+            return found[0]
+    raise Problem(f"cannot fetch the source of {package}: {last_line(text)}; APT must reach "
+                  "Debian's archive")
+
+
+def unpack_source(description, tree):
+    status, text = run("dpkg-source", "--no-check", "-x", description, tree)
+    if status:
+        raise Problem(f"cannot unpack {description}: {last_line(text)}")
+
+
 def fetch_once(folder, options, kernel, names):
     """Why it failed, or an empty text. `kernel`: None, or what kernel_package() is to be asked."""
     if kernel:

@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 
-from debian import APT, empty, last_line, own_lists, run
+from debian import empty, fetch_source, run, unpack_source
 from machines import QEMU, Problem
 
 PACKAGE = "qemu-system-x86"
@@ -86,38 +86,13 @@ def without_blobs(text):
     return text.replace("if unpack_edk2_blobs\n", "if false\n")
 
 
-def source_lists():
-    """Copies of the machine's own lists of Debian's packages that ask for sources instead."""
-    status, text = run("apt-get", "indextargets", "--format", "$(ORIGIN) $(SOURCESENTRY)",
-                       "Created-By: Packages")
-    lists = {line.split(" ", 1)[1].rpartition(":")[0] for line in text.splitlines()
-             if line.startswith("Debian ")}
-    if status or not lists:
-        raise Problem("APT knows no package lists of Debian's, so QEMU's source cannot be fetched: "
-                      "run apt-get update as root, on a Debian")
-    entries = {}
-    for name in lists:
-        with open(name, encoding="utf-8") as file:
-            text = file.read()
-        text = re.sub(r"(?m)^Types:.*$", "Types: deb-src", text)
-        entries[os.path.basename(name)] = re.sub(r"(?m)^deb(-src)?\s", "deb-src ", text)
-    return entries
-
-
 def fetch(folder, say):
     """The three files of the source package; returns the one that describes them."""
     status, version = run("dpkg-query", "-W", "-f", "${source:Version}", PACKAGE)
     if status:
         raise Problem(f"{PACKAGE} is not installed: run tools/setup run")
     say(f"fetching QEMU's source {version} from Debian: 24 MB, and 10 MB of lists")
-    own = [*APT, *own_lists(folder, source_lists())]
-    run(*own, "update")
-    for wanted in (f"qemu={version}", "qemu"):  # that very one may be gone
-        status, text = run(*own, "--download-only", "source", wanted, cwd=folder)
-        found = glob.glob(os.path.join(glob.escape(folder), "qemu_*.dsc"))
-        if not status and found:
-            return found[0]
-    raise Problem(f"cannot fetch QEMU's source: {last_line(text)}; APT must reach Debian's archive")
+    return fetch_source(folder, "qemu", version)  # that very one may be gone
 
 
 def build(top, launch, say):
@@ -127,9 +102,7 @@ def build(top, launch, say):
         return
     work = empty(os.path.join(top, "qemu.new"))
     description, tree = fetch(work, say), os.path.join(work, "source")
-    status, text = run("dpkg-source", "--no-check", "-x", description, tree)
-    if status:
-        raise Problem(f"cannot unpack {description}: {last_line(text)}")
+    unpack_source(description, tree)
     mended = edit(tree, "target/i386/tcg/*/misc_helper.c", mend)
     edit(tree, "target/i386/tcg/*/svm_helper.c",
          lambda text: mend_vmrun(text, lock_names(mended)))
