@@ -50,10 +50,12 @@ LAUNCH_FLAGS = --cpus "$(CPUS)" --config "$(CONFIG)" --efi $(BUILD)/cleave.efi \
 .DELETE_ON_ERROR:
 
 include boot/boot.mk
+include hv/link/link.mk
 include guest/guest.mk
 include guest/linux/linux.mk
 include tests/host/host.mk
 include tests/host/ept.mk
+include tests/host/link.mk
 include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk

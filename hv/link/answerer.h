@@ -43,8 +43,7 @@ struct answerer_setup {
 	 * @extent: .gfn <= gfn < .gfn + .frames. A run may begin earlier and be longer than one
 	 *	datagram can say; .data is valid until the next look().
 	 *
-	 * Called by answerer_poll() only, for pages of the offer's regions only, and only while the
-	 * phase is FROZEN or GONE.
+	 * Called by answerer_poll() only, for pages of the offer's regions only, and only in GONE.
 	 */
 	void (*look)(void *ctx, gfn_t gfn, struct link_extent *extent);
 	void *ctx;
@@ -60,30 +59,42 @@ struct answerer_ask {
 };
 
 struct answerer_ring {
-	uint32_t head, tail, size; /* size: a power of two */
+	uint32_t head, n, size; /* the first, how many, and room for */
 	struct answerer_ask *ask;
+};
+
+enum answerer_owes {
+	ANSWERER_WELCOME = 1 << 0, /* to a stranger, as the next two */
+	ANSWERER_STALE = 1 << 1,
+	ANSWERER_NOT_YOU = 1 << 2,
+	ANSWERER_OPENED = 1 << 3,
+	ANSWERER_REFUSED = 1 << 4,
+	ANSWERER_GIVEN = 1 << 5,
+	ANSWERER_STATUS = 1 << 6,
+	ANSWERER_ENDED = 1 << 7,
 };
 
 struct answerer {
 	struct answerer_setup setup;
 	enum link_phase phase;
 	uint8_t image[LINK_ID];
-	uint8_t taker[LINK_ID]; /* of the session; from GONE on whose the guest is */
-	bool taken;             /* a taker is known: nobody else is served */
+	uint8_t taker[LINK_ID]; /* of the session: outside of RUNS_HERE it alone is served */
 
 	struct channel channel; /* the session */
+	struct channel other;   /* that of an asker who is only told that he is not served */
 	bool open;
+	bool ready; /* the asker has said that all fits */
+	uint8_t asker_nonce[LINK_NONCE];
 	uint8_t nonce[LINK_NONCE]; /* the next session's */
 	uint64_t heard;            /* us: the last datagram that opened */
 
-	/* What to send next; later ones replace earlier ones. */
-	uint32_t owes;            /* mask of what, see answerer.c */
+	uint32_t owes;            /* what to send next: mask of enum answerer_owes */
 	struct link_hello hello;  /* that the welcome answers */
 	uint32_t unknown;         /* that the stale names */
 	uint64_t state_pieces;    /* mask */
 	enum link_reason refusal; /* that LINK_REFUSED names */
 	enum link_reason left;    /* why the asker left, if it did */
-	bool done;                /* the asker owes nothing any more */
+	bool done;                /* nothing is owed to the asker any more */
 
 	struct answerer_ring urgent, background;
 	struct answerer_ask urgent_slot[ANSWERER_URGENT];
@@ -127,8 +138,8 @@ int must_check answerer_freeze(struct answerer *s, uint64_t now, const void *sta
 /* Takes the guest back: then it may run here. Return: 0; -EPERM: it was given away. */
 int must_check answerer_thaw(struct answerer *s);
 
-/* An asker has a session, and its offers fit. Freeze only then. */
-bool answerer_connected(const struct answerer *s);
+/* Has an asker a session, do the offers fit, and was it heard within the last two seconds? */
+bool answerer_connected(const struct answerer *s, uint64_t now);
 
 static inline enum link_phase answerer_phase(const struct answerer *s)
 {

@@ -40,17 +40,28 @@ enum asker_phase {
 	ASKER_REFUSED,
 };
 
+enum asker_page_state {
+	ASKER_FREE,
+	ASKER_WANTED, /* not asked for yet */
+	ASKER_ASKED,
+	ASKER_CAME,
+};
+
+#define ASKER_URGENT     1u /* asker_page.wanted: who waits */
+#define ASKER_BACKGROUND 2u
+
 /* A page that was asked for: 5.4 KiB. */
 struct asker_page {
 	gfn_t gfn;
-	gfn_t first;               /* of its background request */
-	uint64_t asked;            /* us: when somebody wanted it */
-	uint64_t sent;             /* us: when it was asked for last; 0: not yet */
-	uint64_t due;              /* us: when to ask again */
+	gfn_t first;    /* of its background request */
+	uint64_t asked; /* us: when somebody wanted it */
+	uint64_t sent;  /* us: when it was asked for last */
+	uint64_t due;   /* us: when to ask again; or when it came */
+	uint8_t state;  /* enum asker_page_state */
+	uint8_t wanted;
 	uint8_t have;              /* mask of pieces, LINK_PARITY's among them */
 	uint8_t tries;             /* how often it was asked for */
-	uint8_t state;             /* see fetch.c */
-	uint8_t wanted;            /* mask of who waits: urgent, background */
+	uint8_t again;             /* pieces that were asked for again */
 	struct link_extent extent; /* when it has come */
 	uint8_t bytes[LINK_PIECES * LINK_PIECE_BYTES];
 	uint8_t parity[LINK_PIECE_BYTES];
@@ -73,7 +84,9 @@ struct asker_setup {
 
 /* What came, as struct page_answer (hv/source/source.h) has it. */
 struct asker_answer {
-	struct link_extent extent; /* .data is valid until the next asker_take() */
+	struct link_extent extent; /* .data is valid until the next asker_take(). A run may be
+				    * longer than what was asked for, or 0 frames: then a run that
+				    * was given out before has it, and this only completes. */
 	gfn_t completes;           /* the first gfn of the request that is done by it, or... */
 	bool urgent;
 	uint64_t waited; /* us since it was asked for */
@@ -83,29 +96,35 @@ struct asker_answer {
 
 #define ASKER_BUCKETS 32 /* latencies of urgent requests: bucket n has those below 2^n us */
 
+enum asker_session {
+	ASKER_CLOSED,
+	ASKER_OPENING,
+	ASKER_OPEN,
+};
+
 struct asker {
 	struct asker_setup setup;
 	enum asker_phase phase;
-	bool cut;
 	enum link_reason reason;
 	const char *detail;
+	bool begun;   /* `heard` is set */
+	bool cut;     /* nothing was heard for too long */
+	bool ending;  /* asker_finish() */
+	bool leaving; /* the answerer is to know that we refuse */
 
-	struct channel channel; /* the session, or the one that is being opened */
+	enum asker_session session;
+	struct channel channel;
 	uint8_t nonce[LINK_NONCE];
-	enum {
-		ASKER_NO_SESSION,
-		ASKER_OPENING,
-		ASKER_OPEN
-	} session;
-	uint64_t heard; /* us: the last datagram that opened */
-	uint64_t next;  /* us: when to ask for what is not a page again */
-	unsigned int tries;
+	uint64_t heard;          /* us: the last datagram that opened */
+	uint64_t next;           /* us: when to ask for what is not a page again */
+	uint64_t said;           /* us: when it was asked for last */
+	unsigned int tries;      /* of that */
 	unsigned int not_opened; /* answers in a row that say our key opens nothing */
 
-	struct link_offer there; /* the answerer's offer */
-	bool known;              /* `there` is; its image is the one we have to do with */
-	uint64_t state_have;     /* mask of pieces */
-	bool leaving, done;
+	struct link_offer
+		there;        /* the answerer's: its image, phase, and state are kept up to date */
+	uint64_t state_have;  /* mask of pieces */
+	uint64_t state_asked; /* those asked for last */
 
 	struct pace pace;
 	unsigned int under_way;  /* background pages on the wire */
@@ -145,7 +164,7 @@ void asker_refuse(struct asker *a, enum link_reason reason);
 
 /**
  * asker_ask() - ask for pages.
- * @frames: 1 to LINK_ASK_FRAMES_MAX; all of them in one region
+ * @frames: 1 to LINK_ASK_FRAMES_MAX, 1 if it is urgent; all of them in one region
  * @urgent: a vCPU waits. Urgent pages are not held back by the window.
  *
  * Each request is answered by one or more answers, the last of which completes it. A page that is
@@ -159,8 +178,7 @@ void asker_refuse(struct asker *a, enum link_reason reason);
 int must_check asker_ask(struct asker *a, uint64_t now, gfn_t gfn, uint64_t frames, bool urgent);
 
 /* Takes the next answer, urgent ones first, or only these. False: none has come. */
-bool must_check asker_take(struct asker *a, uint64_t now, bool urgent_only,
-			   struct asker_answer *answer);
+bool must_check asker_take(struct asker *a, bool urgent_only, struct asker_answer *answer);
 
 /* All pages are here and nothing will be asked for: tells the source, and goes to DONE. */
 void asker_finish(struct asker *a, uint64_t now);

@@ -62,9 +62,11 @@ size_t channel_seal(struct channel *c, void *datagram, size_t bytes);
  */
 int must_check channel_open(struct channel *c, const void *datagram, size_t bytes, void *body);
 
-/* The same for link_open, whose clear part is another. The offer follows it. */
-size_t channel_seal_open(struct channel *c, struct link_open *clear,
-			 const struct link_offer *offer);
+/* The same for link_open, whose clear part is another; the counter is filled in. */
+size_t channel_seal_open(struct channel *c, struct link_open *clear, const struct link_offer *offer,
+			 void *datagram);
+
+/* Return: 0, or a channel_refusal, negated. */
 int must_check channel_open_open(struct channel *c, const void *datagram, size_t bytes,
 				 struct link_offer *offer);
 

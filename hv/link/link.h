@@ -77,6 +77,15 @@ struct link_stats {
  * too short, or there are both. */
 int must_check link_key_check(const struct link_key *key);
 
+/* The suites that a side with this key offers: a mask. */
+uint32_t link_suites(const struct link_key *key);
+
+/* The best suite of those and of this key's, or LINK_SUITE_REFUSED. */
+unsigned int link_best_suite(const struct link_key *key, uint32_t offered);
+
+/* Are all of these frames in one of the offer's regions? */
+bool link_has(const struct link_offer *offer, gfn_t gfn, uint64_t frames);
+
 /* The reason's sentence; never NULL, whatever the number. */
 const char *link_reason_text(unsigned int reason);
 

@@ -10,10 +10,15 @@
 
 #define PACE_SCALE 1024 /* fractions of one */
 
+/* An estimate of the round trip; 0: no sample yet. */
+struct pace_trip {
+	uint64_t smooth, deviation;
+};
+
 struct pace {
-	uint64_t min_wait;  /* never asks again sooner */
-	uint64_t srtt, var; /* smoothed round trip, its mean deviation; 0: no sample yet */
-	uint64_t best;      /* shortest round trip of late: the link's own */
+	uint64_t min_wait;        /* never asks again sooner */
+	struct pace_trip trip[2]; /* of background, and of urgent pages */
+	uint64_t best;            /* shortest round trip of late: the link's own */
 	uint64_t best_until;
 	uint64_t window;     /* background pages under way, in PACE_SCALEs of a page */
 	uint64_t window_max; /* the same */
@@ -24,17 +29,17 @@ struct pace {
 /* @window_max: pages */
 void pace_init(struct pace *p, unsigned int window_max, uint64_t min_wait);
 
-/* A page that was asked for once came whole after `took`. @background: the window learns from it */
-void pace_sample(struct pace *p, uint64_t now, uint64_t took, bool background);
+/* A page that was asked for once came whole after `took`. */
+void pace_sample(struct pace *p, uint64_t now, uint64_t took, bool urgent);
 
-/* Of the pieces that one ask wanted some came at first, the others had to be asked for again. */
-void pace_pieces(struct pace *p, unsigned int came, unsigned int again);
+/* Of the pieces of a page that came, so many had to be asked for again. */
+void pace_pieces(struct pace *p, unsigned int pieces, unsigned int again);
 
 /* A page was not there in time. */
 void pace_late(struct pace *p, uint64_t now);
 
 /* How long to wait for the answer to the nth ask; n counts from 1. */
-uint64_t pace_wait(const struct pace *p, unsigned int n);
+uint64_t pace_wait(const struct pace *p, bool urgent, unsigned int n);
 
 /* How many background pages may be under way; at least 1. */
 unsigned int pace_window(const struct pace *p);

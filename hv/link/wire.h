@@ -95,8 +95,9 @@ struct link_stale {
 	uint8_t kind;
 	uint8_t zero;
 	uint16_t version;
-	uint32_t unknown; /* the session that the answerer does not know; 0: it could not open a
-			   * link_open: another key, or an old nonce */
+	uint32_t
+		unknown; /* the session that the answerer does not know; or the first bytes of the
+			  * nonce of a link_open that does not open: another key, or an old nonce */
 } LINK_PACKED;
 
 /* --- within a session ------------------------------------------------------------------------ */
@@ -114,9 +115,10 @@ enum link_kind {
 	LINK_DONE = 4,      /* nothing is owed any more */
 	LINK_LEAVE = 5,     /* detail: enum link_reason, why the asker goes */
 	/* From the answerer. */
-	LINK_OPENED = 17,  /* then a link_offer: the answer to link_open */
-	LINK_STATUS = 18,  /* then link_status: the answer to a link_state_ask without pieces */
-	LINK_STATE = 19,   /* detail: which piece; gfn: bytes of the whole; then the piece */
+	LINK_OPENED = 17, /* then a link_offer: the answer to link_open */
+	LINK_STATUS = 18, /* then link_status: the answer to a link_state_ask without pieces */
+	LINK_STATE =
+		19, /* detail: which piece; gfn: bytes of the whole; link_image, then the piece */
 	LINK_PAGE = 20,    /* detail: which piece, or LINK_PARITY; gfn; then the piece */
 	LINK_RUNS = 21,    /* detail: how many link_run follow */
 	LINK_GIVEN = 22,   /* then link_image: "run; I never shall again" */
@@ -299,6 +301,16 @@ static inline size_t link_page_piece(unsigned int piece)
 static inline size_t link_state_piece(size_t total, unsigned int piece)
 {
 	return MIN(total - piece * LINK_PIECE_BYTES, (size_t)LINK_PIECE_BYTES);
+}
+
+/* How many pieces a mask has. */
+static inline unsigned int link_count(unsigned int mask)
+{
+	unsigned int n = 0;
+
+	for (; mask; mask &= mask - 1)
+		n++;
+	return n;
 }
 
 static inline struct link_body link_body(enum link_kind kind, unsigned int detail, gfn_t gfn)

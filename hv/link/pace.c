@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How fast to ask. See hv/link/pace.h.
+ *
+ * The window grows while pages take about as long as the link's own round trip, and shrinks when
+ * they take longer: then they stand in a queue, and so would what is urgent. Loss alone says
+ * little on a link that loses; it shrinks the window to a floor only.
+ */
+#include "hv/link/pace.h"
+
+#define FIRST_WINDOW 16 /* pages */
+#define FLOOR        8  /* pages: loss does not go below */
+#define FIRST_WAIT   50000
+#define WAIT_MAX     1000000
+#define BEST_FOR     10000000 /* us: then the link may have become another */
+#define SLACK        200      /* us that a poll may come late */
+#define LOSSY        (PACE_SCALE / 32)
+
+void pace_init(struct pace *p, unsigned int window_max, uint64_t min_wait)
+{
+	*p = (struct pace){
+		.min_wait = min_wait,
+		.window = MIN(FIRST_WINDOW, MAX(window_max, 1u)) * (uint64_t)PACE_SCALE,
+		.window_max = MAX(window_max, 1u) * (uint64_t)PACE_SCALE,
+	};
+}
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/* RFC 6298's estimate. */
+static void learn(struct pace_trip *trip, uint64_t took)
+{
+	if (!trip->smooth) {
+		trip->smooth = took;
+		trip->deviation = took / 2;
+		return;
+	}
+	trip->deviation = (3 * trip->deviation + distance(trip->smooth, took)) / 4;
+	trip->smooth = MAX((7 * trip->smooth + took) / 8, UINT64_C(1));
+}
+
+/* At most once for each round trip: what is on its way was asked for in the old window. */
+static void shrink(struct pace *p, uint64_t now, uint64_t to)
+{
+	if (now - p->slowed < p->trip[0].smooth)
+		return;
+	p->slowed = now;
+	p->window = MIN(p->window, MAX(to, (uint64_t)PACE_SCALE));
+}
+
+void pace_sample(struct pace *p, uint64_t now, uint64_t took, bool urgent)
+{
+	took = MAX(took, UINT64_C(1));
+	learn(&p->trip[urgent], took);
+	if (took <= p->best || now >= p->best_until) {
+		p->best = took;
+		p->best_until = now + BEST_FOR;
+	}
+	if (urgent)
+		return;
+	if (took > p->best + p->best / 2 + SLACK)
+		shrink(p, now, p->window - p->window / 8);
+	else
+		p->window = MIN(p->window + PACE_SCALE * (uint64_t)PACE_SCALE / p->window,
+				p->window_max);
+}
+
+void pace_pieces(struct pace *p, unsigned int pieces, unsigned int again)
+{
+	uint64_t lost = PACE_SCALE * (uint64_t)MIN(again, pieces) / MAX(pieces, 1u);
+
+	p->loss = (15 * p->loss + lost) / 16;
+}
+
+void pace_late(struct pace *p, uint64_t now)
+{
+	shrink(p, now, MAX(p->window / 4 * 3, FLOOR * (uint64_t)PACE_SCALE));
+}
+
+uint64_t pace_wait(const struct pace *p, bool urgent, unsigned int n)
+{
+	const struct pace_trip *trip = &p->trip[urgent && p->trip[1].smooth];
+	uint64_t wait = trip->smooth ? trip->smooth + 4 * trip->deviation : FIRST_WAIT;
+
+	wait = MAX(wait, p->min_wait);
+	return MIN(wait << MIN(n ? n - 1 : 0, 10u), MAX((uint64_t)WAIT_MAX, p->min_wait));
+}
+
+unsigned int pace_window(const struct pace *p)
+{
+	return (unsigned int)MAX(p->window / PACE_SCALE, UINT64_C(1));
+}
+
+bool pace_wants_parity(const struct pace *p)
+{
+	return p->loss >= LOSSY;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two machines and the link between them: a small VM is migrated from one to the other. The VM's
+ * pages hold what their number and the image's age say, so that a page of another moment is
+ * noticed. In each step of time who runs the guest is looked at.
+ */
+#ifndef TESTS_HOST_LINK_MACHINES_H
+#define TESTS_HOST_LINK_MACHINES_H
+
+#include "hv/link/answerer.h"
+#include "hv/link/asker.h"
+#include "tests/host/link/faulty.h"
+
+#define VM_PAGES   256
+#define VM_STATE   (3 * LINK_PIECE_BYTES + 77)
+#define WINDOW     48
+#define PAGES      96 /* struct asker_page */
+#define FAULTS_MAX 4  /* vCPUs that wait */
+
+enum vm_page {
+	VM_ZERO,
+	VM_DATA,
+	VM_LOST,
+};
+
+struct vm {
+	uint64_t seed;
+	uint64_t age; /* how often it has run on after it was stopped */
+	uint64_t frames;
+	uint8_t kind[VM_PAGES];
+};
+
+/* What the destination has. */
+struct arrived {
+	bool here[VM_PAGES], written[VM_PAGES], asked[VM_PAGES];
+	uint8_t kind[VM_PAGES];
+	uint8_t bytes[VM_PAGES][PAGE_SIZE];
+	uint64_t n;
+};
+
+struct machines {
+	uint64_t now, seed;
+	struct faulty link;
+	struct vm vm;
+
+	struct answerer answerer;
+	struct answerer_setup answerer_setup;
+	bool source_up, source_runs;
+	bool restore; /* the source is a server of a snapshot */
+	uint8_t image[LINK_ID];
+	uint8_t state[VM_STATE];
+
+	struct asker asker;
+	struct asker_setup asker_setup;
+	struct asker_page pages[PAGES];
+	uint8_t state_here[LINK_STATE_MAX];
+	bool destination_runs;
+	bool was_gone; /* the source has let go once */
+	struct arrived arrived;
+	gfn_t next; /* of the background stream */
+	unsigned int under_way, faults;
+	uint64_t duplicates, wrong;
+	bool load_fails;
+	const char *broken; /* what was not as it must be */
+};
+
+/* Sets both up; nothing has begun. `faults`: of the link */
+void machines_init(struct machines *m, uint64_t seed, const struct faults *faults);
+
+/* Begins, with what the setups say by then. */
+void machines_begin(struct machines *m);
+
+/* 20 us of everything. */
+void machines_step(struct machines *m);
+
+/* Steps until the asker is in that phase; false: not before that much time. */
+bool machines_until(struct machines *m, enum asker_phase phase, uint64_t us);
+
+/* The source dies. The guest is gone if it had not let go. */
+void machines_kill_source(struct machines *m);
+
+/* A server of the same image in its place, or of another. */
+void machines_restart_source(struct machines *m, bool same_image);
+
+/* The destination dies and begins anew, as another taker. */
+void machines_restart_destination(struct machines *m);
+
+/* All pages came, and all are right? NULL, or what is wrong. */
+const char *machines_verify(const struct machines *m);
+
+/* Bytes of the VM's pages with contents. */
+uint64_t machines_data_bytes(const struct machines *m);
+
+#endif
