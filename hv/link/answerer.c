@@ -53,7 +53,7 @@ int answerer_freeze(struct answerer *s, uint64_t now, const void *state, size_t 
 	s->phase = LINK_FROZEN;
 	s->setup.state = state;
 	s->setup.state_bytes = bytes;
-	s->heard = now;
+	s->frozen = now;
 	s->owes |= ANSWERER_STATUS; /* saves the asker a poll: the guest stands still */
 	return 0;
 }
@@ -352,8 +352,11 @@ size_t answerer_poll(struct answerer *s, uint64_t now, void *out, bool *to_stran
 {
 	size_t n = say_to_stranger(s, out);
 
-	if (s->phase == LINK_FROZEN && s->setup.limit && now - s->heard > s->setup.limit)
+	if (s->phase == LINK_FROZEN && s->setup.limit &&
+	    now - MAX(s->heard, s->frozen) > s->setup.limit) {
 		thaw(s);
+		s->ready = false; /* until it is heard again */
+	}
 	*to_stranger = n > 0;
 	if (!n && s->open) {
 		n = say_next(s, (struct link_body *)((struct link_head *)out + 1));

@@ -52,8 +52,9 @@ struct answerer_setup {
 /* A link_ask that waits to be answered. */
 struct answerer_ask {
 	gfn_t gfn;
-	uint64_t data; /* mask of pages with contents that are not sent yet, from gfn on */
-	uint8_t frames, pieces, flags;
+	uint64_t taken; /* mask of pages that were asked for urgently meanwhile, from gfn on */
+	uint64_t data;  /* mask of pages with contents that are not sent yet, from gfn on */
+	uint8_t frames, pieces;
 	uint8_t left; /* mask of the first such page's pieces that are not sent yet */
 	bool looked;  /* `data` is known, the runs are sent */
 };
@@ -87,6 +88,7 @@ struct answerer {
 	uint8_t asker_nonce[LINK_NONCE];
 	uint8_t nonce[LINK_NONCE]; /* the next session's */
 	uint64_t heard;            /* us: the last datagram that opened */
+	uint64_t frozen;           /* us: when the guest stopped last */
 
 	uint32_t owes;            /* what to send next: mask of enum answerer_owes */
 	struct link_hello hello;  /* that the welcome answers */

@@ -66,11 +66,10 @@ static int ask_urgent(struct asker *a, uint64_t now, gfn_t gfn)
 	} else if (p->wanted & ASKER_URGENT) {
 		return -EALREADY;
 	} else if (p->state != ASKER_CAME) {
-		/* Its ask may stand in a queue: ask at once, past the queue. That is no loss. */
+		/* It may be on its way. If not, its ask stands in a queue: ask past the queue. */
 		count_out(a, p);
 		p->asked = now;
-		p->sent = now;
-		p->due = now;
+		p->due = p->tries ? MAX(now, p->sent + pace_expects(&a->pace)) : now;
 	}
 	want(p, now, gfn, ASKER_URGENT, 0);
 	return 0;

@@ -51,7 +51,7 @@ struct link_random {
 	X(bytes_sent) /* of UDP payload */                                                         \
 	X(datagrams_received)                                                                      \
 	X(bytes_received)                                                                          \
-	X(pages_sent)  /* answerer: pages with contents, a whole page's pieces once */             \
+	X(pages_sent)  /* answerer: pages with contents, counted by their first piece */           \
 	X(pieces_sent) /* of pages */                                                              \
 	X(runs_sent)                                                                               \
 	X(pages_came) /* asker: pages with contents that were complete */                          \

@@ -51,6 +51,17 @@ static void shrink(struct pace *p, uint64_t now, uint64_t to)
 	p->window = MIN(p->window, MAX(to, (uint64_t)PACE_SCALE));
 }
 
+/* Longer, and it has stood in a queue. */
+static uint64_t unhurried(const struct pace *p)
+{
+	return p->best + p->best / 2 + SLACK;
+}
+
+uint64_t pace_expects(const struct pace *p)
+{
+	return MAX(unhurried(p), p->trip[0].smooth + p->trip[0].deviation);
+}
+
 void pace_sample(struct pace *p, uint64_t now, uint64_t took, bool urgent)
 {
 	took = MAX(took, UINT64_C(1));
@@ -61,7 +72,7 @@ void pace_sample(struct pace *p, uint64_t now, uint64_t took, bool urgent)
 	}
 	if (urgent)
 		return;
-	if (took > p->best + p->best / 2 + SLACK)
+	if (took > unhurried(p))
 		shrink(p, now, p->window - p->window / 8);
 	else
 		p->window = MIN(p->window + PACE_SCALE * (uint64_t)PACE_SCALE / p->window,

@@ -41,6 +41,9 @@ void pace_late(struct pace *p, uint64_t now);
 /* How long to wait for the answer to the nth ask; n counts from 1. */
 uint64_t pace_wait(const struct pace *p, bool urgent, unsigned int n);
 
+/* How long the answer to a background ask takes, most likely. */
+uint64_t pace_expects(const struct pace *p);
+
 /* How many background pages may be under way; at least 1. */
 unsigned int pace_window(const struct pace *p);
 

@@ -50,9 +50,33 @@ static bool is_waiting(struct answerer_ring *ring, const struct link_ask *ask)
 	return false;
 }
 
+/* An urgent ask answers the page, the background need not. Returns the mask of the pieces that it
+ * has not sent yet. */
+static uint8_t take_off(struct answerer_ring *ring, gfn_t gfn)
+{
+	uint8_t left = LINK_PIECES_MASK;
+
+	for (uint32_t i = 0; i < ring->n; i++) {
+		struct answerer_ask *ask = ring_at(ring, i);
+		uint64_t bit = UINT64_C(1) << (gfn - ask->gfn) % 64;
+
+		if (gfn - ask->gfn >= ask->frames)
+			continue;
+		if (ask->left && (ask->data & -ask->data) == bit) {
+			left = ask->left;
+			ask->left = 0;
+		}
+		ask->taken |= bit;
+		ask->data &= ~bit;
+	}
+	return left;
+}
+
 static void keep(struct answerer *s, const struct link_ask *ask)
 {
-	struct answerer_ring *ring = ask->flags & LINK_URGENT ? &s->urgent : &s->background;
+	bool urgent = ask->flags & LINK_URGENT;
+	struct answerer_ring *ring = urgent ? &s->urgent : &s->background;
+	uint8_t left = LINK_PIECES_MASK;
 
 	if (is_waiting(ring, ask))
 		return;
@@ -60,11 +84,12 @@ static void keep(struct answerer *s, const struct link_ask *ask)
 		s->stats.asks_dropped++;
 		return;
 	}
+	for (unsigned int i = 0; urgent && i < ask->frames; i++)
+		left &= take_off(&s->background, ask->gfn + i);
 	*ring_at(ring, ring->n++) = (struct answerer_ask){
 		.gfn = ask->gfn,
 		.frames = (uint8_t)ask->frames,
-		.pieces = ask->pieces,
-		.flags = ask->flags,
+		.pieces = ask->pieces & left ? ask->pieces & left : ask->pieces,
 	};
 }
 
@@ -124,7 +149,7 @@ static unsigned int look_at_all(const struct answerer *s, struct answerer_ask *a
 	for (gfn_t gfn = ask->gfn; gfn < end;) {
 		look(s, gfn, &e);
 		if (e.what == LINK_DATA) {
-			ask->data |= UINT64_C(1) << (gfn++ - ask->gfn);
+			ask->data |= UINT64_C(1) << (gfn++ - ask->gfn) & ~ask->taken;
 			continue;
 		}
 		runs[n] = run_around(s, gfn, &e);
@@ -160,11 +185,10 @@ static size_t next_piece(struct answerer *s, struct answerer_ask *ask, struct li
 		memcpy(to, (const uint8_t *)e.data + piece * LINK_PIECE_BYTES,
 		       link_page_piece(piece));
 	ask->left &= (uint8_t)(ask->left - 1);
-	s->stats.pieces_sent++;
-	if (!ask->left) {
+	if (!ask->left)
 		ask->data &= ask->data - 1;
-		s->stats.pages_sent += (ask->pieces & LINK_PIECES_ALL) == LINK_PIECES_ALL;
-	}
+	s->stats.pieces_sent++;
+	s->stats.pages_sent += !piece;
 	return sizeof(*body) + link_page_piece(piece);
 }
 

@@ -4,3 +4,5 @@
 LINK_SIDES := $(LINK_ALL) tests/host/link/faulty.c tests/host/link/machines.c
 
 test_link_migrations_SRCS := $(LINK_SIDES)
+test_link_cases_SRCS := $(LINK_SIDES)
+test_link_seal_SRCS := $(LINK_ALL)

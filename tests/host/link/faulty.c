@@ -13,6 +13,7 @@ void faulty_init(struct faulty *f, uint64_t seed, const struct faults *faults)
 	memset(f, 0, sizeof(*f));
 	f->seed = seed;
 	f->faults = *faults;
+	f->next[FAULTY_TO_ANSWERER] = f->next[FAULTY_TO_ASKER] = UINT64_MAX;
 }
 
 static bool chance(struct faulty *f, unsigned int of_1000)
@@ -44,6 +45,7 @@ static void enqueue(struct faulty *f, enum faulty_way way, uint64_t due, const v
 		d->due = due + (f->faults.jitter ? rnd(&f->seed) % f->faults.jitter : 0);
 		if (chance(f, f->faults.reorder))
 			d->due += rnd(&f->seed) % (4 * f->faults.delay + 1);
+		f->next[way] = MIN(f->next[way], d->due);
 		d->way = way;
 		d->number = f->number++;
 		d->n = n;
@@ -86,10 +88,16 @@ size_t faulty_receive(struct faulty *f, enum faulty_way way, uint64_t now, uint8
 {
 	struct faulty_datagram *next = NULL;
 
+	if (now < f->next[way])
+		return 0;
+	f->next[way] = UINT64_MAX;
 	for (unsigned int i = 0; i < FAULTY_QUEUE; i++) {
 		struct faulty_datagram *d = &f->queue[i];
 
-		if (!d->due || d->way != way || d->due > now)
+		if (!d->due || d->way != way)
+			continue;
+		f->next[way] = MIN(f->next[way], d->due);
+		if (d->due > now)
 			continue;
 		if (!next || d->due < next->due ||
 		    (d->due == next->due && d->number < next->number))

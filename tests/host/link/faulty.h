@@ -5,7 +5,7 @@
 
 #include "hv/link/wire.h"
 
-#define FAULTY_QUEUE    512 /* datagrams under way, of both directions */
+#define FAULTY_QUEUE    256 /* datagrams under way, of both directions */
 #define FAULTY_RECORDED 64
 
 enum faulty_way {
@@ -32,6 +32,7 @@ struct faulty {
 	struct faults faults;
 	uint64_t seed;
 	uint64_t busy[2]; /* until then a datagram occupies that direction */
+	uint64_t next[2]; /* no datagram comes earlier */
 	bool cut;
 	uint64_t sent, lost, number;
 	struct faulty_datagram queue[FAULTY_QUEUE];

@@ -268,6 +268,7 @@ static void touch(struct machines *m)
 		}
 	} else if (m->faults < FAULTS_MAX && !asker_ask(&m->asker, m->now, gfn, 1, true)) {
 		m->faults++;
+		m->urgent++;
 	}
 }
 

@@ -59,7 +59,7 @@ struct machines {
 	struct arrived arrived;
 	gfn_t next; /* of the background stream */
 	unsigned int under_way, faults;
-	uint64_t duplicates, wrong;
+	uint64_t duplicates, urgent;
 	bool load_fails;
 	const char *broken; /* what was not as it must be */
 };
