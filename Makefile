@@ -12,7 +12,7 @@
 #	make bench	the figures: on the host, and instructions in the machine
 #	make bench-linux	what Cleave costs a Linux: instructions of its boot, exits
 #	make check-model	search the model of the second stage (spin)
-#	make docs	write the tables of docs/configuration.md
+#	make docs	write the tables of docs/configuration.md and docs/protocol.md
 #	make check	layers, circles, functions out of reach, formatting, static analysis
 #	make		build/cleave.efi and the payloads build/guest/*.bin
 #	make gdb	the same as run, under GDB (docs/debugging.md)

@@ -6,7 +6,7 @@
 #   make host-test        build and run all, TAP on standard output
 #   make host-test-NAME   build and run tests/host/test_NAME.c
 #   make host-list        name the tests
-#   make docs             write docs/configuration.md's tables of the keys
+#   make docs             write the tables of docs/configuration.md and docs/protocol.md
 
 BUILD ?= build
 CC ?= gcc
@@ -56,10 +56,11 @@ host-test: $(addprefix host-run-,$(HOST_TESTS))
 	@cat $(HOST_TESTS:%=$(HOST_BUILD)/%.tap)
 	@! grep -q '^not ok' $(HOST_TESTS:%=$(HOST_BUILD)/%.tap)
 
-# The tables of the keys, from hv/config/keys.c.
+# The tables of the keys, from hv/config/keys.c, and those of the protocol, from hv/link/wire.h.
 .PHONY: docs
-docs: $(HOST_BUILD)/bin/test_config_keys
+docs: $(HOST_BUILD)/bin/test_config_keys $(HOST_BUILD)/bin/test_link_wire
 	@$< write docs/configuration.md
+	@$(HOST_BUILD)/bin/test_link_wire write
 
 host-list:
 	@printf '%s\n' $(HOST_TESTS)
