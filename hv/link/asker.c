@@ -4,17 +4,14 @@
 
 #include "hv/base/string.h"
 #include "hv/link/fetch.h"
+#include "hv/link/tell.h"
 #include "mm/err.h"
 
-#define PAGES_MIN     64
-#define RETRY_MIN     1000
-#define POLL          5000   /* us: how often to ask whether the guest has stopped */
-#define KEEP_UP       100000 /* us: how often to be heard while the state is loaded */
-#define OPEN_TRIES    6
-#define GOODBYES      8       /* tries to say that it is over, to one who may be gone himself */
-#define ENDING        2000000 /* us: then it is over without his knowing */
-#define KEY_TRIES     3
-#define STATE_AT_ONCE 16 /* pieces */
+#define PAGES_MIN  64
+#define RETRY_MIN  1000
+#define OPEN_TRIES 6
+#define ENDING     2000000 /* us: then it is over without his knowing */
+#define KEY_TRIES  3
 
 /* --- phases ----------------------------------------------------------------------------------- */
 
@@ -111,13 +108,6 @@ void asker_retry(struct asker *a, uint64_t now)
 static bool same_id(const uint8_t a[LINK_ID], const uint8_t b[LINK_ID])
 {
 	return !memcmp(a, b, LINK_ID);
-}
-
-static uint64_t pieces_of(size_t bytes)
-{
-	size_t n = (bytes + LINK_PIECE_BYTES - 1) / LINK_PIECE_BYTES;
-
-	return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
 }
 
 /* What was said once was answered: a round trip. */
@@ -277,7 +267,7 @@ static bool take_state(struct asker *a, uint64_t now, const struct link_body *bo
 	memcpy((uint8_t *)a->setup.state + piece * LINK_PIECE_BYTES, image + LINK_ID,
 	       link_state_piece(total, piece));
 	a->state_have |= UINT64_C(1) << piece;
-	if (a->state_have == pieces_of(total))
+	if (a->state_have == link_state_pieces(total))
 		a->phase = ASKER_STATE;
 	if (!(a->state_asked & ~a->state_have))
 		turn_to(a, now);
@@ -443,125 +433,20 @@ void asker_receive(struct asker *a, uint64_t now, const void *datagram, size_t b
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-/* Is it time to ask for what is not a page? Then the next time is later, and later. */
-static bool is_time(struct asker *a, uint64_t now)
-{
-	if (now < a->next)
-		return false;
-	a->next = now + pace_wait(&a->pace, true, ++a->tries);
-	a->said = now;
-	return true;
-}
-
-static size_t put_hello(struct asker *a, void *out)
-{
-	struct link_hello hello = {
-		.kind = LINK_HELLO,
-		.version = LINK_VERSION,
-		.suites = a->setup.offer.suites,
-	};
-
-	memcpy(hello.nonce, a->nonce, LINK_NONCE);
-	memcpy(out, &hello, sizeof(hello));
-	return sizeof(hello);
-}
-
-static size_t put_open(struct asker *a, void *out)
-{
-	struct link_open clear = {
-		.kind = LINK_OPEN,
-		.suite = a->channel.suite,
-		.version = LINK_VERSION,
-	};
-
-	memcpy(clear.asker_nonce, a->nonce, LINK_NONCE);
-	memset(a->setup.offer.image, 0, LINK_ID);
-	if (a->phase >= ASKER_TAKING)
-		memcpy(a->setup.offer.image, a->there.image, LINK_ID);
-	return channel_seal_open(&a->channel, &clear, &a->setup.offer, out);
-}
-
-/* Opens a session. Return: bytes of the datagram. */
-static size_t poll_session(struct asker *a, uint64_t now, void *out)
-{
-	if (!is_time(a, now))
-		return 0;
-	if (a->session == ASKER_OPENING && a->tries > OPEN_TRIES)
-		close_session(a, now);
-	return a->session == ASKER_CLOSED ? put_hello(a, out) : put_open(a, out);
-}
-
-static size_t put(struct link_body *body, enum link_kind kind, unsigned int detail,
-		  const void *then, size_t n)
-{
-	*body = link_body(kind, detail, 0);
-	memcpy(body + 1, then, n);
-	return sizeof(*body) + n;
-}
-
-/* Asks for pieces that are missing; now and then whether it is still the same image. */
-static size_t put_state_ask(struct asker *a, struct link_body *body)
-{
-	uint64_t missing = pieces_of(a->there.state_bytes) & ~a->state_have;
-	struct link_state_ask ask = { 0 };
-
-	if (a->there.phase != LINK_RUNS_HERE && a->tries % 4)
-		for (unsigned int n = 0; missing && n < STATE_AT_ONCE; n++) {
-			ask.pieces |= missing & -missing;
-			missing &= missing - 1;
-		}
-	a->state_asked = ask.pieces;
-	return put(body, LINK_STATE_ASK, 0, &ask, sizeof(ask));
-}
-
-static size_t poll_state(struct asker *a, uint64_t now, struct link_body *body)
-{
-	if (!is_time(a, now))
-		return 0;
-	if (a->phase == ASKER_STATE)
-		a->next = now + KEEP_UP;
-	else if (a->there.phase == LINK_RUNS_HERE)
-		a->next = now + POLL;
-	return put_state_ask(a, body);
-}
-
-static size_t poll_end(struct asker *a, uint64_t now, struct link_body *body)
-{
-	if (!is_time(a, now))
-		return 0;
-	if (a->tries > GOODBYES) {
-		a->leaving = false;
-		if (a->phase == ASKER_RUNS)
-			a->phase = ASKER_DONE;
-		return 0;
-	}
-	return a->leaving ? put(body, LINK_LEAVE, a->reason, body + 1, 0)
-			  : put(body, LINK_DONE, 0, body + 1, 0);
-}
-
-static size_t poll_body(struct asker *a, uint64_t now, struct link_body *body)
-{
-	switch (a->phase) {
-	case ASKER_WAITING:
-	case ASKER_STATE:
-		return poll_state(a, now, body);
-	case ASKER_TAKING:
-		return is_time(a, now) ? put(body, LINK_TAKE, 0, a->there.image, LINK_ID) : 0;
-	case ASKER_RUNS:
-		return a->ending ? poll_end(a, now, body) : fetch_next(a, now, body);
-	case ASKER_REFUSED:
-		return a->leaving ? poll_end(a, now, body) : 0;
-	default:
-		return 0;
-	}
-}
-
 /* Does anybody owe us an answer? */
 static bool is_owed(const struct asker *a)
 {
 	if (a->phase == ASKER_RUNS)
 		return a->ending || fetch_waits(a);
 	return a->phase < ASKER_RUNS;
+}
+
+/* An answerer who does not answer link_open may have another nonce by now. */
+static size_t poll_session(struct asker *a, uint64_t now, void *out)
+{
+	if (a->session == ASKER_OPENING && a->tries >= OPEN_TRIES && now >= a->next)
+		close_session(a, now);
+	return tell_session(a, now, out);
 }
 
 static void look_at_time(struct asker *a, uint64_t now)
@@ -588,7 +473,7 @@ static size_t poll(struct asker *a, uint64_t now, void *out)
 
 	if (a->session != ASKER_OPEN)
 		return is_owed(a) ? poll_session(a, now, out) : 0;
-	n = poll_body(a, now, (struct link_body *)((struct link_head *)out + 1));
+	n = tell_next(a, now, (struct link_body *)((struct link_head *)out + 1));
 	return n ? channel_seal(&a->channel, out, n) : 0;
 }
 

@@ -98,13 +98,6 @@ static size_t put_state(struct answerer *s, struct link_body *body)
 	return sizeof(*body) + LINK_ID + n;
 }
 
-static uint64_t pieces_of(size_t bytes)
-{
-	size_t n = (bytes + LINK_PIECE_BYTES - 1) / LINK_PIECE_BYTES;
-
-	return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
-}
-
 size_t say_next(struct answerer *s, struct link_body *body)
 {
 	if (owed(s, ANSWERER_OPENED))
@@ -117,7 +110,7 @@ size_t say_next(struct answerer *s, struct link_body *body)
 		return put_status(s, body);
 	if (owed(s, ANSWERER_ENDED))
 		return put(body, LINK_ENDED, 0, body + 1, 0);
-	s->state_pieces &= pieces_of(s->setup.state_bytes);
+	s->state_pieces &= link_state_pieces(s->setup.state_bytes);
 	if (s->state_pieces)
 		return put_state(s, body);
 	return serve_next(s, body);

@@ -303,6 +303,14 @@ static inline size_t link_state_piece(size_t total, unsigned int piece)
 	return MIN(total - piece * LINK_PIECE_BYTES, (size_t)LINK_PIECE_BYTES);
 }
 
+/* The mask of all pieces of a state of so many bytes. */
+static inline uint64_t link_state_pieces(size_t bytes)
+{
+	size_t n = (bytes + LINK_PIECE_BYTES - 1) / LINK_PIECE_BYTES;
+
+	return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+}
+
 /* How many pieces a mask has. */
 static inline unsigned int link_count(unsigned int mask)
 {

@@ -153,13 +153,13 @@ static void talk(struct world *w, unsigned int rounds)
 
 static size_t any_bytes(struct world *w, uint8_t *to, size_t most)
 {
-	size_t n = MIN(fuzz_take(&w->in, 2) % 1500, most);
-	size_t have = MIN(n, w->in.n);
+	size_t wanted = fuzz_take(&w->in, 2) % 1500, n = MIN(wanted, most), have;
 
 	memset(to, (int)fuzz_take(&w->in, 1), n);
-	memcpy(to, w->in.p, MIN(have, w->in.n));
-	w->in.p += MIN(have, w->in.n);
-	w->in.n -= MIN(have, w->in.n);
+	have = MIN(n, w->in.n);
+	memcpy(to, w->in.p, have);
+	w->in.p += have;
+	w->in.n -= have;
 	return n;
 }
 

@@ -213,6 +213,36 @@ static void a_late_take_is_refused_and_the_next_attempt_goes(void **state)
 	assert_true(m.vm.age > 0);
 }
 
+/* The guest has run on between the state that was loaded and the take. */
+static void a_take_of_an_earlier_image_is_refused(void **state)
+{
+	(void)state;
+	begin_with(&none);
+	machines_begin(&m);
+	assert_true(machines_until(&m, ASKER_TAKING, SECONDS));
+	assert_true(machines_stop_again(&m));
+	ends_right();
+	assert_int_equal(m.vm.age, 1);
+}
+
+/* Pieces of an earlier image that come late are not mixed with the next one's. */
+static void a_state_is_of_one_image(void **state)
+{
+	(void)state;
+	begin_with(&(struct faults){ .delay = 2000, .jitter = 4000, .each = 10 });
+	machines_begin(&m);
+	for (unsigned int i = 0; i < 8; i++) {
+		uint64_t end = m.now + 60 * SECONDS;
+
+		while (m.now < end && !m.asker.state_have)
+			machines_step(&m);
+		if (asker_phase(&m.asker) == ASKER_WAITING)
+			assert_true(machines_stop_again(&m));
+		steps(1000 * i);
+	}
+	ends_right();
+}
+
 /* The source has let go, and its word is lost: nobody runs, and then the asker does. */
 static void the_source_never_resumes(void **state)
 {
@@ -354,6 +384,8 @@ int main(void)
 		cmocka_unit_test(without_a_key_neither_begins),
 		cmocka_unit_test(who_cannot_load_the_state_leaves_the_guest_where_it_is),
 		cmocka_unit_test(a_late_take_is_refused_and_the_next_attempt_goes),
+		cmocka_unit_test(a_take_of_an_earlier_image_is_refused),
+		cmocka_unit_test(a_state_is_of_one_image),
 		cmocka_unit_test(the_source_never_resumes),
 		cmocka_unit_test(nobody_else_gets_what_was_given_away),
 		cmocka_unit_test(a_snapshot_can_be_restored_again),

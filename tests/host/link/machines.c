@@ -137,6 +137,15 @@ static void make_state(struct machines *m)
 		m->state[i] = (uint8_t)rnd(&seed);
 }
 
+bool machines_stop_again(struct machines *m)
+{
+	if (answerer_thaw(&m->answerer))
+		return false;
+	m->vm.age++;
+	make_state(m);
+	return !answerer_freeze(&m->answerer, m->now, m->state, VM_STATE);
+}
+
 static void start_source(struct machines *m)
 {
 	m->answerer_setup.snapshot = m->restore ? m->image : NULL;
@@ -288,6 +297,8 @@ static void stream(struct machines *m)
 
 static void step_guest_at_destination(struct machines *m)
 {
+	if (!m->destination_runs && m->loaded != m->vm.age)
+		broken(m, "it begins with an old state");
 	m->destination_runs = true;
 	if (m->arrived.n == m->vm.frames && !m->faults && !m->under_way) {
 		asker_finish(&m->asker, m->now);
@@ -301,12 +312,17 @@ static void step_guest_at_destination(struct machines *m)
 
 static void load(struct machines *m)
 {
-	if (asker_state_bytes(&m->asker) != VM_STATE || memcmp(m->state_here, m->state, VM_STATE))
+	/* The source may have gone on meanwhile: then it is of an image that is no more. */
+	bool current = !memcmp(m->asker.there.image, m->answerer.image, LINK_ID);
+
+	if (current &&
+	    (asker_state_bytes(&m->asker) != VM_STATE || memcmp(m->state_here, m->state, VM_STATE)))
 		broken(m, "another state came");
 	if (m->load_fails)
 		asker_refuse(&m->asker, LINK_REASON_STATE);
 	else
 		asker_take_over(&m->asker);
+	m->loaded = m->vm.age;
 }
 
 static void step_destination(struct machines *m)

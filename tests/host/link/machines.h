@@ -60,6 +60,7 @@ struct machines {
 	gfn_t next; /* of the background stream */
 	unsigned int under_way, faults;
 	uint64_t duplicates, urgent;
+	uint64_t loaded; /* the age of the state that is loaded */
 	bool load_fails;
 	const char *broken; /* what was not as it must be */
 };
@@ -75,6 +76,9 @@ void machines_step(struct machines *m);
 
 /* Steps until the asker is in that phase; false: not before that much time. */
 bool machines_until(struct machines *m, enum asker_phase phase, uint64_t us);
+
+/* The source takes the guest back, lets it run, and stops it again, all at once. */
+bool machines_stop_again(struct machines *m);
 
 /* The source dies. The guest is gone if it had not let go. */
 void machines_kill_source(struct machines *m);
