@@ -54,7 +54,6 @@ static void look(void *ctx, gfn_t gfn, struct link_extent *e)
 
 static void begin(struct world *w)
 {
-	static const uint8_t state[STATE] = { 1 };
 	struct answerer_setup answerer = { .key = { .insecure = true },
 					   .random = { fill, w },
 					   .offer = offer,
@@ -70,7 +69,6 @@ static void begin(struct world *w)
 				     .npages = PAGES,
 				     .window = 16 };
 
-	(void)state;
 	fuzz_check(!answerer_init(&w->answerer, &answerer));
 	fuzz_check(!asker_init(&w->asker, &asker));
 	w->source_runs = true;
@@ -163,20 +161,69 @@ static size_t any_bytes(struct world *w, uint8_t *to, size_t most)
 	return n;
 }
 
+/* What a body of that kind should be followed by, with numbers that may be wrong. */
+static size_t likely(struct world *w, struct link_body *body, uint8_t *to)
+{
+	unsigned int n = body->detail;
+	size_t bytes = 0;
+
+	switch (body->kind) {
+	case LINK_ASK:
+		for (; bytes < n * sizeof(struct link_ask) && bytes < 1024; bytes += 16) {
+			struct link_ask ask = { .gfn = fuzz_take(&w->in, 2) % 300,
+						.frames = (uint16_t)(fuzz_take(&w->in, 1) % 70),
+						.pieces = (uint8_t)(fuzz_take(&w->in, 1) % 17),
+						.flags = (uint8_t)(fuzz_take(&w->in, 1) % 3) };
+
+			memcpy(to + bytes, &ask, sizeof(ask));
+		}
+		return bytes;
+	case LINK_RUNS:
+		for (; bytes < n * sizeof(struct link_run) && bytes < 1024; bytes += 8) {
+			uint64_t gfn = fuzz_take(&w->in, 2) % 300, frames = fuzz_take(&w->in, 1);
+			struct link_run run =
+				link_run(gfn, frames, (enum link_what)(fuzz_take(&w->in, 1) % 4));
+
+			memcpy(to + bytes, &run, sizeof(run));
+		}
+		return bytes;
+	case LINK_PAGE:
+		memset(to, 3, LINK_PIECE_BYTES);
+		return link_page_piece(n);
+	case LINK_STATE:
+		memcpy(to, w->answerer.image, LINK_ID);
+		memset(to + LINK_ID, 4, LINK_PIECE_BYTES);
+		return LINK_ID + (n < 2 ? LINK_PIECE_BYTES : 9);
+	default:
+		return any_bytes(w, to, 1024);
+	}
+}
+
 /* Sealed with the session's keys, as if by the other side. */
 static void forge(struct world *w, bool to_asker)
 {
+	static const uint8_t kinds[] = {
+		LINK_ASK,    LINK_STATE_ASK, LINK_TAKE,    LINK_DONE, LINK_LEAVE,
+		LINK_OPENED, LINK_STATUS,    LINK_STATE,   LINK_PAGE, LINK_RUNS,
+		LINK_GIVEN,  LINK_ENDED,     LINK_REFUSED, 0,         6,
+		255
+	};
 	struct channel *c = to_asker ? &w->asker.channel : &w->answerer.channel;
 	struct channel other = { .session = c->session, .suite = c->suite, .out = c->in };
 	uint8_t datagram[LINK_DATAGRAM_MAX + 64];
+	uint8_t *then = datagram + sizeof(struct link_head) + sizeof(struct link_body);
 	struct link_body body;
+	uint64_t exact, gfn;
 	size_t n;
 
-	body = link_body((enum link_kind)(fuzz_take(&w->in, 1) % 26),
-			 (unsigned int)fuzz_take(&w->in, 1), fuzz_take(&w->in, 5));
+	body.kind = kinds[fuzz_take(&w->in, 1) % sizeof(kinds)];
+	body.detail = (uint8_t)(fuzz_take(&w->in, 1) % 70);
+	gfn = fuzz_take(&w->in, 2);
+	body = link_body((enum link_kind)body.kind, body.detail,
+			 body.kind == LINK_STATE ? STATE : gfn % 300);
+	exact = fuzz_take(&w->in, 1) % 4;
+	n = exact ? likely(w, &body, then) : any_bytes(w, then, 1400);
 	memcpy(datagram + sizeof(struct link_head), &body, sizeof(body));
-	n = any_bytes(w, datagram + sizeof(struct link_head) + sizeof(body),
-		      LINK_DATAGRAM_MAX - sizeof(struct link_head) - sizeof(body) - LINK_TAG);
 	other.sent = c->high;
 	n = channel_seal(&other, datagram, sizeof(body) + n);
 	give(w, to_asker, datagram, n);
@@ -200,10 +247,27 @@ static void ask(struct world *w)
 	w->asked += !asker_ask(&w->asker, w->now, gfn, frames, frames == 1);
 }
 
+static const uint8_t state[STATE] = { 1 };
+
+/* Most inputs begin where the guest runs at the destination, and some pages were asked for. */
+static void hurry(struct world *w)
+{
+	if (fuzz_take(&w->in, 1) % 4 == 0)
+		return;
+	talk(w, 12);
+	fuzz_check(!answerer_freeze(&w->answerer, w->now, state, STATE));
+	talk(w, 8);
+	asker_take_over(&w->asker);
+	talk(w, 4);
+	fuzz_check(asker_phase(&w->asker) == ASKER_RUNS);
+	for (gfn_t gfn = 20; gfn < 52; gfn += 16)
+		w->asked += !asker_ask(&w->asker, w->now, gfn, 16, false);
+	w->now += 500;
+	(void)asker_poll(&w->asker, w->now, (uint8_t[LINK_DATAGRAM_MAX]){ 0 });
+}
+
 static void step(struct world *w)
 {
-	static const uint8_t state[STATE] = { 1 };
-
 	switch (fuzz_take(&w->in, 1) % 10) {
 	case 0:
 		talk(w, 1 + fuzz_take(&w->in, 1) % 8);
@@ -248,6 +312,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	w->state = malloc(STATE);
 	w->now = 1;
 	begin(w);
+	hurry(w);
 	for (unsigned int i = 0; w->in.n && i < 64; i++)
 		step(w);
 	free(w->state);
