@@ -4,8 +4,10 @@
 #include "boot/firmware/machine.h"
 #include "mm/x86.h"
 
-#define TRY_US 5000 /* microseconds of one measurement: short, so that some are not disturbed */
-#define TRIES  10
+/* Of one measurement: short, so that some are not disturbed even where the host has no CPU free. */
+#define SHORT_US 200
+#define LONG_US  1200
+#define TRIES    50
 
 /* By CPUID 0x15, "Time Stamp Counter and Nominal Core Crystal Clock", or 0 where it does not say.
  */
@@ -19,19 +21,26 @@ static uint64_t tsc_claimed(void)
 	return c.eax ? (uint64_t)c.ecx * c.ebx / c.eax / 1000 : 0;
 }
 
-/* By the firmware's clock. A wait may take longer than we ask, never shorter: take the least of a
- * few. */
-static uint64_t tsc_by_stall(void)
+/* A wait may take longer than we ask, never shorter: take the least of many. */
+static uint64_t least_wait(unsigned int us)
 {
 	uint64_t best = UINT64_MAX;
 
 	for (unsigned int i = 0; i < TRIES; i++) {
 		uint64_t start = x86_rdtsc();
 
-		firmware.bs->Stall(TRY_US);
+		firmware.bs->Stall(us);
 		best = MIN(best, x86_rdtsc() - start);
 	}
-	return best / (TRY_US / 1000);
+	return best;
+}
+
+/* By the firmware's clock. What a call of it costs is in both waits. */
+static uint64_t tsc_by_stall(void)
+{
+	uint64_t shorter = least_wait(SHORT_US), longer = least_wait(LONG_US);
+
+	return longer > shorter ? (longer - shorter) * 1000 / (LONG_US - SHORT_US) : 0;
 }
 
 uint64_t tsc_measure(void)
