@@ -9,17 +9,22 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from typing import Callable, NamedTuple, Optional
 
 import console
 import firmware
 
 HEADS, SECTORS = 16, 63
+CARD_PORT = 40000  # Bochs' card receives there, and sends to the next one
 CYLINDER_BYTES = HEADS * SECTORS * 512
 
 BOCHS_HOST_MEMORY_MAX = 2048
 QEMU = "qemu-system-x86_64"
 TRACE = "trace.bin"  # in the run's folder
+LINK = "link.sock"  # where the machine takes frames; it sends them to
+WIRE = "link.wire"  # this one, which tools/wire makes
+SHARED = "../link.shm"  # memory that two machines share, if their link is no card
 GDB_SOCKET = "gdb.sock"  # in the run's folder: nobody else's, and no port to be found for it
 
 
@@ -43,6 +48,8 @@ class Run(NamedTuple):
     console: Optional[str] = None  # where this serial port leads to, in the machine's words
     monitor: Optional[str] = None  # likewise
     trace: bool = False  # this one leads to the file TRACE
+    link: Optional[str] = None  # the address of a network card whose cable leads to LINK and WIRE; or
+    # "ivshmem": memory that is shared
 
 
 PORTS = {"console": 2, "trace": 3, "monitor": 4}  # serial ports beside COM1, by the member of Run: COMn
@@ -172,7 +179,7 @@ ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path=disk.img, mode=flat, cylinders={cylinders}, heads={heads}, spt={spt}
 boot: disk
 com1: enabled=1, mode=file, dev=serial.log
-{ports}sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+{ports}{link}sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 speaker: enabled=0
 port_e9_hack: enabled=0
 panic: action=fatal
@@ -211,19 +218,33 @@ def bochs_ports(run):
                    for name, number, where in ports(run))
 
 
+def bochs_link(run):
+    return f"e1000: enabled=1, mac={run.link}, ethmod=socket, ethdev={CARD_PORT}\n" if run.link else ""
+
+
 def bochs_command(run, model):
     join(firmware.for_bochs(), os.path.join(run.folder, "rom.bin"))
     join([firmware.vga_bios()], os.path.join(run.folder, "vga.bin"))
     cylinders = os.path.getsize(os.path.join(run.folder, "disk.img")) // CYLINDER_BYTES
     text = BOCHSRC.format(memory=run.memory, host_memory=min(run.memory, BOCHS_HOST_MEMORY_MAX),
                           model=run.cpu_model or model, cpus=run.cpus,
-                          cylinders=cylinders, heads=HEADS, spt=SECTORS, ports=bochs_ports(run))
+                          cylinders=cylinders, heads=HEADS, spt=SECTORS, ports=bochs_ports(run),
+                          link=bochs_link(run))
     with open(os.path.join(run.folder, "bochsrc"), "w", encoding="ascii") as file:
         file.write(text)
     # Debian's Bochs stops at its debugger's prompt unless told to continue.
     with open(os.path.join(run.folder, "debugger.rc"), "w", encoding="ascii") as file:
         file.write("c\n")
-    return [*private_network(), "bochs", "-q", "-f", "bochsrc", "-rc", "debugger.rc"]
+    argv = ["bochs", "-q", "-f", "bochsrc", "-rc", "debugger.rc"]
+    if run.link == "ivshmem":
+        raise Problem("Bochs has no ivshmem: use MACHINE=qemu, or LINK=e1000")
+    if not run.link:
+        return [*private_network(), *argv]
+    # Its card speaks to two ports. Only in a network of its own are they sure to be free.
+    if not (alone := private_network()):
+        raise Problem("Bochs needs a network of its own for a link: run as root, or use MACHINE=qemu")
+    return [*alone, sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "patch-cable"),
+            str(CARD_PORT), *argv]
 
 
 def bochs_vmx_command(run):
@@ -274,6 +295,15 @@ def qemu_ports(run):
                          "-device", f"isa-serial,chardev={name},index={number - 1}")]
 
 
+def qemu_link(run):
+    """A card without a ROM, from which the firmware would try to boot."""
+    if run.link == "ivshmem":
+        return ["-object", f"memory-backend-file,id=link,size=1M,mem-path={SHARED},share=on",
+                "-device", "ivshmem-plain,memdev=link"]
+    return ["-netdev", f"dgram,id=link,local.type=unix,local.path={LINK},remote.type=unix,remote.path={WIRE}",
+            "-device", f"e1000,netdev=link,mac={run.link},romfile="] if run.link else []
+
+
 def qemu_command(run, accel, model):
     return [QEMU, "-machine", "q35", *accel, "-cpu", model,
             "-smp", str(run.cpus), "-m", f"{run.memory}M",
@@ -281,7 +311,7 @@ def qemu_command(run, accel, model):
             *firmware_options(run, firmware.for_qemu()),
             "-drive", "file=disk.img,format=raw",
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-            "-serial", "file:serial.log", *qemu_ports(run)]
+            "-serial", "file:serial.log", *qemu_ports(run), *qemu_link(run)]
 
 
 def kvm_command(run):
