@@ -14,6 +14,7 @@
 #include "hv/job/jobs.h"
 #include "hv/mem/backing.h"
 #include "hv/monitor/monitor.h"
+#include "hv/net/net.h"
 #include "mm/apic.h"
 #include "mm/kmap.h"
 #include "mm/lock.h"
@@ -166,6 +167,8 @@ _Noreturn void hv_main(struct boot_info *info)
 	/* Ends time slices on SVM, and the sleep of CPUs. */
 	apic_timer_calibrate(us_to_cycles(1000));
 	backing_init();
+	if (net_open(&info->config))
+		ending(false);
 	con_printf("cleave: second stage: %s, leaves up to %s\n", vendor->format->name,
 		   vendor->leaf_max() == PG_LEVEL_1G ? "1 GiB" : "2 MiB");
 	if (info->config.trace == TRACE_ALL)

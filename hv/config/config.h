@@ -97,7 +97,16 @@ struct run_config {
 	uint64_t work_asked; /* work=; 0: auto */
 	uint64_t stride;     /* bytes */
 	uint64_t seed;
-	unsigned int timeout_ms; /* timeout= */
+	unsigned int timeout_ms;   /* timeout= */
+	char key[CONFIG_NAME_MAX]; /* the name of a file; "none" */
+	bool insecure;
+	unsigned int limit_ms; /* limit= */
+};
+
+enum config_net {
+	NET_NONE = 0,
+	NET_E1000,
+	NET_IVSHMEM
 };
 
 enum config_trace {
@@ -113,6 +122,8 @@ struct hv_config {
 	enum config_trace trace;
 	bool monitor;
 	bool live;
+	enum config_net link;
+	uint32_t address, peer; /* IPv4, host byte order */
 	unsigned int nruns;
 	struct run_config run[CONFIG_RUNS_MAX];
 };

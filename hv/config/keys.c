@@ -16,6 +16,12 @@ static const struct config_choice traces[] = {
 	{ "all", TRACE_ALL },
 };
 
+static const struct config_choice links[] = {
+	{ "none", NET_NONE },
+	{ "e1000", NET_E1000 },
+	{ "ivshmem", NET_IVSHMEM },
+};
+
 static const struct config_choice all_cpus[] = {
 	{ "all", MAX_CPUS },
 };
@@ -86,6 +92,7 @@ static const struct config_choice rates[] = {
 #define NUMBER(from, to)    .type = CONFIG_NUMBER, .min = (from), .max = (to)
 #define SIZE(from, step)    .type = CONFIG_SIZE, .min = (from), .max = 512 * GIB, .multiple = (step)
 #define TEXT                .type = CONFIG_TEXT
+#define ADDRESS             .type = CONFIG_IPV4
 
 /* clang-format off */
 const struct config_key config_keys[] = {
@@ -109,6 +116,14 @@ const struct config_key config_keys[] = {
 	  "1 prints ten lines a second that say where memory has arrived, for the live view "
 	  "(docs/view.md). The launcher sets it for the view.",
 	  MACHINE(live), NUMBER(0, 1) },
+	{ "link", "none",
+	  "The device that leads to another machine (docs/link.md): `e1000` is UDP on an 82540EM, "
+	  "`ivshmem` is memory that two machines of QEMU share.",
+	  MACHINE(link), CHOICE(links) },
+	{ "address", "10.99.0.1", "This machine's IPv4 address; for link=ivshmem the two need but differ.",
+	  MACHINE(address), ADDRESS },
+	{ "peer", "10.99.0.2", "The other machine's.",
+	  MACHINE(peer), ADDRESS },
 
 	{ "job", "migrate", "What to do (docs/jobs.md). The test image has more jobs.",
 	  RUN(job), TEXT },
@@ -187,6 +202,16 @@ const struct config_key config_keys[] = {
 	  RUN(seed), NUMBER(0, UINT64_MAX) },
 	{ "timeout", "600000", "Milliseconds of machine time after which the run has failed.",
 	  RUN(timeout_ms), NUMBER(1, 86400000) },
+	{ "key", "none",
+	  "What seals the link, for job=send and job=receive: `guests\\NAME.bin` on the boot disk, 16 to "
+	  "64 bytes that both sides have.",
+	  RUN(key), TEXT },
+	{ "insecure", "0", "1 lets job=send and job=receive do without a key: whoever reaches the link can "
+	  "read and change the guest.",
+	  RUN(insecure), NUMBER(0, 1) },
+	{ "limit", "60000",
+	  "Milliseconds for which a side of a link waits for a sign of the other one before it gives up.",
+	  RUN(limit_ms), NUMBER(100, 86400000) },
 };
 /* clang-format on */
 

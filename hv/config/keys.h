@@ -13,7 +13,8 @@ enum config_type {
 	CONFIG_CHOICE = 0, /* one of a list of names */
 	CONFIG_NUMBER,
 	CONFIG_SIZE, /* bytes */
-	CONFIG_TEXT  /* a name: see span_is_name() */
+	CONFIG_TEXT, /* a name: see span_is_name() */
+	CONFIG_IPV4  /* 10.99.0.1 */
 };
 
 /* A value that has a name. */

@@ -39,6 +39,9 @@ void config_print_legal(const struct config_key *key, char text[CONFIG_TEXT_MAX]
 		config_put_number(text, CONFIG_NAME_MAX - 1);
 		config_put(text, " letters, digits or any of _-.+/");
 		break;
+	case CONFIG_IPV4:
+		config_put(text, "four numbers of 0 to 255 with dots between");
+		break;
 	case CONFIG_NUMBER:
 	case CONFIG_SIZE:
 		put_range(key, text);
@@ -107,6 +110,19 @@ static bool parse_size(struct span s, uint64_t *bytes)
 	return true;
 }
 
+static bool parse_ipv4(struct span s, uint64_t *address)
+{
+	*address = 0;
+	for (unsigned int i = 0; i < 4; i++) {
+		uint64_t byte;
+
+		if (!parse_number(i < 3 ? span_cut(&s, '.') : s, &byte) || byte > 255)
+			return false;
+		*address = *address << 8 | byte;
+	}
+	return true;
+}
+
 static bool find_choice(const struct config_key *key, struct span s, uint64_t *value)
 {
 	for (size_t i = 0; i < key->nchoices; i++) {
@@ -133,6 +149,8 @@ int config_value_parse(const struct config_key *key, struct span s, struct confi
 		good = good || (parse_number(s, &value->number) && is_legal(key, value->number));
 	if (key->type == CONFIG_SIZE)
 		good = good || (parse_size(s, &value->number) && is_legal(key, value->number));
+	if (key->type == CONFIG_IPV4)
+		good = parse_ipv4(s, &value->number);
 	if (key->type == CONFIG_TEXT) {
 		good = span_is_name(s);
 		if (good)
@@ -155,6 +173,14 @@ uint64_t config_value_number(const struct config_key *key, const void *base)
 
 	__builtin_memcpy(&number, (const char *)base + key->offset, key->bytes);
 	return number;
+}
+
+static void put_ipv4(char text[CONFIG_TEXT_MAX], uint64_t address)
+{
+	for (unsigned int shift = 32; shift; shift -= 8) {
+		config_put_number(text, address >> (shift - 8) & 0xff);
+		config_put(text, shift > 8 ? "." : "");
+	}
 }
 
 /* The name of a value, or NULL where it is said as a number. */
@@ -182,6 +208,8 @@ void config_print_value(const struct config_key *key, const void *base, char tex
 		config_put(text, choice_name(key, number));
 	else if (key->type == CONFIG_SIZE)
 		config_put_size(text, number);
+	else if (key->type == CONFIG_IPV4)
+		put_ipv4(text, number);
 	else
 		config_put_number(text, number);
 }

@@ -27,6 +27,7 @@ fuzz_memmap_SRCS := boot/firmware/memmap.c boot/base/efi.c boot/base/ranges.c
 fuzz_payload_SRCS := hv/vm/payload.c hv/vm/write.c
 fuzz_hypercall_SRCS := hv/cpu/hypercall.c
 fuzz_monitor_SRCS := hv/monitor/words.c $(sort $(wildcard hv/config/*.c))
+fuzz_ether_SRCS := hv/net/ether.c
 fuzz_link_SRCS := $(filter hv/link/%,$(LINK_ALL))
 fuzz_link_MODEL := $(BEARSSL_ALL)
 fuzz_bzimage_SRCS := hv/platform/bzimage.c

@@ -159,6 +159,26 @@ static void sizes_take_suffixes_and_hexadecimal(void **state)
 	assert_int_equal(config.run[0].stride, 8192);
 }
 
+static void addresses_have_four_numbers(void **state)
+{
+	static const char *const bad[] = { "",          "1",        "1.2.3",
+					   "1.2.3.4.5", "1.2.3.",   "1.2.3.4.",
+					   "256.1.1.1", "1.2.3.-1", "a.b.c.d" };
+	char text[64], message[128];
+
+	(void)state;
+	takes("address=10.99.0.1\npeer=255.0.1.254\n");
+	assert_int_equal(config.address, 0x0a630001);
+	assert_int_equal(config.peer, 0xff0001fe);
+	for (unsigned int i = 0; i < ARRAY_LEN(bad); i++) {
+		snprintf(text, sizeof(text), "peer=%s\n", bad[i]);
+		snprintf(message, sizeof(message),
+			 "line 1: peer=%s: must be four numbers of 0 to 255 with dots between",
+			 bad[i]);
+		refuses(text, 1, message);
+	}
+}
+
 static void runs_start_from_what_was_said_before_them(void **state)
 {
 	(void)state;
@@ -461,6 +481,7 @@ int main(void)
 		cmocka_unit_test(comments_blanks_and_line_ends_of_any_kind_are_fine),
 		cmocka_unit_test(a_byte_order_mark_is_skipped_wherever_a_line_begins),
 		cmocka_unit_test(sizes_take_suffixes_and_hexadecimal),
+		cmocka_unit_test(addresses_have_four_numbers),
 		cmocka_unit_test(runs_start_from_what_was_said_before_them),
 		cmocka_unit_test(an_unknown_key_is_named_with_the_known_ones),
 		cmocka_unit_test(a_line_that_is_nothing_is_refused),
