@@ -30,6 +30,7 @@ struct vm {
 	_Atomic bool wants_migration; /* the guest asked for it */
 	_Atomic uint32_t over;        /* vCPUs that are done, halted or dead */
 	_Atomic uint64_t first_entry; /* TSC of the first VM entry; 0 before */
+	uint64_t stopped_at;          /* vm_state_load(): the source's TSC when it stopped */
 };
 
 #endif
