@@ -4,12 +4,13 @@
  *
  * The window grows while pages take about as long as the link's own round trip, and shrinks when
  * they take longer: then they stand in a queue, and so would what is urgent. Loss alone says
- * little on a link that loses; it shrinks the window to a floor only.
+ * little on a link that loses. Neither shrinks the window below a floor: where both machines share
+ * a host's CPUs, an answer is late for many reasons.
  */
 #include "hv/link/pace.h"
 
 #define FIRST_WINDOW 16 /* pages */
-#define FLOOR        8  /* pages: loss does not go below */
+#define FLOOR        8  /* pages: neither loss nor a slow answer goes below */
 #define FIRST_WAIT   50000
 #define WAIT_MAX     1000000
 #define BEST_FOR     10000000 /* us: then the link may have become another */
@@ -73,7 +74,7 @@ void pace_sample(struct pace *p, uint64_t now, uint64_t took, bool urgent)
 	if (urgent)
 		return;
 	if (took > unhurried(p))
-		shrink(p, now, p->window - p->window / 8);
+		shrink(p, now, MAX(p->window - p->window / 8, FLOOR * (uint64_t)PACE_SCALE));
 	else
 		p->window = MIN(p->window + PACE_SCALE * (uint64_t)PACE_SCALE / p->window,
 				p->window_max);
