@@ -3,13 +3,15 @@
 #	make run	boot a live post-copy migration of a running guest, and show it
 #	make demo	what it is about, in a minute: a guest moved whole, and page by page
 #	make linux	boot Debian's Linux as a guest (docs/linux.md)
-#	make migrate GUEST=linux	the same, and migrate it
+#	make migrate	two machines and a wire: a guest is migrated from one to the other (docs/link.md)
+#	make migrate GUEST=linux	Debian's Linux; TO=self: between two VMs of one machine
 #	make test	all tests that fit into 25 minutes
 #	make test-long	the slow ones, in parts of at most an hour; PART="NAME ..." runs some
 #	make test-nested	under real KVM in an emulator (docs/nested.md); NESTED=svm1|svm2|vmx1,
 #			KERNEL=backports
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
+#	make bench-link		what a migration between two machines costs
 #	make bench-linux	what Cleave costs a Linux: instructions of its boot, exits
 #	make check-model	search the model of the second stage (spin)
 #	make docs	write the tables of docs/configuration.md and docs/protocol.md
@@ -31,7 +33,9 @@
 #	VIEW=plain|live		make run only: lines, or the live view; default: what the terminal can
 #	MONITOR=1		make run only: take commands from tools/monitor without the view, too
 #
-# For make linux and make migrate, besides: MODE=shell|check|idle, LINUX_KERNEL=FILE, LINUX_INITRD=FILE,
+# For make migrate: MACHINE=A,B two machines of different kinds; WIRE="loss 10; delay 5" what the wire does;
+# LINK=ivshmem memory that both share in place of a wire.
+# For make linux and make migrate GUEST=linux, besides: MODE=shell|check|idle, LINUX_KERNEL=FILE, LINUX_INITRD=FILE,
 # LINUX_APPEND=TEXT, LINUX_FLAVOUR=amd64, LINUX_BACKPORTS=1.
 
 BUILD ?= build
@@ -50,7 +54,6 @@ LAUNCH_FLAGS = --cpus "$(CPUS)" --config "$(CONFIG)" --efi $(BUILD)/cleave.efi \
 .DELETE_ON_ERROR:
 
 include boot/boot.mk
-include hv/link/link.mk
 include guest/guest.mk
 include guest/linux/linux.mk
 include tests/host/host.mk
@@ -60,7 +63,7 @@ include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk
 
-.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm bench-linux check \
+.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm bench-linux bench-link check \
 	test-image setup setup-test \
 	setup-nested clean
 
@@ -93,11 +96,31 @@ LINUX_GUESTS = $(addprefix $(BUILD)/linux/guests/,linux.bin linux-initrd.bin lin
 export LINUX_KERNEL LINUX_INITRD LINUX_APPEND LINUX_FLAVOUR LINUX_BACKPORTS
 
 linux: CONFIG = tools/linux.cfg
-migrate: CONFIG = tools/linux-migrate.cfg
-linux migrate: setup
-	$(if $(filter-out linux,$@ $(GUEST)),$(if $(filter linux,$(GUEST)),,$(error \
-		make migrate GUEST=$(GUEST): it must be GUEST=linux; payloads are migrated by \
-		make run SET="guest=NAME")))
+migrate: CONFIG = $(if $(GUEST),tools/linux-migrate.cfg,tools/migrate.cfg)
+TO ?= other
+GUEST_WORDS = $(if $(filter-out linux,$(GUEST)),$(error make migrate GUEST=$(GUEST): it must be \
+	GUEST=linux, or none; a payload is named by SET="guest=NAME"))
+TO_WORDS = $(if $(filter-out other self,$(TO)),$(error make migrate TO=$(TO): it must be TO=other or \
+	TO=self))
+SELF_WORDS = $(if $(GUEST),,$(error make migrate TO=self: it needs GUEST=linux; payloads are migrated \
+	within one machine by make run))
+MODE_WORDS = $(if $(filter shell,$(MODE)),$(error make migrate MODE=shell: a terminal stays where it is: \
+	it needs TO=self))
+
+migrate: setup
+	$(GUEST_WORDS)$(TO_WORDS)$(if $(filter self,$(TO)),$(SELF_WORDS),$(MODE_WORDS))
+	@$(if $(filter self,$(TO)),$(MAKE) --no-print-directory -s migrate-here CONFIG="$(CONFIG)",\
+		$(MAKE) --no-print-directory -s migrate-away CONFIG="$(CONFIG)")
+
+# The guest's own self-check: a shell would have to move from one terminal to another.
+.PHONY: migrate-away migrate-here
+migrate-away:
+	@$(MAKE) --no-print-directory -s -j2 all $(if $(GUEST),linux-guest)
+	@$(if $(GUEST),tools/linux --build $(BUILD) --mode "$(or $(MODE),check)" &&) \
+		tools/pair $(filter-out --trace,$(LAUNCH_FLAGS)) $(if $(WIRE),--wire "$(WIRE)") $(if $(LINK),--link-device "$(LINK)") \
+		$(if $(GUEST),--console log --timeout 3600 $(LINUX_GUESTS),$(GUESTS))
+
+linux migrate-here: setup
 	@$(MAKE) --no-print-directory -s -j2 all linux-guest
 	@echo "takes about 1 minute with KVM, 3 without, 15 in Bochs; the first time fetches 25 MB"
 	@mode=$(MODE); [ "$$mode" ] || { [ -t 0 ] && [ -t 1 ] && mode=shell || mode=check; }; \
@@ -129,6 +152,8 @@ test: setup-test
 		monitor="tests/monitor_test.py --build $(BUILD)" \
 		linux="tests/linux_test.py" \
 		linux-machine="tests/linux_machine --build $(BUILD)" \
+		wire="tests/wire_test.py" \
+		link-machine="tests/link_machine --build $(BUILD)" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \
 		clang="$(MAKE) --no-print-directory -s clang-build" \
@@ -155,8 +180,9 @@ test-nested: setup-nested
 # kernels 3 (and they are fetched: 140 MB), bochs and bochs-svm 30 each.
 LINUX_LONG := $(addprefix linux-,vcpus sizes policies hops crowded kernels bochs bochs-svm)
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
-	$(MACHINE_LONG) $(LINUX_LONG) nested-svm1 nested-svm2 nested-vmx1
+	$(MACHINE_LONG) $(LINUX_LONG) link-machine nested-svm1 nested-svm2 nested-vmx1
 PART ?= $(LONG_PARTS)
+long_link-machine := tests/link_machine --build $(BUILD) long
 long_sabotages := tests/machine/sabotages --build $(BUILD)
 long_model-mutants = $(MAKE) --no-print-directory -s check-model-mutants
 long_fuzz-plant = $(MAKE) --no-print-directory -s -j2 fuzz-plant
@@ -171,7 +197,7 @@ $(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS)
 	is no such part; there are: $(LONG_PARTS)))
 
 test-long: setup-test $(if $(filter nested-%,$(PART)),setup-nested)
-	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux-%,$(PART)),linux-guest)
+	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux-% link-machine,$(PART)),linux-guest)
 	@tests/run --timeout 3600 $(foreach p,$(PART),$(p)="$(long_$(p))")
 
 fuzz: setup-test
@@ -187,6 +213,10 @@ bench: setup-test
 bench-linux: setup
 	@$(MAKE) --no-print-directory -s -j2 all linux-guest
 	@tests/linux_bench --build $(BUILD) 2> $(BUILD)/bench-linux.log
+
+bench-link: setup
+	@$(MAKE) --no-print-directory -s -j2 all
+	@tests/link_bench --build $(BUILD) 2> $(BUILD)/bench-link.log
 
 bench-kvm: setup
 	@tools/bench-kvm --cleave $(BUILD)/bench/machine.json

@@ -30,9 +30,10 @@ ROOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden -fno-s
 BOOT_CFLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem $(EFI_INCLUDE) \
 	       -isystem $(EFI_INCLUDE)/x86_64
 
-# hv/link/ is not among them yet: no job uses it.
-EFI_SRCS  ?= $(filter-out hv/link/%,$(wildcard $(foreach r,boot mm ept hv,$(r)/*.c $(r)/*/*.c $(r)/*/*/*.c) \
-	boot/*/*.asm hv/*/*/*.asm))
+include hv/link/link.mk
+
+EFI_SRCS  ?= $(wildcard $(foreach r,boot mm ept hv,$(r)/*.c $(r)/*/*.c $(r)/*/*/*.c) \
+	boot/*/*.asm hv/*/*/*.asm) $(BEARSSL_ALL)
 TEST_SRCS ?= $(filter-out hv/job/jobs.c,$(EFI_SRCS)) $(wildcard tests/machine/*.c)
 
 EFI_OBJS  := $(patsubst %,$(BUILD)/obj/%.o,$(EFI_SRCS))

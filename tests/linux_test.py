@@ -117,13 +117,18 @@ class Make(tap.Sandbox):
 
 class Targets(unittest.TestCase):
     def test_what_cannot_be_migrated_is_named_with_the_remedy(self):
-        for guest in ("", "seq"):
-            done = subprocess.run(["make", "-s", "migrate", f"GUEST={guest}"], cwd=tap.ROOT,
+        words = {
+            "GUEST=seq": 'GUEST=seq: it must be GUEST=linux, or none; a payload is named by SET="guest=NAME"',
+            "TO=nowhere": "TO=nowhere: it must be TO=other or TO=self",
+            "TO=self": "TO=self: it needs GUEST=linux; payloads are migrated within one machine by make run",
+            "MODE=shell": "MODE=shell: a terminal stays where it is: it needs TO=self",
+        }
+        for word, answer in words.items():
+            done = subprocess.run(["make", "-s", "migrate", word], cwd=tap.ROOT,
                                   text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT)
             self.assertEqual(done.returncode, 2)
-            self.assertIn(f'make migrate GUEST={guest}: it must be GUEST=linux; payloads are '
-                          'migrated by make run SET="guest=NAME"', done.stdout)
+            self.assertIn(f"make migrate {answer}", done.stdout)
 
 
 class SelfCheck(unittest.TestCase):

@@ -211,6 +211,10 @@ bool vcpu_wait_over(struct vcpu *vcpu);
 /* Makes this CPU hold the vCPU's registers; loads its state first if necessary. */
 void vcpu_switch_to(struct vcpu *vcpu);
 
+/* Saves the vector registers that this CPU holds of a vCPU, so that root mode may use them: they
+ * come back before the vCPU runs again. */
+void vcpu_lend_registers(void);
+
 /* Saves the vCPU's state, if it is loaded. Call it on the CPU that holds it. */
 void vcpu_put(struct vcpu *vcpu);
 

@@ -53,6 +53,7 @@
 #include "hv/base/trace_stream.h"
 #include "hv/cpu/vcpu.h"
 #include "hv/cpu/vm.h"
+#include "mm/percpu.h"
 #include "mm/x86.h"
 
 static struct vcpu *current[MAX_CPUS]; /* whose registers the CPU holds */
@@ -101,6 +102,14 @@ void vcpu_switch_to(struct vcpu *vcpu)
 	vendor->activate(vcpu);
 	load_registers(&vcpu->state);
 	current[vcpu->cpu] = vcpu;
+}
+
+void vcpu_lend_registers(void)
+{
+	struct vcpu *vcpu = current[cpu_id()];
+
+	if (vcpu)
+		take_registers(vcpu);
 }
 
 void vcpu_put(struct vcpu *vcpu)

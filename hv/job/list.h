@@ -13,7 +13,9 @@
 	X(hot)                                                                                     \
 	X(protect)                                                                                 \
 	X(move)                                                                                    \
-	X(linux)
+	X(linux)                                                                                   \
+	X(send)                                                                                    \
+	X(receive)
 
 #define JOB_FUNCTION(name)                                                                         \
 	const char *name##_job(const struct run_config *config, const struct boot_info *info);

@@ -3,6 +3,7 @@
 #ifndef HV_MIGRATE_MIGRATE_H
 #define HV_MIGRATE_MIGRATE_H
 
+#include "hv/base/clock.h"
 #include "hv/config/boot_info.h"
 #include "hv/cpu/vcpu.h"
 #include "hv/cpu/vm.h"
@@ -20,11 +21,13 @@ struct migration {
 	unsigned int hop; /* the guest's migrations before this one */
 	struct vm *from, *to;
 	struct source_vm source;
+	const struct source_link *link; /* to->mem's source is on another machine: no `from` */
 	struct precopy precopy;
 	struct stream stream;
 	uint64_t arrive;          /* frames that arrive at once */
 	struct bitmap lost_pages; /* lost on purpose, at either side */
 
+	uint64_t ready_since; /* TSC: the guest was ready to go; 0: not yet */
 	uint64_t begun, stopped, switched, arrived, finished; /* TSC; 0: never reached */
 	uint64_t tables_before; /* in use by others than the destination */
 	struct granularity at_switch, worst, end;
@@ -63,6 +66,17 @@ struct migration {
  */
 const char *migrate(struct migration *m, const struct run_config *config,
 		    const struct boot_info *info);
+
+/* Is timeout= over? */
+static inline bool migrate_out_of_time(const struct migration *m)
+{
+	return cycles_to_us(clock_now() - m->begun) / 1000 > m->config->timeout_ms;
+}
+
+static inline bool migrate_is_last(const struct migration *m)
+{
+	return m->hop + 1 == m->config->hops;
+}
 
 /* --- verify.c ------------------------------------------------------------------------------ */
 

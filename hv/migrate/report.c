@@ -5,6 +5,7 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/migrate/report_json.h"
+#include "hv/migrate/report_link.h"
 #include "hv/policy/policy.h"
 #include "mm/percpu.h"
 
@@ -107,6 +108,8 @@ static void print_pages(const struct migration *m, const struct figures *f)
 		"cleave:   faults: %lld; %lld waited for their page, %lld found it at hand, %lld "
 		"were spurious\n",
 		(ll)f->faults, (ll)f->faults_waited, (ll)f->faults_at_hand, (ll)f->faults_spurious);
+	if (m->link)
+		return;
 	con_printf(
 		"cleave:   urgent answers waited at most %lld us to be placed, behind at most %lld "
 		"KiB of other work\n",
@@ -204,6 +207,13 @@ static void print_contents(const struct migration *m)
 {
 	if (m->verdict)
 		return;
+	if (m->link) {
+		con_printf(
+			"cleave:   contents: %llu pages are what the guest says, or zeros where it "
+			"has not written; %llu given back, %llu lost\n",
+			(ull)m->compared, (ull)m->written, (ull)m->lost);
+		return;
+	}
 	con_printf(
 		"cleave:   contents: %llu pages equal to the source's, %llu written by the guest "
 		"since, %llu lost\n",
@@ -225,6 +235,8 @@ void report(const struct migration *m)
 		print_work(m);
 		print_vcpus(m);
 		print_latency(&f);
+		if (m->link)
+			report_link_print(m->link, m->pager.data_frames);
 		print_contents(m);
 		print_system(m);
 	}

@@ -26,7 +26,8 @@ struct granularity granularity_of(const struct ept *ept);
 	X(machine_checks)                                                                          \
 	X(blocktime_us)                                                                            \
 	X(longest_wait_us)                                                                         \
-	X(urgent_late_us)     /* longest that an urgent answer waited to be taken */               \
+	X(urgent_late_us) /* longest that an urgent answer waited to be taken; negative: unknown   \
+			   */                                                                      \
 	X(urgent_late_cycles) /* the same */                                                       \
 	X(urgent_behind)      /* most bytes that were written meanwhile */                         \
 	X(flushes)                                                                                 \

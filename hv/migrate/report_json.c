@@ -6,6 +6,7 @@
 #include "hv/base/json.h"
 #include "hv/base/trace_stream.h"
 #include "hv/config/value.h"
+#include "hv/migrate/report_link.h"
 #include "mm/percpu.h"
 
 /* All that determines the run, as the configuration would say it. */
@@ -118,6 +119,8 @@ void report_json(const struct migration *m, const struct figures *f)
 	put_counters(&j, m);
 	if (m->to->platform)
 		put_system(&j, m->to->platform);
+	if (m->link)
+		report_link_json(&j, m->link, m->pager.data_frames);
 	put_levels(&j, "at_switch", &m->at_switch);
 	put_levels(&j, "worst", &m->worst);
 	put_levels(&j, "end", &m->end);

@@ -2,6 +2,7 @@
 /* Verifies the migrated VM: compares and counts everything that can be. */
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/migrate/lose.h"
 #include "hv/migrate/migrate.h"
 #include "hv/policy/policy.h"
 #include "hv/vm/run.h"
@@ -88,14 +89,9 @@ static const char *compare_present(struct migration *m, gfn_t gfn, const void *a
 	return NULL;
 }
 
-static const char *compare_page(struct migration *m, gfn_t gfn)
+/* The page is not there. */
+static const char *compare_absent(struct migration *m, gfn_t gfn)
 {
-	const void *a = mem_page(&m->from->mem, gfn), *b = mem_page(&m->to->mem, gfn);
-
-	if (is_lost(m->from, gfn) || is_lost(m->to, gfn))
-		return compare_lost(m, gfn);
-	if (b)
-		return compare_present(m, gfn, a, b);
 	if (!is_discarded(m, gfn))
 		return differs(gfn, "a page of the destination is not there");
 	if (vouched(&m->to->vouches, gfn) && !vouched_zeros(&m->to->vouches, gfn))
@@ -104,16 +100,63 @@ static const char *compare_page(struct migration *m, gfn_t gfn)
 	return NULL;
 }
 
-static const char *compare_contents(struct migration *m)
+static const char *compare_page(struct migration *m, gfn_t gfn)
 {
-	uint64_t told = m->discarded_for;
+	const void *a = mem_page(&m->from->mem, gfn), *b = mem_page(&m->to->mem, gfn);
 
+	if (is_lost(m->from, gfn) || is_lost(m->to, gfn))
+		return compare_lost(m, gfn);
+	return b ? compare_present(m, gfn, a, b) : compare_absent(m, gfn);
+}
+
+/* Does no payload ever write there? */
+static bool is_unused(const struct migration *m, gfn_t gfn)
+{
+	return !m->to->platform && !vouched_own(&m->to->vouches, gfn) &&
+	       !lose_is_used(m->config, gfn);
+}
+
+/* The source's memory is on another machine: then a page is what the guest says, or zeros where no
+ * payload writes. */
+static const char *compare_alone(struct migration *m, gfn_t gfn)
+{
+	const struct vouches *word = &m->to->vouches;
+	const void *page = mem_page(&m->to->mem, gfn);
+
+	if (is_lost(m->to, gfn)) {
+		m->lost++;
+		return bitmap_test(&m->lost_pages, gfn) ? NULL
+							: "a page is lost that nobody has lost";
+	}
+	if (!page)
+		return compare_absent(m, gfn);
+	if (vouched(word, gfn) && !vouch_holds(word, gfn, page))
+		return differs(gfn, "a page is not what the guest says it is");
+	if (is_unused(m, gfn) && !zero_page(page))
+		return differs(gfn, "a page has contents where no payload writes");
+	m->compared += vouched(word, gfn) || is_unused(m, gfn);
+	return NULL;
+}
+
+static const char *compare_all(struct migration *m,
+			       const char *(*compare)(struct migration *m, gfn_t gfn))
+{
 	for (gfn_t gfn = 0; gfn < m->to->mem.frames; gfn++) {
-		const char *why = compare_page(m, gfn);
+		const char *why = compare(m, gfn);
 
 		if (why)
 			return why;
 	}
+	return NULL;
+}
+
+static const char *compare_contents(struct migration *m)
+{
+	uint64_t told = m->discarded_for;
+	const char *why = compare_all(m, m->from ? compare_page : compare_alone);
+
+	if (why || !m->from)
+		return why;
 	for (unsigned int i = 0; i < m->to->nvcpus; i++)
 		told += m->to->vcpu[i].pages_written;
 	if (!m->to->platform && m->written - m->written_own > told)
@@ -149,7 +192,7 @@ static bool sent_adds_up(const struct migration *m)
 	/* A page that the monitor loses may be under way. */
 	if (m->watched.changes && m->stats.lost_early)
 		return true;
-	return m->source.sent == m->pager.data_frames + m->pager.duplicates;
+	return m->to->mem.pager.source->sent == m->pager.data_frames + m->pager.duplicates;
 }
 
 static const char *check_counters(const struct migration *m)

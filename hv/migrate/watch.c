@@ -17,7 +17,7 @@ static void progress(void *ctx, struct watched_progress *p)
 		return;
 	}
 	p->rate = m->stream.rate;
-	p->cut = source_vm_is_cut(&m->source);
+	p->cut = m->to->mem.pager.source->ops->is_cut(m->to->mem.pager.source);
 	p->settled = pager_settled(&m->to->mem);
 	p->since_switch = cycles_to_us(clock_now() - m->switched);
 }
@@ -47,7 +47,7 @@ static void cut(void *ctx, bool cut_off)
 {
 	struct migration *m = ctx;
 
-	source_vm_cut(&m->source, cut_off);
+	m->to->mem.pager.source->ops->cut(m->to->mem.pager.source, cut_off);
 }
 
 static void begin_now(void *ctx)

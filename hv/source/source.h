@@ -13,6 +13,7 @@
 
 #include "ept/ept.h"
 #include "hv/mem/bitmap.h"
+#include "hv/source/ring.h"
 
 struct page_source;
 
@@ -48,10 +49,18 @@ struct source_ops {
 	/* Takes the next answer that has come, urgent ones first, or only these. False: none has
 	 * come. NULL: all is at hand. Call it on one CPU only. */
 	bool (*poll)(struct page_source *source, bool urgent_only, struct page_answer *answer);
+	/* Cuts what leads to it, or mends it: while it is cut requests are taken, and no answer
+	 * comes. Boot CPU only. NULL, as is_cut: it has nothing that could be cut. */
+	void (*cut)(struct page_source *source, bool cut);
+	bool (*is_cut)(const struct page_source *source);
+	/* All pages are here: tells whoever sent them. False: call it again. NULL: nobody waits for
+	 * that. Boot CPU only. */
+	bool (*over)(struct page_source *source);
 };
 
 struct page_source {
 	const struct source_ops *ops;
+	uint64_t sent; /* pages with contents in answers, sent one by one */
 };
 
 /* --- source_zero.c ------------------------------------------------------------------------- */
@@ -60,23 +69,7 @@ extern struct page_source source_zero;
 
 /* --- source_vm.c --------------------------------------------------------------------------- */
 
-#define SOURCE_URGENT     16  /* requests of one CPU under way */
 #define SOURCE_BACKGROUND 256 /* requests of the background stream */
-
-struct source_request {
-	gfn_t first; /* as it was asked for */
-	gfn_t gfn;   /* the rest that is not answered yet */
-	uint64_t frames;
-	uint64_t due; /* TSC: no answer before */
-};
-
-/* One writer and one reader. */
-struct source_ring {
-	_Atomic uint32_t head; /* reader's */
-	_Atomic uint32_t tail; /* writer's */
-	uint32_t size;         /* power of two */
-	struct source_request *request;
-};
 
 /* The pace of a link between the VMs. */
 struct source_pace {
@@ -90,18 +83,12 @@ struct source_vm {
 	struct ept *from; /* the frozen VM's second stage */
 	uint64_t frames;  /* of its memory */
 	struct source_pace pace;
-	uint64_t sent;               /* pages with contents in answers, sent one by one */
 	const struct bitmap *staged; /* pages whose contents lie in their frames already; or NULL */
 	struct source_ring urgent[MAX_CPUS];
 	struct source_ring background;
 	struct source_request urgent_slot[MAX_CPUS][SOURCE_URGENT];
 	struct source_request background_slot[SOURCE_BACKGROUND];
 };
-
-/* Cuts the link, or mends it: while it is cut requests are taken, and no answer comes. Boot CPU
- * only. */
-void source_vm_cut(struct source_vm *s, bool cut);
-bool source_vm_is_cut(const struct source_vm *s);
 
 void source_vm_init(struct source_vm *s, struct ept *from, uint64_t frames,
 		    const struct source_pace *pace);

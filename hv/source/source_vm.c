@@ -7,7 +7,6 @@
 #include "hv/source/source.h"
 
 #include "hv/base/clock.h"
-#include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
@@ -118,18 +117,6 @@ static void vm_page(struct page_source *source, gfn_t gfn, struct page_reply *re
 	content((struct source_vm *)source, gfn, reply);
 }
 
-static int ring_put(struct source_ring *ring, const struct source_request *request)
-{
-	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-
-	if (tail - atomic_load_explicit(&ring->head, memory_order_acquire) == ring->size)
-		return -ENOSPC;
-	ring->request[tail & (ring->size - 1)] = *request;
-	/* Release: the reader sees the request before it sees the tail. */
-	atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
-	return 0;
-}
-
 static int vm_request(struct page_source *source, unsigned int cpu, gfn_t gfn, uint64_t frames,
 		      bool urgent)
 {
@@ -149,19 +136,9 @@ static int vm_request(struct page_source *source, unsigned int cpu, gfn_t gfn, u
 /* The request at the head, if its time has come. */
 static struct source_request *ring_due(struct source_ring *ring, uint64_t now)
 {
-	uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-	struct source_request *request = &ring->request[head & (ring->size - 1)];
+	struct source_request *request = ring_head(ring);
 
-	if (head == atomic_load_explicit(&ring->tail, memory_order_acquire) || request->due > now)
-		return NULL;
-	return request;
-}
-
-static void take_off(struct source_ring *ring)
-{
-	atomic_store_explicit(&ring->head,
-			      atomic_load_explicit(&ring->head, memory_order_relaxed) + 1,
-			      memory_order_release);
+	return request && request->due <= now ? request : NULL;
 }
 
 /* Answers the next piece of the request; takes it off the ring when it is answered wholly. */
@@ -173,14 +150,14 @@ static bool answer(struct source_vm *s, struct source_ring *ring, struct source_
 	content(s, request->gfn, reply);
 	if (s->pace.arrive > 1)
 		make_whole(s, request->gfn, request->frames, reply);
-	s->sent += reply->data != NULL;
+	s->source.sent += reply->data != NULL;
 	covered = reply->gfn + reply->frames - request->gfn;
 	if (covered < request->frames) {
 		request->gfn += covered;
 		request->frames -= covered;
 		return false;
 	}
-	take_off(ring);
+	ring_take(ring);
 	return true;
 }
 
@@ -223,12 +200,17 @@ static bool vm_poll(struct page_source *source, bool urgent_only, struct page_an
 	return true;
 }
 
+static void vm_cut(struct page_source *source, bool cut);
+static bool vm_is_cut(const struct page_source *source);
+
 static const struct source_ops vm_ops = {
 	.name = "vm",
 	.now = vm_now,
 	.page = vm_page,
 	.request = vm_request,
 	.poll = vm_poll,
+	.cut = vm_cut,
+	.is_cut = vm_is_cut,
 };
 
 /* --- a link that is cut: other functions, so that the usual ones have nothing to ask ---------- */
@@ -255,17 +237,19 @@ static const struct source_ops cut_ops = {
 	.page = vm_page,
 	.request = vm_request,
 	.poll = cut_poll,
+	.cut = vm_cut,
+	.is_cut = vm_is_cut,
 };
 
-void source_vm_cut(struct source_vm *s, bool cut)
+static void vm_cut(struct page_source *source, bool cut)
 {
 	/* Other CPUs read it at each fault: either table will do. */
-	__atomic_store_n(&s->source.ops, cut ? &cut_ops : &vm_ops, __ATOMIC_RELAXED);
+	__atomic_store_n(&source->ops, cut ? &cut_ops : &vm_ops, __ATOMIC_RELAXED);
 }
 
-bool source_vm_is_cut(const struct source_vm *s)
+static bool vm_is_cut(const struct page_source *source)
 {
-	return s->source.ops == &cut_ops;
+	return source->ops == &cut_ops;
 }
 
 void source_vm_init(struct source_vm *s, struct ept *from, uint64_t frames,
