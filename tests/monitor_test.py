@@ -8,6 +8,7 @@ usage: tests/monitor_test.py [--build DIR] [WORD ...]
 import json
 import os
 import pty
+import random
 import select
 import shutil
 import socket
@@ -148,6 +149,21 @@ class Port(Machine):
             self.assertIn("info", file.read())
 
 
+def random_changes(seed, n=40):
+    """Commands that no payload of run_of() minds: they take no page that it uses, which end at 12M.
+    What they protect or pause they let go again."""
+    rng = random.Random(seed)
+    for _ in range(n):
+        page = rng.randrange(12 * 256, 64 * 256)
+        pages = min(rng.choice((1, 2, 16, 100, 256, 512)), 64 * 256 - page)
+        where = f"{page * 4}K {pages * 4}K"
+        yield from rng.choice((
+            (f"ept poison {where}",), (f"ept discard {where}",), (f"ept discard {page * 4}K 4K",),
+            (f"ept split {rng.randrange(32) * 2}M 2M",), ("ept split 0 64M 2M",), ("ept collapse 0 64M",),
+            (f"ept protect {where} r", f"ept protect {where} rwx"), ("pause", "resume"),
+            ("source cut", "source restore"), (f"policy {rng.choice(('never', 'end', 'budget', 'complete'))}",)))
+
+
 class Machines:
     """A run of 64 MiB in QEMU, and a line to its monitor."""
 
@@ -213,6 +229,25 @@ class Verdicts(Machines, unittest.TestCase):
         # The guest may have found it before the second one.
         self.assertRegex(self.said(), "changed by the monitor: [12] command")
         self.assertIn("the guest", self.report()["verdict"])
+
+    def goes_on_to_a_pass(self):
+        self.assertEqual(self.ask("stream unlimited"), ["ok"])
+        self.assertEqual(self.child.wait(200), 0, self.said())
+
+    def test_pages_behind_a_discarded_and_lost_ones_come(self):
+        self.arriving("timeout=60000\n")
+        for command in ("stream pause", "ept discard 16M 4K", "ept poison 0x1001000 256K"):
+            self.assertEqual(self.ask(command)[-1], "ok")
+        self.goes_on_to_a_pass()
+        self.assertEqual(self.report()["lost"], 64)
+
+    def test_many_changes_at_random(self):
+        self.arriving("timeout=60000\n")
+        self.ask("stream pause")
+        for command in random_changes(seed=47):
+            self.ask(command)  # what is lost already is refused, for one
+        self.ask("policy complete")
+        self.goes_on_to_a_pass()
 
 
 class Real(Machines, unittest.TestCase):
