@@ -13,7 +13,7 @@ import re
 import struct
 import zlib
 
-from tracing import model
+from tracing import model, samples
 from tracing.read import refusals
 
 INDENT = re.compile(r"^(?:\t+|//.*\n)", re.MULTILINE)
@@ -137,6 +137,15 @@ def _block(m, bins):
     return out
 
 
+def _samples(m):
+    """What the machine has sampled and nothing else tells; times in us, columns as differences."""
+    table = samples.of(m)
+    steps = lambda column: [b - a for a, b in zip([0, *column], column)]
+    return {"us": [cycles // 1000 for cycles in table["time_ns"]],
+            "flushes": steps(table.get("flushes", [])),
+            "passes": [steps(table.get(f"vcpu{v}_passes", [])) for v in sorted(m.vcpus)]}
+
+
 def time_text(us):
     if us is None:
         return "–"
@@ -153,6 +162,7 @@ def payload(m, tables, missing):
         "frames": m.frames, "span": span, "bins": BINS, "quantum": quantum,
         "tables": tables,
         "series": series, "hist": _histogram(m), "vcpus": lanes, "block": _block(m, BINS),
+        "samples": _samples(m),
         "lane_text": [f"waited {time_text(m.trace.us(m.vcpus[v].block_cycles))} in all, "
                       f"{time_text(m.trace.us(m.vcpus[v].block_max))} at most" for v in lanes],
         "missing": missing, **_columns(m, refusals()),
@@ -220,7 +230,8 @@ def page(m, run, document, uplot, missing):
         "UPLOT": f"<style>{uplot[1]}</style><script>{uplot[0]}</script>" if uplot else "",
         "JS": INDENT.sub("", _read("report.js")),
         "FOOT": html.escape(f"{len(m.trace.events):,} events of {m.trace.cpus} CPUs, "
-                            f"{m.trace.lost_sum():,} lost; TSC {m.trace.khz:,} kHz; commit "
+                            f"{m.trace.lost_sum():,} lost; all times are the machine's own: TSC of "
+                            f"{m.trace.khz:,} kHz, which follows {document.get('time', 'unknown')}; commit "
                             f"{document.get('commit', 'unknown')}. docs/trace.md says what is shown."),
     }
     text = _read("report.html")

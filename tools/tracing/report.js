@@ -348,6 +348,13 @@ function drawCharts() {
 		value: (_, ms) => ms == null ? "–" : time(ms * 1000) }))],
 	[x, ...D.block.map((row) => begin(row).map(inMs))], [axis("ms", { values: fewer })], { height: 150, scales: { y: { range: (_, min, max) => [0, max * 1.05 || 1] } } });
 
+	const s = D.samples, took = s.us.map((t, i) => Math.max(t - (i ? s.us[i - 1] : 0), 1) / 1e6);
+	make("c-work", [xs, ...D.vcpus.map((v, i) => line(`vCPU ${v}`, vcpuColour(i), { dash: i ? [6, 2 + 2 * i] : [],
+		value: (_, n) => n == null ? "–" : `${n.toFixed(1)} passes/s` })), line("flushes", css("--poison"), { scale: "n", width: 1.5, ...step })],
+	[[0, ...s.us.map(inMs)], ...s.passes.map((row) => [null, ...row.map((n, i) => n / took[i])]), [null, ...s.flushes]],
+	[axis("passes/s", { values: fewer }), axis("flushes", { scale: "n", side: 1, size: RIGHT - 20, grid: { show: false }, values: fewer, incrs: WHOLE })],
+	{ height: 150, scales: { y: { range: (_, min, max) => [0, max * 1.05 || 1] }, n: { range: (_, min, max) => [0, Math.max(max, 4)] } } });
+
 	const waits = D.waits;
 	const us = (v) => Math.log2(Math.max(v, 0.5));
 	const usAxis = (label, more) => axis(label, { splits: (u, i, min, max) => [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].map(us).filter((v) => v >= min && v <= max),
