@@ -23,6 +23,7 @@ from launch_test import wait_until
 from view_test import Machine
 
 client = tap.load("tools/monitor")
+import report  # noqa: E402, of tools/
 CLIENT = os.path.join(tap.ROOT, "tools", "monitor")
 BUILD = os.path.join(tap.ROOT, "build")
 QEMU = "qemu-system-x86_64"
@@ -202,9 +203,12 @@ class Machines:
         self.log.seek(0)
         return self.log.read()
 
-    def report(self):
+    def document(self):
         with open(os.path.join(self.out, "report.json"), encoding="utf-8") as file:
-            run, = json.load(file)["runs"]
+            return json.load(file)
+
+    def report(self):
+        run, = self.document()["runs"]
         return run
 
 
@@ -294,7 +298,8 @@ class Real(Machines, unittest.TestCase):
         self.refused("nonsense", "unknown command 'nonsense'")
         self.refused("x" * 500, "is too long")
         self.refused("info ept 512G", "nothing is mapped there")
-        self.assertEqual(len(self.good("help")), 20)
+        self.assertEqual(len(self.good("help")), 21)
+        self.assertEqual(self.good("help density")["default"], "256")
         self.assertEqual(len(self.good("help ept")), 5)
         self.refused("help nothing", "no command begins so")
 
@@ -344,13 +349,34 @@ class Real(Machines, unittest.TestCase):
         other.socket.close()
         self.good("info cpus")
 
+    def test_6_every_key_of_the_documents_is_known_to_the_monitor(self):
+        knobs = self.good("info knobs")
+        self.assertEqual(sorted(knobs), sorted(tap.documented_keys()))
+        self.assertEqual((knobs["region"], knobs["stream"], knobs["monitor"]), ("64M", "1", "1"))
+        for key in knobs:
+            self.assertEqual(self.good(f"help {key}")["default"], tap.documented_keys()[key])
+
     def test_7_the_run_goes_on_to_an_honest_end(self):
         self.good("stream unlimited")
         self.assertEqual(self.child.wait(200), 0, self.said())
         run = self.report()
         self.assertEqual((run["verdict"], run["lost"]), ("pass", 1))
+        self.assertEqual(sorted([*run["config"], *run["machine_config"]]), sorted(tap.documented_keys()))
         self.assertGreaterEqual(run["monitor_changes"], 12)
         self.assertIn("changed by the monitor: ", self.said())
+
+    def test_8_the_report_says_what_determines_the_run(self):
+        document, run = self.document(), self.report()
+        self.assertEqual(document["commit"], report.commit())
+        self.assertEqual((document["machine"], document["cpus"], run["cpus"]), ("QEMU without KVM", 2, 2))
+        self.assertRegex(document["emulator"], r"^QEMU emulator version \d+\.\d+")
+        self.assertEqual(document["time"], "the host's time")
+        self.assertEqual(set(document["units"]), {"_us", "_cycles", "seconds"})
+        self.assertGreater(run["tsc_khz"], 0)
+        self.assertIn("monitor=1", document["load_options"])
+        self.assertEqual((run["config"]["seed"], run["config"]["region"], run["config"]["stream"]),
+                         (1, "64M", "1"))
+        self.assertEqual((run["machine_config"]["monitor"], run["machine_config"]["trace"]), (1, "last"))
 
     def test_8_the_feed_was_whole(self):
         with open(os.path.join(self.out, "serial.log"), encoding="utf-8", errors="replace") as file:
