@@ -82,18 +82,27 @@ def _columns(m, words):
 
 
 def _planes(values):
-    """32-bit values as differences, the lowest bytes of all first: what deflate likes."""
-    out, before = bytearray(), 0
-    coded = []
-    for value in values:
-        d = (value - before) & 0xffffffff
-        before = value
-        signed = d - (1 << 32) if d >> 31 else d
-        coded.append((signed << 1 ^ signed >> 31) & 0xffffffff)
-    data = struct.pack(f"<{len(coded)}I", *coded)
-    for i in range(4):
-        out += data[i::4]
-    return bytes(out)
+    """32-bit values, the lowest bytes of all first: what deflate likes."""
+    data = struct.pack(f"<{len(values)}I", *values)
+    return b"".join(data[i::4] for i in range(4))
+
+
+def _runs(times, quantum):
+    """Pages that follow each other and come within one quantum are a run; runs are in the order of
+    their times. Packed: how many; of each its time and its place, as differences, and its length."""
+    came = sorted((when // quantum, gfn) for gfn, when in enumerate(times) if when != model.NEVER)
+    after, places, lengths = [], [], []
+    before, expected = 0, 0
+    for when, gfn in came:
+        if lengths and when == before and gfn == expected:
+            lengths[-1] += 1
+        else:
+            gap = gfn - expected
+            after.append(when - before)
+            places.append((gap << 1 ^ gap >> 31) & 0xffffffff)
+            lengths.append(1)
+        before, expected = when, gfn + 1
+    return struct.pack("<I", len(after)) + _planes(after) + _planes(places) + _planes(lengths)
 
 
 def _deflate(data):
@@ -102,13 +111,16 @@ def _deflate(data):
 
 
 def _arrivals(m, span):
-    """(times of arrival in units of the quantum, packed; the quantum in us)"""
+    """(times of arrival in units of the quantum, packed by runs; the quantum in us)"""
     times, quantum = m.arrivals(), 1
     while True:
-        packed = _planes([when if when == model.NEVER else when // quantum for when in times])
-        if len(zlib.compress(packed, 6)) <= ARRIVALS_BYTES or span // (2 * quantum) < STEPS_LEAST:
+        packed = _runs(times, quantum)
+        size = len(zlib.compress(packed, 6))
+        if size <= ARRIVALS_BYTES or span // (2 * quantum) < STEPS_LEAST:
             return packed, quantum
-        quantum *= 2
+        quantum *= 2 if size < 2 * ARRIVALS_BYTES else 8
+        while span // quantum < STEPS_LEAST:
+            quantum //= 2
 
 
 def _histogram(m):

@@ -22,16 +22,17 @@ async function unpack() {
 	const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
 	const size = new DataView(bytes.buffer).getUint32(0, true);
 	D = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + size)));
-	let at = 4 + size, before = 0;
-	arrival = new Uint32Array(D.frames);
-	for (let i = 0, n = D.frames; i < n; i++) {
-		const d = (bytes[at + i] | bytes[at + n + i] << 8 | bytes[at + 2 * n + i] << 16 |
-			bytes[at + 3 * n + i] << 24) >>> 0;
-		before = (before + ((d >>> 1) ^ -(d & 1))) >>> 0;
-		arrival[i] = before === NEVER ? NEVER : before * D.quantum;
+	const at = 4 + size, n = new DataView(bytes.buffer).getUint32(at, true);
+	const column = (c, i) => [0, 1, 2, 3].reduce((v, b) => v + bytes[at + 4 + (4 * c + b) * n + i] * 256 ** b, 0);
+	arrival = new Uint32Array(D.frames).fill(NEVER);
+	for (let i = 0, when = 0, gfn = 0; i < n; i++) { // runs of pages that came together
+		const place = column(1, i);
+		when += column(0, i);
+		gfn += (place >>> 1) ^ -(place & 1);
+		for (const end = gfn + column(2, i); gfn < end; gfn++)
+			arrival[gfn] = when * D.quantum;
 	}
-	at += 4 * D.frames;
-	shares = bytes.subarray(at);
+	shares = bytes.subarray(at + 4 + 12 * n);
 	state = new Uint8Array(D.frames);
 	D.rows = Math.ceil(D.frames / ROW);
 	for (const list of ["rowev", "asks", "faults", "waits", "gone", "refused"])
