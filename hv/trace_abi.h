@@ -64,6 +64,7 @@ enum trace_event {
 	X(LEAVES_1G, leaves_1g, "leaves of 1 GiB")                                                 \
 	X(TABLES, tables, "table pages that are linked")                                           \
 	X(FLUSHES, flushes, "flushes that CPUs have made")                                         \
+	X(TOUCHED, touched, "leaves that the guest needed in the last interval")                   \
 	X(PASSES, passes, "a vCPU's passes over its memory")                                       \
 	X(FAULTS, faults, "its second-stage faults")                                               \
 	X(BLOCKED, blocked_cycles, "for which it has waited for pages")

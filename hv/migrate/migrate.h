@@ -41,10 +41,12 @@ struct migration {
 	uint64_t lost;        /* pages lost in both, or lost late */
 	uint64_t flushes;     /* INVEPTs that CPUs executed for the destination */
 	uint64_t tables_peak;
-	uint64_t next_progress; /* percent */
-	uint64_t sample_due;    /* TSC */
-	enum pg_level backing;  /* of the destination: its largest leaf */
-	const char *verdict;    /* NULL: passed */
+	uint64_t next_progress;     /* percent */
+	uint64_t sample_due;        /* TSC */
+	gfn_t touch_next;           /* of the look for leaves that were touched */
+	uint64_t touching, touched; /* in this interval so far, in the last one */
+	enum pg_level backing;      /* of the destination: its largest leaf */
+	const char *verdict;        /* NULL: passed */
 
 	/* The monitor's part: hv/migrate/watch.h. */
 	struct watched watched;

@@ -154,7 +154,7 @@ def _samples(m):
     table = samples.of(m)
     steps = lambda column: [b - a for a, b in zip([0, *column], column)]
     return {"us": [cycles // 1000 for cycles in table["time_ns"]],
-            "flushes": steps(table.get("flushes", [])),
+            "flushes": steps(table.get("flushes", [])), "touched": table.get("touched", []),
             "passes": [steps(table.get(f"vcpu{v}_passes", [])) for v in sorted(m.vcpus)]}
 
 

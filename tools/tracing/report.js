@@ -350,6 +350,9 @@ function drawCharts() {
 	[x, ...D.block.map((row) => begin(row).map(inMs))], [axis("ms", { values: fewer })], { height: 150, scales: { y: { range: (_, min, max) => [0, max * 1.05 || 1] } } });
 
 	const s = D.samples, took = s.us.map((t, i) => Math.max(t - (i ? s.us[i - 1] : 0), 1) / 1e6);
+	make("c-touched", [xs, line("leaves touched", css("--p2m"), { ...step, value: unlog, fill: css("--p2m") + "2a" })],
+		[[0, ...s.us.map(inMs)], [null, ...s.touched.map(log)]], [logY("leaves (log scale)")],
+		{ height: 150, scales: { y: { range: [0, log(Math.max(...s.touched, 2)) * 1.04] } } });
 	make("c-work", [xs, ...D.vcpus.map((v, i) => line(`vCPU ${v}`, vcpuColour(i), { dash: i ? [6, 2 + 2 * i] : [],
 		value: (_, n) => n == null ? "–" : `${n.toFixed(1)} passes/s` })), line("flushes", css("--poison"), { scale: "n", width: 1.5, ...step })],
 	[[0, ...s.us.map(inMs)], ...s.passes.map((row) => [null, ...row.map((n, i) => n / took[i])]), [null, ...s.flushes]],
