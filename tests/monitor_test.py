@@ -127,6 +127,9 @@ class Port(Machine):
         self.assertEqual(client.completions([["ept", "split", "GPA"], ["ept", "poison", "GPA"],
                                              ["stream", "RATE|pause|go"], ["help", "[COMMAND]"]],
                                             ["stream"], ""), ["go ", "pause "])
+        usage = "ept split GPA BYTES [4K|2M]".split()
+        self.assertEqual(client.completions([usage], usage[:4], ""), ["2M ", "4K "])
+        self.assertEqual(client.completions([usage], usage[:2], ""), [])
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         home = self.path("home")
@@ -292,7 +295,7 @@ class Real(Machines, unittest.TestCase):
         self.refused("ept poison", "usage: ept poison GPA BYTES")
         self.refused("ept poison 1 4K", "a multiple of 4K; usage: ept poison GPA BYTES")
         self.refused("stream fast", "usage: stream RATE|pause|go")
-        self.refused("policy", "NAME is missing; usage: policy NAME")
+        self.refused("policy", "never is missing; usage: policy complete|end|")
         self.refused("pause now", "one argument too many")
         self.refused("resume", "it does not stand still")
         self.refused("nonsense", "unknown command 'nonsense'")
