@@ -19,9 +19,9 @@ from tracing.read import refusals
 INDENT = re.compile(r"^(?:\t+|//.*\n)", re.MULTILINE)
 HERE = os.path.dirname(os.path.abspath(__file__))
 BINS = 600
-WAITS_MAX = 4000  # shown one by one
+WAITS_MAX = 2000  # shown one by one
 FAULTS_MAX = 20000
-ARRIVALS_BYTES = 65000  # deflated; beyond that times of arrival are rounded down,
+ARRIVALS_BYTES = 34000  # deflated; beyond that times of arrival are rounded down,
 STEPS_LEAST = 256  # but to no fewer steps than these
 TO_LEAF, TO_TABLE, TO_GIB_LEAF, TO_GIB_TABLE = range(4)
 GIVEN_UP, LOST, BACK = range(3)
@@ -45,6 +45,12 @@ def thinned(items, most):
     """At most so many of them, evenly."""
     step = max(1, -(-len(items) // most))
     return items[::step]
+
+
+def last_of_groups(items, most):
+    """At most so many of them, evenly, the last one among them: of counters that only grow."""
+    step = max(1, -(-len(items) // most))
+    return items[::-step][::-1]
 
 
 def _row_event(e):
@@ -151,7 +157,7 @@ def _block(m, bins):
 
 def _samples(m):
     """What the machine has sampled and nothing else tells; times in us, columns as differences."""
-    table = samples.of(m)
+    table = {name: last_of_groups(column, BINS) for name, column in samples.of(m).items()}
     steps = lambda column: [b - a for a, b in zip([0, *column], column)]
     return {"us": [cycles // 1000 for cycles in table["time_ns"]],
             "flushes": steps(table.get("flushes", [])), "touched": table.get("touched", []),
