@@ -7,6 +7,7 @@
 #include "hv/base/json.h"
 #include "hv/base/panic.h"
 #include "hv/cpu/vendor.h"
+#include "hv/migrate/report_json.h"
 #include "mm/percpu.h"
 
 typedef unsigned long long ull;
@@ -119,6 +120,7 @@ static void print_json(const struct guest_run *run)
 	json_int(&j, "cpus", ncpus);
 	json_int(&j, "pages", (int64_t)run->vm->mem.frames);
 	json_int(&j, "rounds", run->round);
+	report_knobs(&j, run->config);
 	for (unsigned int i = 0; i < run->nfigures; i++)
 		json_int(&j, run->figure[i].key, (int64_t)run->figure[i].value);
 	if (run->watched.changes)

@@ -8,8 +8,7 @@
 #include "hv/config/value.h"
 #include "mm/percpu.h"
 
-/* All that determines the run, as the configuration would say it. */
-static void put_knobs(struct json *j, const struct run_config *config)
+void report_knobs(struct json *j, const struct run_config *config)
 {
 	json_open(j, "config", '{');
 	for (unsigned int i = 0; i < config_nkeys; i++) {
@@ -113,7 +112,7 @@ void report_json(const struct migration *m, const struct figures *f)
 		json_int(&j, "trace_records", (int64_t)trace_sums.sent);
 		json_int(&j, "trace_lost", (int64_t)trace_sums.lost);
 	}
-	put_knobs(&j, m->config);
+	report_knobs(&j, m->config);
 	put_figures(&j, f);
 	put_counters(&j, m);
 	if (m->to->platform)
