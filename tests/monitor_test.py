@@ -286,7 +286,7 @@ class Real(Machines, unittest.TestCase):
         self.good("ept collapse 0 64M")
 
     def test_5_changes_of_the_migration(self):
-        for name in ("never", "end", "budget", "complete"):
+        for name in ("never", "end", "budget", "hot", "idle", "density", "complete"):
             self.good(f"policy {name}")
             self.assertEqual(self.good("info migration")["policy"], name)
         self.good("source cut")

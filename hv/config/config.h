@@ -23,11 +23,14 @@ enum config_exit {
 	EXIT_QEMU,
 	EXIT_RESET
 };
-/* X(ENUMERATOR, name): when complete ranges collapse. hv/policy/policy.c has a row for each. */
+/* X(ENUMERATOR, name): when complete ranges collapse. hv/policy/list.h has a row for each. */
 #define CONFIG_POLICIES(X)                                                                         \
 	X(COMPLETE, complete)                                                                      \
 	X(END, end)                                                                                \
 	X(BUDGET, budget)                                                                          \
+	X(HOT, hot)                                                                                \
+	X(IDLE, idle)                                                                              \
+	X(DENSITY, density)                                                                        \
 	X(NEVER, never)
 
 enum config_policy {
@@ -79,6 +82,7 @@ struct run_config {
 	unsigned int vcpus;
 	enum config_policy policy; /* collapse= */
 	unsigned int budget;       /* collapses per ms */
+	unsigned int density;      /* pages of 512 */
 	enum config_nx nx;
 	enum config_trigger trigger;
 	unsigned int after_ms; /* after= */

@@ -139,10 +139,16 @@ const struct config_key config_keys[] = {
 	  RUN(vcpus), NUMBER(1, ABI_VCPUS_MAX) },
 	{ "collapse", "complete",
 	  "When complete ranges become larger leaves: `complete` at once, `end` after the last "
-	  "page, `budget` in the background, `never` not at all.",
+	  "page, `budget` in the background, `hot` what is accessed most first, `idle` while no vCPU "
+	  "waits for a page, `density` when `density` of 512 pages are here and the rest was "
+	  "fetched, `never` not at all.",
 	  RUN(policy), CHOICE(policies) },
 	{ "budget", "4", "Collapses per millisecond, for collapse=budget.",
 	  RUN(budget), NUMBER(1, 1000000) },
+	{ "density", "256",
+	  "For collapse=density: when so many of the 512 pages of 2 MiB are here, the others are asked "
+	  "for, ahead of the background stream and whatever its rate is.",
+	  RUN(density), NUMBER(1, 512) },
 	{ "nx", "auto",
 	  "`on` makes large leaves not executable and splits them down to 4 KiB on the first "
 	  "fetch; `auto` does so where the CPU may suffer from iTLB multihit. The launcher sets "

@@ -19,6 +19,9 @@ static const struct config_choice policies[] = {
 #undef X
 };
 
+#define POLICY_NAME(id, name) " " #name
+#define POLICY_NAMES          CONFIG_POLICIES(POLICY_NAME)
+
 static const struct config_choice links[] = {
 	{ "restore", 0 },
 	{ "cut", 1 },
@@ -89,8 +92,7 @@ const struct monitor_word monitor_words[] = {
 				  .about = "grants just these rights: r, rw, rx or rwx" },
 	[MONITOR_POLICY] = { .arg = { &policy_arg },
 			     .least = 1,
-			     .about = "when complete ranges collapse: complete, end, budget, "
-				      "never" },
+			     .about = "when complete ranges collapse:" POLICY_NAMES },
 	[MONITOR_STREAM] = { .arg = { &rate_arg },
 			     .least = 1,
 			     .about = "the background stream: pages per ms, or unlimited" },

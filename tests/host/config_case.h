@@ -15,7 +15,7 @@
 
 #define KNOWN                                                                                                          \
 	"known: exit, verbose, cpus, debugger, trace, monitor, live, tsc_khz, job, guest, region, backing, populate, " \
-	"arrive, vcpus, collapse, budget, nx, trigger, after, hops, precopy, log, order, latency, "                    \
+	"arrive, vcpus, collapse, budget, density, nx, trigger, after, hops, precopy, log, order, latency, "           \
 	"window, stream, lose, lose_late, rounds, start, work, stride, seed, timeout"
 
 static struct hv_config config;

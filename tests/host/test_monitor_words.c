@@ -88,7 +88,7 @@ static void names_are_those_of_the_configuration(void **state)
 	takes("policy budget", MONITOR_POLICY, 1);
 	assert_int_equal(call.arg[0].number, POLICY_BUDGET);
 	refuses("policy late",
-		"NAME=late: must be one of complete, end, budget, never; usage: policy NAME");
+		"NAME=late: must be one of complete, end, budget, hot, idle, density, never; usage: policy NAME");
 	takes("ept protect 0 4K rx", MONITOR_EPT_PROTECT, 3);
 	assert_int_equal(call.arg[2].number, EPT_R | EPT_X);
 	refuses("ept protect 0 4K w", "RIGHTS=w: must be one of r, rw, rx, rwx; "
