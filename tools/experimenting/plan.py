@@ -18,7 +18,7 @@ MACHINE = {"emulator": "qemu", "icount": 7, "cpus": 1, "memory": 1024, "timeout"
 KEYS = {"question": (str, True), "guest": ((str, list), True), "sizes": (dict, False),
         "knobs": ((dict, list), True), "repetitions": (int, False), "seed": (int, False),
         "machine": (dict, False), "figures": (list, True), "tolerance": (int, False)}
-OURS = {"guest": "guest:", "seed": "seed: and repetitions:", "verbose": "no key"}
+OURS = {"seed": "seed: and repetitions:", "verbose": "the engine: to 0"}
 NAME_UNSAFE = re.compile(r"[^\w.+-]")
 
 

@@ -12,6 +12,7 @@ import re
 MACHINE = ("machine", "time", "cpus", "memory_mib")
 PERCENTILE = re.compile(r"p(\d+)$")
 NO_REPORT = "no report"
+REASON = re.compile(r"cleave: case \S+: FAIL (.*)")
 
 
 class NoFigure(Exception):
@@ -52,14 +53,25 @@ def read_report(path):
         return None
 
 
-def rows_of(name, knobs, report, figures):
-    """The rows of one boot. One without a run in it, or that failed, has a row without figures."""
+def reason_of(log):
+    """What the hypervisor says of a run that it could not report, or None."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            match = REASON.search(file.read())
+    except OSError:
+        return None
+    return match and match[1].strip()
+
+
+def rows_of(name, knobs, report, figures, log=""):
+    """The rows of one boot. One without a run in it, or that failed, has a row without figures.
+    @log: its serial log"""
     said = {"run": name, **{key: report[key] for key in MACHINE if report}} if report else \
         {"run": name}
     runs = report["runs"] if report else []
     if not runs:
-        outcome = report and report["outcome"] or NO_REPORT
-        return [{**said, **knobs, "verdict": outcome}]
+        why = report and (reason_of(log) or report["outcome"]) or NO_REPORT
+        return [{**said, **knobs, "verdict": why}]
     rows = []
     for run in runs:
         row = {**said, **knobs, **run.get("config", {}),
