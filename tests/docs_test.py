@@ -12,7 +12,7 @@ FUNCTION = re.compile(r"`(\w+)\(\)`\s+in\s+([\w./]+\.[ch])")
 SOURCE = re.compile(r"\b(?:boot|mm|ept|hv|guest|tools|tests|docs)/[\w./-]*\w\.(?:[ch]|md|py|yaml|cfg)\b")
 TARGET = re.compile(r"(?:^\s*|`)make ([a-z][\w-]+)", re.M)
 FOUND = re.compile(r"^## Found\n(.*?)(?=^## )", re.M | re.S)
-NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w.]*\w)")
+NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w.]*\w)(?!\s[KMG]iB)")  # but no sizes
 SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 README_LINES = 150
 
