@@ -79,6 +79,8 @@ class Experiments(tap.Sandbox):
         for name, folder, text in self.each():
             question = re.search(r"^question: (.*)", read(os.path.join(folder, "experiment.yaml")), re.M)[1]
             self.assertIn(question, " ".join(text.split()))
+            self.assertIn(f"(experiments/{name}/README.md) | {question} |",
+                          read("docs/experiments.md"))
             self.assertIn(f"make experiment NAME={name}", text)
             self.assertIn(f"tools/experiment draw {name}", text)
             self.assertIn("![", text)

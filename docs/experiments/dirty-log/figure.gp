@@ -7,5 +7,5 @@ plot table every 2::1 using (column("ahead_us") / 128e-3 / 1e6):xtic(stringcolum
 	'' every 2::1 using (column("collect_us") / 128e-3 / 1e6) title "collect" lc rgb orange, \
 	'' every 2::1 using (column("recover_us") / 128e-3 / 1e6) title "recover" lc rgb green
 set title "second-stage faults"
-plot for [l=0:1] table every 2::l using (column("exits_ready.stage2")):xtic(stringcolumn("work")) \
+plot for [l=0:1] table every 2::l using (column("exits_boot.stage2")):xtic(stringcolumn("work")) \
 	title word("log=writes log=bits", l + 1) lc rgb word(blue." ".orange, l + 1)
