@@ -13,9 +13,10 @@
 
 #include "mm/types.h"
 
-#define CONFIG_NAME_MAX  40
-#define CONFIG_RUNS_MAX  256
-#define CONFIG_UNLIMITED UINT32_MAX /* stream=unlimited */
+#define CONFIG_NAME_MAX   40
+#define CONFIG_RUNS_MAX   256
+#define CONFIG_UNLIMITED  UINT32_MAX /* stream=unlimited */
+#define CONFIG_STREAM_MAX 1000000    /* pages per ms, otherwise */
 
 enum config_exit {
 	EXIT_HALT = 0,

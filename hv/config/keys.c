@@ -184,7 +184,7 @@ const struct config_key config_keys[] = {
 	{ "window", "64", "Pages that the background stream has under way at once.",
 	  RUN(window), NUMBER(1, 256) },
 	{ "stream", "unlimited", "Rate of the background stream in pages per millisecond.",
-	  RUN(stream), NUMBER(1, 1000000), NAMES(rates) },
+	  RUN(stream), NUMBER(1, CONFIG_STREAM_MAX), NAMES(rates) },
 	{ "lose", "0", "Pages of the source that are lost before the migration.",
 	  RUN(lose), NUMBER(0, 1000000) },
 	{ "lose_late", "0", "Pages that are lost at the destination before they have arrived.",

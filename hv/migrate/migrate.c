@@ -18,6 +18,7 @@
 #include "hv/mem/guest_memory.h"
 #include "hv/migrate/lose.h"
 #include "hv/migrate/report.h"
+#include "hv/migrate/samples.h"
 #include "hv/migrate/watch.h"
 #include "hv/monitor/monitor.h"
 #include "hv/policy/policy.h"
@@ -260,6 +261,7 @@ static const char *pull_pages(struct migration *m)
 	while (!why && pager_settled(&m->to->mem) < m->to->mem.frames) {
 		keep_house(m);
 		vm_wait(m->to);
+		samples_turn(m);
 		report_progress(m, false);
 		why = check_alive(m);
 	}
@@ -282,6 +284,7 @@ static const char *drain(struct migration *m)
 			return stop;
 		(void)stream_step(&m->stream, cpu_id());
 		vm_wait(m->to);
+		samples_turn(m);
 		if (out_of_time(m))
 			return "requests were never answered";
 	}
@@ -307,6 +310,7 @@ static const char *finish_guest(struct migration *m)
 		if (stop)
 			return stop;
 		vm_wait(m->to);
+		samples_turn(m);
 		more = more && m->to->mem.pager.policy->finish(&m->to->mem, cpu_id());
 		if (out_of_time(m))
 			return "the guest did not finish in time";
@@ -356,6 +360,8 @@ static const char *run_destination(struct migration *m)
 	vm_stop(m->to);
 	if (!why)
 		why = collapse_late(m);
+	if (trace_streams)
+		samples_take(m);
 	m->finished = clock_now();
 	trace(TRACE_PHASE, TRACE_ENDED, m->to->id);
 	return why;
@@ -422,6 +428,7 @@ static const char *begin_next(struct migration *m)
 {
 	*m = (struct migration){
 		.config = m->config,
+		.machine = m->machine,
 		.hop = m->hop + 1,
 		.from = m->to,
 		.begun = clock_now(),
@@ -440,6 +447,7 @@ const char *migrate(struct migration *m, const struct run_config *config,
 
 	*m = (struct migration){
 		.config = config,
+		.machine = &info->config,
 		.begun = clock_now(),
 		.verbose = info->config.verbose,
 		.hw_dirty = vendor->has_dirty(),

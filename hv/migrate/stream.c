@@ -162,8 +162,9 @@ static bool ask(struct stream *s, unsigned int cpu)
 
 /*
  * Places one piece at a time, so that urgent pages get their turn in a long run. Passes over pages
- * that are here: a run that was asked for from above overlaps earlier ones. Once the run has
- * brought something, a long stretch of such pages ends it; the stream asks for the rest again.
+ * that are not owed: a run that was asked for from above overlaps earlier ones. Once the run has
+ * brought something, a long stretch of such pages ends it; the stream asks for the rest again. Who
+ * asks again for a run that brings nothing asks for ever: a discarded page is nothing.
  */
 static void place_run(struct stream *s, unsigned int cpu)
 {
@@ -172,7 +173,7 @@ static void place_run(struct stream *s, unsigned int cpu)
 	for (unsigned int i = 0; i < LOOKS && gfn < end; i++) {
 		struct ept_state there = ept_lookup(&s->mem->ept, gfn);
 
-		if (there.kind == EPT_ABSENT) {
+		if (there.kind == EPT_ABSENT && !there.zero) {
 			s->run.gfn = pager_place_run(s->mem, cpu, gfn, end, &s->run);
 			s->run.frames = end - MIN(s->run.gfn, end);
 			s->run_came = true;

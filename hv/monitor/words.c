@@ -63,7 +63,7 @@ static const struct config_key rate_arg = { .name = "RATE|pause|go",
 					    .type = CONFIG_NUMBER,
 					    .bytes = sizeof(uint64_t),
 					    .min = 1,
-					    .max = 1000000,
+					    .max = CONFIG_STREAM_MAX,
 					    .choices = rates,
 					    .nchoices = ARRAY_LEN(rates) };
 
@@ -72,13 +72,16 @@ static const struct config_key rate_arg = { .name = "RATE|pause|go",
 #define RANGE .arg = { &gpa_arg, &bytes_arg }, .least = 2
 
 const struct monitor_word monitor_words[] = {
-	[MONITOR_HELP] = { .arg = { &command_arg }, .about = "the commands, or those of one name" },
+	[MONITOR_HELP] = { .arg = { &command_arg },
+			   .about = "the commands, or those of one name; or what a key "
+				    "of the configuration means" },
 	[MONITOR_INFO_VM] = { .about = "the VM and what it does" },
 	[MONITOR_INFO_CPUS] = { .about = "each vCPU: does it run, or wait for which page?" },
 	[MONITOR_INFO_MEM] = { .about = "its memory: leaves by size, tables, free frames" },
 	[MONITOR_INFO_EPT] = { .arg = { &gpa_arg },
 			       .about = "the second stage: all of it, or the way to one page" },
 	[MONITOR_INFO_STATS] = { .about = "every counter" },
+	[MONITOR_INFO_KNOBS] = { .about = "every key of the configuration, as this run has it" },
 	[MONITOR_INFO_MIGRATION] = { .about = "how far the migration is" },
 	[MONITOR_EPT_SPLIT] = { .arg = { &gpa_arg, &bytes_arg, &level_arg },
 				.least = 2,

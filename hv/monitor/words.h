@@ -19,6 +19,7 @@
 	X(INFO_MEM, "info mem")                                                                    \
 	X(INFO_EPT, "info ept")                                                                    \
 	X(INFO_STATS, "info stats")                                                                \
+	X(INFO_KNOBS, "info knobs")                                                                \
 	X(INFO_MIGRATION, "info migration")                                                        \
 	X(EPT_SPLIT, "ept split")                                                                  \
 	X(EPT_COLLAPSE, "ept collapse")                                                            \
