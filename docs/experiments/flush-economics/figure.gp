@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+set key top left
 set xtics rotate by -35
 set logscale y
 set yrange [0.5:]
