@@ -19,6 +19,8 @@ CYLINDER_BYTES = HEADS * SECTORS * 512
 
 BOCHS_HOST_MEMORY_MAX = 2048
 QEMU = "qemu-system-x86_64"
+# Where QEMU counts instructions: the TSC counts their nanoseconds.
+COUNTED = "tsc_khz=1000000"
 TRACE = "trace.bin"  # in the run's folder
 GDB_SOCKET = "gdb.sock"  # in the run's folder: nobody else's, and no port to be found for it
 

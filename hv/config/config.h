@@ -118,6 +118,7 @@ struct hv_config {
 	enum config_trace trace;
 	bool monitor;
 	bool live;
+	uint64_t tsc_khz; /* 0: to be measured */
 	unsigned int nruns;
 	struct run_config run[CONFIG_RUNS_MAX];
 };

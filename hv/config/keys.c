@@ -20,6 +20,10 @@ static const struct config_choice all_cpus[] = {
 	{ "all", MAX_CPUS },
 };
 
+static const struct config_choice measured[] = {
+	{ "auto", 0 },
+};
+
 static const struct config_choice backings[] = {
 	{ "auto", PG_LEVEL_NONE },
 	{ "4K", PG_LEVEL_4K },
@@ -109,6 +113,10 @@ const struct config_key config_keys[] = {
 	  "1 prints ten lines a second that say where memory has arrived, for the live view "
 	  "(docs/view.md). The launcher sets it for the view.",
 	  MACHINE(live), NUMBER(0, 1) },
+	{ "tsc_khz", "auto",
+	  "Rate of the time stamp counter. `auto` measures it, and finds a little more or less each "
+	  "time. The launcher sets it where QEMU counts instructions.",
+	  MACHINE(tsc_khz), NUMBER(1000, 100000000), NAMES(measured) },
 
 	{ "job", "migrate", "What to do (docs/jobs.md). The test image has more jobs.",
 	  RUN(job), TEXT },

@@ -13,9 +13,9 @@
 #include "hv/config/parse.h"
 #include "mm/err.h"
 
-#define KNOWN                                                                                                 \
-	"known: exit, verbose, cpus, debugger, trace, monitor, live, job, guest, region, backing, populate, " \
-	"arrive, vcpus, collapse, budget, density, nx, trigger, after, hops, precopy, log, order, latency, "  \
+#define KNOWN                                                                                                          \
+	"known: exit, verbose, cpus, debugger, trace, monitor, live, tsc_khz, job, guest, region, backing, populate, " \
+	"arrive, vcpus, collapse, budget, density, nx, trigger, after, hops, precopy, log, order, latency, "           \
 	"window, stream, lose, lose_late, rounds, start, work, stride, seed, timeout"
 
 static struct hv_config config;

@@ -15,6 +15,7 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
 	assert_false(config.debugger);
 	assert_false(config.monitor);
 	assert_false(config.live);
+	assert_int_equal(config.tsc_khz, 0);
 	assert_int_equal(config.nruns, 1);
 	assert_string_equal(run->name, "run");
 	assert_string_equal(run->job, "migrate");
@@ -51,7 +52,7 @@ static void every_key_reaches_its_field(void **state)
 	const struct run_config *run = &config.run[0];
 
 	(void)state;
-	takes("exit=qemu\nverbose=0\ncpus=3\ndebugger=1\nmonitor=1\nlive=1\njob=collapse-test\nguest=pair\n"
+	takes("exit=qemu\nverbose=0\ncpus=3\ndebugger=1\nmonitor=1\nlive=1\ntsc_khz=1000000\njob=collapse-test\nguest=pair\n"
 	      "region=12M\nbacking=2M\npopulate=4K\nvcpus=2\ncollapse=budget\nbudget=7\ndensity=12\ntrigger=time\n"
 	      "after=250\norder=random\nlatency=0\nwindow=256\nstream=1\nstart=4M\nwork=2M\n"
 	      "stride=8K\nseed=0xffffffffffffffff\ntimeout=1\narrive=64K\nnx=off\nprecopy=30\n"
@@ -62,6 +63,7 @@ static void every_key_reaches_its_field(void **state)
 	assert_true(config.debugger);
 	assert_true(config.monitor);
 	assert_true(config.live);
+	assert_int_equal(config.tsc_khz, 1000000);
 	assert_int_equal(config.nruns, 1);
 	assert_string_equal(run->job, "collapse-test");
 	assert_string_equal(run->guest, "pair");
