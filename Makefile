@@ -13,6 +13,8 @@
 #	make bench	the figures: on the host, and instructions in the machine
 #	make bench-link		what a migration between two machines costs
 #	make bench-linux	what Cleave costs a Linux: instructions of its boot, exits
+#	make experiment NAME=x	compare what a knob does (docs/experiments.md)
+#	make reproduce	all experiments again, against the tables in the tree; NAME="x y", SMOKE=only
 #	make check-model	search the model of the second stage (spin)
 #	make docs	write the tables of docs/configuration.md and docs/protocol.md
 #	make check	layers, circles, functions out of reach, formatting, static analysis
@@ -35,6 +37,10 @@
 #
 # For make migrate: MACHINE=A,B two machines of different kinds; WIRE="loss 10; delay 5" what the wire does;
 # LINK=ivshmem memory that both share in place of a wire.
+#
+# For make experiment and make reproduce: JOBS=N machines at once; SNAKEMAKE="OPTIONS" for Snakemake,
+# as --cluster; KEEP=1 replaces the table and the figure in the tree by what came out.
+#
 # For make linux and make migrate GUEST=linux, besides: MODE=shell|check|idle, LINUX_KERNEL=FILE, LINUX_INITRD=FILE,
 # LINUX_APPEND=TEXT, LINUX_FLAVOUR=amd64, LINUX_BACKPORTS=1.
 
@@ -64,6 +70,7 @@ include tests/machine/machine.mk
 include tests/spin/spin.mk
 
 .PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm bench-linux bench-link check \
+	experiment reproduce \
 	test-image setup setup-test \
 	setup-nested clean
 
@@ -156,6 +163,8 @@ test: setup-test
 		link-machine="tests/link_machine --build $(BUILD)" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \
+		experiments="tests/experiments_test.py --build $(BUILD)" \
+		docs="tests/docs_test.py" \
 		clang="$(MAKE) --no-print-directory -s clang-build" \
 		model="$(MAKE) --no-print-directory -s check-model" \
 		host="$(MAKE) --no-print-directory -s -j2 host-test" \
@@ -221,6 +230,19 @@ bench-link: setup
 bench-kvm: setup
 	@tools/bench-kvm --cleave $(BUILD)/bench/machine.json
 
+EXPERIMENT = tools/experiment --build $(BUILD) $(if $(JOBS),--jobs $(JOBS))
+experiment: setup
+	$(if $(NAME),,$(error make experiment NAME=x: there are: $(notdir $(patsubst %/,%,$(dir \
+		$(wildcard docs/experiments/*/experiment.yaml))))))
+	@tools/setup experiment plot
+	@$(MAKE) --no-print-directory -s -j2 all
+	@$(EXPERIMENT) run $(if $(KEEP),--keep) $(NAME) -- $(SNAKEMAKE)
+
+reproduce: setup
+	@tools/setup experiment plot
+	@$(MAKE) --no-print-directory -s -j2 all
+	@$(EXPERIMENT) reproduce $(if $(SMOKE),--smoke) $(NAME) -- $(SNAKEMAKE)
+
 # Each says what it found, though another failed.
 check: all
 	@bad=0; tools/check-layers --build $(BUILD) || bad=1; \
@@ -237,7 +259,7 @@ setup:
 # What a test of another program's view cannot have, it is skipped for.
 setup-test:
 	@tools/setup build run test debug model
-	@tools/setup trace >/dev/null 2>&1 || true
+	@tools/setup trace experiment plot >/dev/null 2>&1 || true
 
 setup-nested:
 	@tools/setup build run nested

@@ -36,7 +36,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	cpu_require();
 	modules_load(&info);
 	find_cpus(&info, &plan);
-	info.tsc_khz = tsc_measure();
+	info.tsc_khz = info.config.tsc_khz ? info.config.tsc_khz : tsc_measure();
 	place_plan(&plan);
 	boot_services_exit(&map);
 	memmap_usable(&map, &plan.usable);

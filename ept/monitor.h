@@ -58,6 +58,17 @@ void ept_monitor_count(struct ept_monitor *m, const struct ept *ept);
  * of intervals in which it was accessed. */
 void ept_monitor_adapt(struct ept_monitor *m);
 
+/**
+ * ept_touched() - which leaves did the guest need, in one interval? Clears their accessed bits: no
+ * samples, every leaf is looked at, in bounded steps.
+ * @next: where to go on; advanced. end: done
+ * @budget: look at so many entries
+ * Return: leaves of any size that were accessed since they were looked at last.
+ * Flush: owed, through @g; without it what is touched again is not seen again.
+ */
+unsigned int ept_touched(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
+			 struct ept_gather *g);
+
 /* Region numbers by falling heat; returns how many have at least `least`. */
 unsigned int ept_monitor_hottest(const struct ept_monitor *m, unsigned int least,
 				 uint8_t order[EPT_REGIONS_MAX]);

@@ -27,6 +27,9 @@ void hv_trap(struct trap_frame *frame)
 {
 	switch (frame->vector) {
 	case VECTOR_KICK:
+		(void)cpu_kicked(false);
+		apic_eoi();
+		return;
 	case VECTOR_TIMER:
 		apic_eoi();
 		return;
@@ -35,6 +38,8 @@ void hv_trap(struct trap_frame *frame)
 	case VECTOR_NMI:
 		if (panic_elsewhere())
 			x86_stop();
+		if (cpu_kicked(true))
+			return;
 		break;
 	default:
 		/* The firmware or a device had it in store: nobody waits for it. */

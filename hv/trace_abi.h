@@ -13,6 +13,7 @@
  *	whose		a vCPU: the VM's number << 8 | the vCPU's
  *	cycles		that a vCPU waited for the page
  *	refusal		a piece, and from bit 32 on the refusal's place in EPT_REFUSALS
+ *	figure		of a sample: its place in TRACE_FIGURES, a vCPU, and its VM: TRACE_FIGURE
  *
  * What a CPU notes of a guest (EXIT, RESUME, FAULT, SERVED, FOUND, STALE, WAIT, CALL) is of the
  *vCPU that it entered last.
@@ -43,7 +44,8 @@
 	X(CALL, number, argument, "a hypercall, and its first argument")                           \
 	X(VM, vm, frames, "a VM was made")                                                         \
 	X(PHASE, phase, vm, "a migration goes on: enum trace_phase")                               \
-	X(SWITCH, vm, vm, "the destination begins, from and to")
+	X(SWITCH, vm, vm, "the destination begins, from and to")                                   \
+	X(SAMPLE, figure, value, "how much it is by now")
 
 enum trace_event {
 #define X(name, a, b, what) TRACE_##name,
@@ -51,6 +53,30 @@ enum trace_event {
 #undef X
 	TRACE_EVENT_COUNT
 };
+
+/* X(ENUMERATOR, name, what): a figure of the destination that is sampled; the last ones are of each
+ * vCPU. A sample is all of them at one time. */
+#define TRACE_FIGURES(X)                                                                           \
+	X(PAGES, pages, "4 KiB pages that have arrived")                                           \
+	X(BYTES, bytes, "of contents among them")                                                  \
+	X(LEAVES_4K, leaves_4k, "leaves of 4 KiB")                                                 \
+	X(LEAVES_2M, leaves_2m, "leaves of 2 MiB")                                                 \
+	X(LEAVES_1G, leaves_1g, "leaves of 1 GiB")                                                 \
+	X(TABLES, tables, "table pages that are linked")                                           \
+	X(FLUSHES, flushes, "flushes that CPUs have made")                                         \
+	X(TOUCHED, touched, "leaves that the guest needed in the last interval")                   \
+	X(PASSES, passes, "a vCPU's passes over its memory")                                       \
+	X(FAULTS, faults, "its second-stage faults")                                               \
+	X(BLOCKED, blocked_cycles, "for which it has waited for pages")
+
+enum trace_figure {
+#define X(id, name, what) TRACE_##id,
+	TRACE_FIGURES(X)
+#undef X
+};
+
+#define TRACE_FIGURE(figure, vcpu, vm)                                                             \
+	((unsigned long long)(vm) << 16 | (unsigned long long)(vcpu) << 8 | (figure))
 
 enum trace_phase {
 	TRACE_STOPPED, /* the source runs no more */

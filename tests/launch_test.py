@@ -265,6 +265,7 @@ class Verdicts(Sandbox):
     def test_icount_reaches_the_command(self):
         self.assertEqual(self.launch(PASS + "; exit 33", "--icount", machine=None).returncode, 0)
         self.assertIn("-icount shift=7,sleep=off", self.read_latest("command"))
+        self.assertEqual(self.read_latest("cleave.opt"), "exit=qemu\ntsc_khz=1000000\n")
         self.launch(PASS + "; exit 33", "--icount-shift", "5", machine=None)
         self.assertIn("-icount shift=5,sleep=off", self.read_latest("command"))
         for options in (["--icount"], ["--icount-shift", "5"], ["--icount-shift", "11"]):

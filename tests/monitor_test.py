@@ -8,6 +8,7 @@ usage: tests/monitor_test.py [--build DIR] [WORD ...]
 import json
 import os
 import pty
+import random
 import select
 import shutil
 import socket
@@ -22,6 +23,7 @@ from launch_test import wait_until
 from view_test import Machine
 
 client = tap.load("tools/monitor")
+import report  # noqa: E402, of tools/
 CLIENT = os.path.join(tap.ROOT, "tools", "monitor")
 BUILD = os.path.join(tap.ROOT, "build")
 QEMU = "qemu-system-x86_64"
@@ -125,6 +127,9 @@ class Port(Machine):
         self.assertEqual(client.completions([["ept", "split", "GPA"], ["ept", "poison", "GPA"],
                                              ["stream", "RATE|pause|go"], ["help", "[COMMAND]"]],
                                             ["stream"], ""), ["go ", "pause "])
+        usage = "ept split GPA BYTES [4K|2M]".split()
+        self.assertEqual(client.completions([usage], usage[:4], ""), ["2M ", "4K "])
+        self.assertEqual(client.completions([usage], usage[:2], ""), [])
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         home = self.path("home")
@@ -146,6 +151,21 @@ class Port(Machine):
         self.assertEqual(child.wait(20), 0)
         with open(os.path.join(home, ".cleave_monitor_history"), encoding="utf-8") as file:
             self.assertIn("info", file.read())
+
+
+def random_changes(seed, n=40):
+    """Commands that no payload of run_of() minds: they take no page that it uses, which end at 12M.
+    What they protect or pause they let go again."""
+    rng = random.Random(seed)
+    for _ in range(n):
+        page = rng.randrange(12 * 256, 64 * 256)
+        pages = min(rng.choice((1, 2, 16, 100, 256, 512)), 64 * 256 - page)
+        where = f"{page * 4}K {pages * 4}K"
+        yield from rng.choice((
+            (f"ept poison {where}",), (f"ept discard {where}",), (f"ept discard {page * 4}K 4K",),
+            (f"ept split {rng.randrange(32) * 2}M 2M",), ("ept split 0 64M 2M",), ("ept collapse 0 64M",),
+            (f"ept protect {where} r", f"ept protect {where} rwx"), ("pause", "resume"),
+            ("source cut", "source restore"), (f"policy {rng.choice(('never', 'end', 'budget', 'complete'))}",)))
 
 
 class Machines:
@@ -186,9 +206,12 @@ class Machines:
         self.log.seek(0)
         return self.log.read()
 
-    def report(self):
+    def document(self):
         with open(os.path.join(self.out, "report.json"), encoding="utf-8") as file:
-            run, = json.load(file)["runs"]
+            return json.load(file)
+
+    def report(self):
+        run, = self.document()["runs"]
         return run
 
 
@@ -213,6 +236,25 @@ class Verdicts(Machines, unittest.TestCase):
         # The guest may have found it before the second one.
         self.assertRegex(self.said(), "changed by the monitor: [12] command")
         self.assertIn("the guest", self.report()["verdict"])
+
+    def goes_on_to_a_pass(self):
+        self.assertEqual(self.ask("stream unlimited"), ["ok"])
+        self.assertEqual(self.child.wait(200), 0, self.said())
+
+    def test_pages_behind_a_discarded_and_lost_ones_come(self):
+        self.arriving("timeout=60000\n")
+        for command in ("stream pause", "ept discard 16M 4K", "ept poison 0x1001000 256K"):
+            self.assertEqual(self.ask(command)[-1], "ok")
+        self.goes_on_to_a_pass()
+        self.assertEqual(self.report()["lost"], 64)
+
+    def test_many_changes_at_random(self):
+        self.arriving("timeout=60000\n")
+        self.ask("stream pause")
+        for command in random_changes(seed=47):
+            self.ask(command)  # what is lost already is refused, for one
+        self.ask("policy complete")
+        self.goes_on_to_a_pass()
 
 
 class Real(Machines, unittest.TestCase):
@@ -253,13 +295,14 @@ class Real(Machines, unittest.TestCase):
         self.refused("ept poison", "usage: ept poison GPA BYTES")
         self.refused("ept poison 1 4K", "a multiple of 4K; usage: ept poison GPA BYTES")
         self.refused("stream fast", "usage: stream RATE|pause|go")
-        self.refused("policy", "NAME is missing; usage: policy NAME")
+        self.refused("policy", "never is missing; usage: policy complete|end|")
         self.refused("pause now", "one argument too many")
         self.refused("resume", "it does not stand still")
         self.refused("nonsense", "unknown command 'nonsense'")
         self.refused("x" * 500, "is too long")
         self.refused("info ept 512G", "nothing is mapped there")
-        self.assertEqual(len(self.good("help")), 20)
+        self.assertEqual(len(self.good("help")), 21)
+        self.assertEqual(self.good("help density")["default"], "256")
         self.assertEqual(len(self.good("help ept")), 5)
         self.refused("help nothing", "no command begins so")
 
@@ -286,7 +329,7 @@ class Real(Machines, unittest.TestCase):
         self.good("ept collapse 0 64M")
 
     def test_5_changes_of_the_migration(self):
-        for name in ("never", "end", "budget", "complete"):
+        for name in ("never", "end", "budget", "hot", "idle", "density", "complete"):
             self.good(f"policy {name}")
             self.assertEqual(self.good("info migration")["policy"], name)
         self.good("source cut")
@@ -309,13 +352,34 @@ class Real(Machines, unittest.TestCase):
         other.socket.close()
         self.good("info cpus")
 
+    def test_6_every_key_of_the_documents_is_known_to_the_monitor(self):
+        knobs = self.good("info knobs")
+        self.assertEqual(sorted(knobs), sorted(tap.documented_keys()))
+        self.assertEqual((knobs["region"], knobs["stream"], knobs["monitor"]), ("64M", "1", "1"))
+        for key in knobs:
+            self.assertEqual(self.good(f"help {key}")["default"], tap.documented_keys()[key])
+
     def test_7_the_run_goes_on_to_an_honest_end(self):
         self.good("stream unlimited")
         self.assertEqual(self.child.wait(200), 0, self.said())
         run = self.report()
         self.assertEqual((run["verdict"], run["lost"]), ("pass", 1))
+        self.assertEqual(sorted([*run["config"], *run["machine_config"]]), sorted(tap.documented_keys()))
         self.assertGreaterEqual(run["monitor_changes"], 12)
         self.assertIn("changed by the monitor: ", self.said())
+
+    def test_8_the_report_says_what_determines_the_run(self):
+        document, run = self.document(), self.report()
+        self.assertEqual(document["commit"], report.commit())
+        self.assertEqual((document["machine"], document["cpus"], run["cpus"]), ("QEMU without KVM", 2, 2))
+        self.assertRegex(document["emulator"], r"^QEMU emulator version \d+\.\d+")
+        self.assertEqual(document["time"], "the host's time")
+        self.assertEqual(set(document["units"]), {"_us", "_cycles", "seconds"})
+        self.assertGreater(run["tsc_khz"], 0)
+        self.assertIn("monitor=1", document["load_options"])
+        self.assertEqual((run["config"]["seed"], run["config"]["region"], run["config"]["stream"]),
+                         (1, "64M", "1"))
+        self.assertEqual((run["machine_config"]["monitor"], run["machine_config"]["trace"]), (1, "last"))
 
     def test_8_the_feed_was_whole(self):
         with open(os.path.join(self.out, "serial.log"), encoding="utf-8", errors="replace") as file:

@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,12 @@ def load(path):
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
+
+
+def documented_keys():
+    """{key: default} of docs/configuration.md: `make docs` writes it from the table of the keys."""
+    with open(os.path.join(ROOT, "docs", "configuration.md"), encoding="utf-8") as file:
+        return dict(re.findall(r"^\| `(\w+)` \| [^|]* \| ([^|]*) \|", file.read(), re.MULTILINE))
 
 
 class Sandbox(unittest.TestCase):

@@ -222,6 +222,59 @@ class Machine(tap.Sandbox):
                          (said["pages_4k"], said["pages_2m"], said["pages_1g"], said["tables"]))
         self.assertLessEqual(max(series["tables"]), self.json["tables_peak"])
 
+    def test_samples_agree_with_all_else(self):
+        """The last sample, report.json, the events and both tables say the same."""
+        migration, = model.migrations(self.trace)
+        run, figures = self.json, migration.figures()
+        table = run["samples"]
+        vcpus = range(len(run["vcpus"]))
+        last = {name: column[-1] for name, column in table.items() if isinstance(column, list)}
+        of_vcpus = lambda name: [last[f"vcpu{i}_{name}"] for i in vcpus]
+        placed = [e for e in migration.events if e.name in ("ARRIVE", "ZERO", "SERVED")]
+        self.assertEqual(last["pages"], sum(e.frames for e in placed))
+        self.assertEqual(last["pages"], run["pager_data_frames"] + run["pager_zero_frames"])
+        self.assertEqual(last["bytes"], 4096 * sum(e.frames for e in placed if e.name != "ZERO"))
+        self.assertEqual(last["bytes"], 4096 * run["pager_data_frames"])
+        self.assertEqual({name: last["leaves" + name[5:]] for name in ("pages_4k", "pages_2m", "pages_1g")},
+                         {name: run["end"][name] for name in ("pages_4k", "pages_2m", "pages_1g")})
+        self.assertEqual((last["tables"], last["flushes"]), (run["end"]["tables"], run["flushes"]))
+        self.assertEqual(of_vcpus("faults"), figures["faults_of"])
+        self.assertEqual(sum(of_vcpus("faults")), run["faults"])
+        waits = [sum(e.cycles for e in migration.events if e.cycles is not None and e.vcpu == i)
+                 for i in vcpus]
+        self.assertEqual(of_vcpus("blocked_cycles"), waits)
+        self.assertEqual([cycles * 1000 // self.trace.khz for cycles in waits],
+                         [v["blocktime_us"] for v in run["vcpus"]])
+        self.assertEqual(sum(run["latency_log2_cycles"]), run["faults_waited"] + run["faults_at_hand"])
+        self.assertEqual(sum(run["latency_log2_cycles"]),
+                         sum(e.cycles is not None for e in migration.events))
+
+    def test_samples_come_at_a_regular_interval_and_only_grow(self):
+        table = self.json["samples"]
+        self.assertEqual(table["clock"]["follows"], "the host's time")
+        self.assertIn(f"{self.trace.khz} kHz", table["clock"]["cycles"])
+        gaps = [b - a for a, b in zip(table["time_ns"], table["time_ns"][1:])]
+        self.assertGreater(len(gaps), 5)
+        self.assertGreaterEqual(min(gaps[:-1]), 10000000)  # the last one is of the end
+        for name, column in table.items():
+            if isinstance(column, list) and not name.startswith(("leaves", "tables", "touched")):
+                self.assertEqual(column, sorted(column), name)
+
+    def test_the_guest_needs_fewer_leaves_when_they_are_larger(self):
+        """At the end 8 MiB of work lie in some leaves of 2 MiB; before, many were small."""
+        touched = self.json["samples"]["touched"]
+        self.assertGreater(max(touched), 32)
+        self.assertLessEqual(min(n for n in touched[len(touched) // 2:]), 16)
+
+    def test_the_table_of_samples_is_that_of_the_report(self):
+        self.make("samples")
+        with open(self.file("samples.csv"), encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for name, column in self.json["samples"].items():
+            if isinstance(column, list):
+                self.assertEqual([int(row[name]) for row in rows], column, name)
+        self.assertEqual({row["clock"] for row in rows}, {"the host's time"})
+
     @need("trace-cmd")
     def test_trace_cmd_reads_every_event(self):
         self.make("dat")
@@ -311,7 +364,7 @@ class Machine(tap.Sandbox):
         self.assertIn(f"The life of range {row}", life)
         self.assertIn("collapses: one 2 MiB leaf", life)
         self.assertIn("is split into 512 entries of 4 KiB", life)
-        self.assertEqual(page.run("charts.length"), 6 if trace_tool.uplot(False)[0] else 0)
+        self.assertEqual(page.run("charts.length"), 8 if trace_tool.uplot(False)[0] else 0)
         self.assertEqual(page.run("document.querySelectorAll('canvas.lane').length"), 2)
         page.run(f"setTime({when * 0.6})")
         page.size(1360, page.run("document.documentElement.scrollHeight"))

@@ -177,6 +177,51 @@ class Demo(unittest.TestCase):
         self.assertEqual([row.split()[-2:] for row in said if row.endswith(" ms")],
                          [["3,640", "ms"], ["0.7", "ms"]])
 
+    def two_runs(self):
+        """One stands still for a second and then has all; the other goes on, and fills."""
+        def lines(name, waits, letter):
+            return [line(us=i * 100000, run=name, phase="source" if i < 10 else "arriving",
+                         vcpus=[["waits", 5, (i - 9) * 100000, 10, 0, 0] if waits(i) else
+                                ["running", 0, 0, i, 0, 0]],
+                         cells=letter(i) * 512, leaves=[0, 512 * (i > 20), 0]) for i in range(31)]
+        return {"whole": lines("whole", lambda i: 10 <= i <= 20, lambda i: "#" if i > 20 else "."),
+                "pages": lines("pages", lambda i: False, lambda i: "#" if i > 20 else "f")}
+
+    def side_by_side(self, us, width=80, height=24):
+        runs = self.two_runs()
+        both = [demo.sidebyside.Run(runs["whole"], "1 GiB at once", "1,000 ms"),
+                demo.sidebyside.Run(runs["pages"], "4 KiB at a time", "0.7 ms")]
+        return demo.sidebyside.render(both, us, width, height, view.Style())
+
+    def test_both_runs_are_on_one_screen_at_the_same_time(self):
+        rows = self.side_by_side(500000)
+        self.assertLessEqual(len(rows), 24)
+        self.assertLessEqual(max(map(len, rows)), 80)
+        self.assertIn("+0.5 s from the move", rows[0])
+        self.assertIn("1 GiB at once", rows[1])
+        self.assertIn("4 KiB at a time", rows[1])
+        wall = rows[2:18]
+        self.assertEqual({row[:32] for row in wall}, {"·" * 32})
+        self.assertEqual(len({row for row in wall}), 1)
+        self.assertIn("▄" * 32, wall[0])
+        text = "\n".join(rows)
+        self.assertIn("stands still: 600 ms", text)
+        self.assertIn("the guest runs", text)
+        self.assertRegex(text, r"\b0 steps/s.*122,880 steps/s")
+        self.assertNotIn("at most", text)
+
+    def test_the_replay_ends_with_two_figures(self):
+        rows = self.side_by_side(2000000)
+        self.assertRegex(rows[-1], "stood still at most 1,000 ms.*stood still at most 0.7 ms")
+        self.assertEqual(len(rows), 23)
+
+    def test_the_replay_fits_small_screens(self):
+        for width, height in ((80, 24), (80, 12), (40, 10), (200, 60), (34, 10)):
+            for us in (-1000000, 0, 500000, 2000000):
+                rows = self.side_by_side(us, width, height)
+                self.assertLessEqual(len(rows), height)
+                self.assertLessEqual(max(map(len, rows)), width)
+
     def test_a_feed_with_broken_lines_is_read(self):
         log = "cleave-live: " + json.dumps(line()) + "\ncleave-live: {\"us\"\nother\n"
         self.assertEqual([len(lines) for lines in demo.feed(log).values()], [1])

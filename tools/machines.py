@@ -21,6 +21,8 @@ CYLINDER_BYTES = HEADS * SECTORS * 512
 
 BOCHS_HOST_MEMORY_MAX = 2048
 QEMU = "qemu-system-x86_64"
+# Where QEMU counts instructions: the TSC counts their nanoseconds.
+COUNTED = "tsc_khz=1000000"
 TRACE = "trace.bin"  # in the run's folder
 LINK = "link.sock"  # where the machine takes frames; it sends them to
 WIRE = "link.wire"  # this one, which tools/wire makes

@@ -43,6 +43,10 @@ class Report:
             run = {"unreadable": line}
         self.document["runs"].append(run)
 
+    def migrations(self):
+        """The runs that came so far that a trace has something of them."""
+        return [run for run in self.document["runs"] if "at_switch" in run]
+
     def write(self):
         """Raises OSError. A reader never sees half of one."""
         self.document["runs"] = self.document.pop("runs")  # last

@@ -71,6 +71,22 @@ void ept_monitor_count(struct ept_monitor *m, const struct ept *ept)
 	m->intervals++;
 }
 
+unsigned int ept_touched(struct ept_cpu *me, gfn_t *next, gfn_t end, unsigned int budget,
+			 struct ept_gather *g)
+{
+	unsigned int n = 0;
+
+	for (; budget && *next < end; budget--) {
+		struct ept_state s = ept_lookup(me->ept, *next);
+		uint64_t frames = fmt_frames(me->ept->fmt, s.level);
+
+		if (s.kind == EPT_PRESENT && s.accessed)
+			n += !slot_settle(me, *next, PG_LEVEL_4K, sample_slot, g);
+		*next = ALIGN_DOWN(*next, frames) + frames;
+	}
+	return n;
+}
+
 /* --- adapting ----------------------------------------------------------------------------- */
 
 static unsigned int distance(unsigned int a, unsigned int b)

@@ -54,6 +54,12 @@ void json_int(struct json *j, const char *key, int64_t value)
 	put(j, "%lld", (long long)value);
 }
 
+void json_uint(struct json *j, const char *key, uint64_t value)
+{
+	put_key(j, key);
+	put(j, "%llu", (unsigned long long)value);
+}
+
 /* Bytes before one that is escaped. */
 static int plain_bytes(const char *text)
 {

@@ -20,6 +20,7 @@ void json_begin_as(struct json *j, const char *words);
 void json_end(struct json *j);
 
 void json_int(struct json *j, const char *key, int64_t value);
+void json_uint(struct json *j, const char *key, uint64_t value);
 void json_str(struct json *j, const char *key, const char *value);
 
 /* A value within an object or an array; `key` NULL: in an array. */

@@ -4,15 +4,20 @@
 
 #include <stdatomic.h>
 
+#include "hv/base/clock.h"
 #include "hv/base/trace.h"
 #include "mm/apic.h"
 #include "mm/lock.h"
 #include "mm/x86.h"
 
+#define REMIND_US 10000
+
 static struct {
 	void (*fn)(void *arg);
 	void *arg;
 	_Atomic bool busy; /* set by the giver, after fn and arg; cleared by the CPU, when done */
+	_Atomic uint64_t kicked; /* TSC of the first kick that has not reached the CPU, or 0 */
+	_Atomic bool reminded;   /* an NMI is on its way to it */
 } __attribute__((aligned(CACHE_LINE))) work[MAX_CPUS];
 
 void cpu_start(unsigned int cpu, void (*fn)(void *arg), void *arg)
@@ -36,8 +41,32 @@ void cpu_wait(unsigned int cpu)
 
 void cpu_kick(unsigned int cpu)
 {
+	uint64_t none = 0;
+
 	trace(TRACE_KICK, cpu, 0);
+	atomic_compare_exchange_strong(&work[cpu].kicked, &none, clock_now() | 1);
 	apic_kick(cpus[cpu].apic_id);
+}
+
+void cpu_remind(unsigned int cpu)
+{
+	uint64_t kicked = atomic_load_explicit(&work[cpu].kicked, memory_order_relaxed);
+	uint64_t now = clock_now();
+
+	if (!kicked || now < kicked + us_to_cycles(REMIND_US) ||
+	    !atomic_compare_exchange_strong(&work[cpu].kicked, &kicked, now | 1))
+		return;
+	trace(TRACE_KICK, cpu, 0);
+	atomic_store(&work[cpu].reminded, true);
+	apic_nmi(cpus[cpu].apic_id);
+}
+
+bool cpu_kicked(bool nmi)
+{
+	unsigned int me = cpu_id();
+
+	atomic_store_explicit(&work[me].kicked, 0, memory_order_relaxed);
+	return nmi && atomic_exchange(&work[me].reminded, false);
 }
 
 _Noreturn void cpu_idle(void)

@@ -19,6 +19,14 @@ void cpu_wait(unsigned int cpu);
 /* Calls a CPU out of its guest, or out of its sleep. */
 void cpu_kick(unsigned int cpu);
 
+/* While one waits for a CPU that was kicked: calls it by an NMI if no kick has reached it for 10
+ * ms. A guest whose RFLAGS.IF is 0 may hide an interrupt, as in Bochs 2.7 with SVM; none hides an
+ * NMI. */
+void cpu_remind(unsigned int cpu);
+
+/* A kick has reached this CPU. @nmi: as an NMI. Return: somebody sent it. */
+bool cpu_kicked(bool nmi);
+
 /* The main loop of the other CPUs: sleep, run what cpu_start() gave. */
 _Noreturn void cpu_idle(void);
 

@@ -13,9 +13,10 @@
 
 #include "mm/types.h"
 
-#define CONFIG_NAME_MAX  40
-#define CONFIG_RUNS_MAX  256
-#define CONFIG_UNLIMITED UINT32_MAX /* stream=unlimited */
+#define CONFIG_NAME_MAX   40
+#define CONFIG_RUNS_MAX   256
+#define CONFIG_UNLIMITED  UINT32_MAX /* stream=unlimited */
+#define CONFIG_STREAM_MAX 1000000    /* pages per ms, otherwise */
 
 enum config_exit {
 	EXIT_HALT = 0,
@@ -23,11 +24,14 @@ enum config_exit {
 	EXIT_QEMU,
 	EXIT_RESET
 };
-/* X(ENUMERATOR, name): when complete ranges collapse. hv/policy/policy.c has a row for each. */
+/* X(ENUMERATOR, name): when complete ranges collapse. hv/policy/list.h has a row for each. */
 #define CONFIG_POLICIES(X)                                                                         \
 	X(COMPLETE, complete)                                                                      \
 	X(END, end)                                                                                \
 	X(BUDGET, budget)                                                                          \
+	X(HOT, hot)                                                                                \
+	X(IDLE, idle)                                                                              \
+	X(DENSITY, density)                                                                        \
 	X(NEVER, never)
 
 enum config_policy {
@@ -79,6 +83,7 @@ struct run_config {
 	unsigned int vcpus;
 	enum config_policy policy; /* collapse= */
 	unsigned int budget;       /* collapses per ms */
+	unsigned int density;      /* pages of 512 */
 	enum config_nx nx;
 	enum config_trigger trigger;
 	unsigned int after_ms; /* after= */
@@ -124,6 +129,7 @@ struct hv_config {
 	bool live;
 	enum config_net link;
 	uint32_t address, peer; /* IPv4, host byte order */
+	uint64_t tsc_khz;       /* 0: to be measured */
 	unsigned int nruns;
 	struct run_config run[CONFIG_RUNS_MAX];
 };

@@ -26,6 +26,10 @@ static const struct config_choice all_cpus[] = {
 	{ "all", MAX_CPUS },
 };
 
+static const struct config_choice measured[] = {
+	{ "auto", 0 },
+};
+
 static const struct config_choice backings[] = {
 	{ "auto", PG_LEVEL_NONE },
 	{ "4K", PG_LEVEL_4K },
@@ -124,6 +128,10 @@ const struct config_key config_keys[] = {
 	  MACHINE(address), ADDRESS },
 	{ "peer", "10.99.0.2", "The other machine's.",
 	  MACHINE(peer), ADDRESS },
+	{ "tsc_khz", "auto",
+	  "Rate of the time stamp counter. `auto` measures it, and finds a little more or less each "
+	  "time. The launcher sets it where QEMU counts instructions.",
+	  MACHINE(tsc_khz), NUMBER(1000, 100000000), NAMES(measured) },
 
 	{ "job", "migrate", "What to do (docs/jobs.md). The test image has more jobs.",
 	  RUN(job), TEXT },
@@ -146,10 +154,16 @@ const struct config_key config_keys[] = {
 	  RUN(vcpus), NUMBER(1, ABI_VCPUS_MAX) },
 	{ "collapse", "complete",
 	  "When complete ranges become larger leaves: `complete` at once, `end` after the last "
-	  "page, `budget` in the background, `never` not at all.",
+	  "page, `budget` in the background, `hot` what is accessed most first, `idle` while no vCPU "
+	  "waits for a page, `density` when `density` of 512 pages are here and the rest was "
+	  "fetched, `never` not at all.",
 	  RUN(policy), CHOICE(policies) },
 	{ "budget", "4", "Collapses per millisecond, for collapse=budget.",
 	  RUN(budget), NUMBER(1, 1000000) },
+	{ "density", "256",
+	  "For collapse=density: when so many of the 512 pages of 2 MiB are here, the others are asked "
+	  "for, ahead of the background stream and whatever its rate is.",
+	  RUN(density), NUMBER(1, 512) },
 	{ "nx", "auto",
 	  "`on` makes large leaves not executable and splits them down to 4 KiB on the first "
 	  "fetch; `auto` does so where the CPU may suffer from iTLB multihit. The launcher sets "
@@ -185,7 +199,7 @@ const struct config_key config_keys[] = {
 	{ "window", "64", "Pages that the background stream has under way at once.",
 	  RUN(window), NUMBER(1, 256) },
 	{ "stream", "unlimited", "Rate of the background stream in pages per millisecond.",
-	  RUN(stream), NUMBER(1, 1000000), NAMES(rates) },
+	  RUN(stream), NUMBER(1, CONFIG_STREAM_MAX), NAMES(rates) },
 	{ "lose", "0", "Pages of the source that are lost before the migration.",
 	  RUN(lose), NUMBER(0, 1000000) },
 	{ "lose_late", "0", "Pages that are lost at the destination before they have arrived.",

@@ -6,6 +6,7 @@
 #include "hv/base/console.h"
 #include "hv/base/json.h"
 #include "hv/base/panic.h"
+#include "hv/migrate/knobs.h"
 #include "hv/cpu/vendor.h"
 #include "mm/percpu.h"
 
@@ -118,6 +119,8 @@ static void print_json(const struct guest_run *run)
 	json_str(&j, "backing", level_name(run->vm->mem.backing.level));
 	json_int(&j, "cpus", ncpus);
 	json_int(&j, "pages", (int64_t)run->vm->mem.frames);
+	json_int(&j, "tsc_khz", (int64_t)clock_khz);
+	knobs_put(&j, run->machine, run->config);
 	json_int(&j, "rounds", run->round);
 	for (unsigned int i = 0; i < run->nfigures; i++)
 		json_int(&j, run->figure[i].key, (int64_t)run->figure[i].value);

@@ -77,6 +77,7 @@ static void watch(struct guest_run *run)
 {
 	run->watched = (struct watched){
 		.config = run->config,
+		.machine = run->machine,
 		.phase = "running",
 		.vm = run->vm,
 		.begun = run->begun,
@@ -200,6 +201,7 @@ const char *guest_run(const struct guest_job *job, const struct run_config *conf
 
 	run = (struct guest_run){
 		.config = config,
+		.machine = &info->config,
 		.job = job,
 		.begun = clock_now(),
 		.verbose = info->config.verbose,

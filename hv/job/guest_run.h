@@ -44,6 +44,7 @@ struct guest_job {
 
 struct guest_run {
 	const struct run_config *config;
+	const struct hv_config *machine; /* the machine's keys */
 	const struct guest_job *job;
 	struct vm *vm;
 	unsigned int round;         /* the current one, from 0 */

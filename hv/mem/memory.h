@@ -38,6 +38,9 @@ struct memory {
 	gfn_t end;       /* behind all that is mapped: grows where memory moves */
 	struct pager pager;
 
+	/* Does a vCPU wait for one of its pages? From whoever has vCPUs; NULL: nobody has. */
+	bool (*waited_for)(const struct memory *mem);
+
 	_Atomic(_Atomic uint64_t *) logged; /* the dirty log's bitmap, where the hardware logs */
 	_Atomic uint64_t singles;           /* 4 KiB frames of its own: hv/mem/private.h */
 
@@ -52,8 +55,8 @@ struct memory {
 /**
  * mem_make() - make memory of `frames` frames, all absent, in blocks of `backing`, or of 2 MiB if
  * no 1 GiB block is free: see mem->backing.level.
- * @mem: zeroed, but for its name; with mem->zeroed set, mem_make() fills the frames with zeros, so
- * that zeros which arrive later in large pieces cost nothing
+ * @mem: zeroed, but for its name and waited_for; with mem->zeroed set, mem_make() fills the frames
+ * with zeros, so that zeros which arrive later in large pieces cost nothing
  * @nx: large leaves are not executable: see ept_set_nx()
  * Return: 0; or -ENOMEM, EPT_FULL after printing what was missing. Call mem_end() in any case.
  */

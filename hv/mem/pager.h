@@ -41,7 +41,11 @@ struct policy;
 	X(copy_cycles, "cycles of making them, flushes included")                                  \
 	X(starved, "placements put off for want of a table page")                                  \
 	X(asked, "requests of pages that somebody waits for")                                      \
-	X(source_full, "requests that the source had no room for")
+	X(source_full, "requests that the source had no room for")                                 \
+	X(put_off, "complete ranges that the policy collapses later")                              \
+	X(found_hot, "ranges that collapse=hot collapsed, as they were hot")                       \
+	X(held_back, "looks at which collapse=idle held back, as a vCPU waited")                   \
+	X(fetched, "pages asked for, as collapse=density wants their range")
 
 struct pager_counters {
 #define X(name, what) _Atomic uint64_t name;
@@ -65,6 +69,7 @@ struct pager {
 	uint64_t arrive;            /* frames of one request, which come at once */
 	enum pg_level arrive_level; /* of the largest entry that they fill */
 	gfn_t last_fault;           /* the page last asked for */
+	gfn_t wanted, wanted_end;   /* the boot CPU's: what the policy wants before all else */
 
 	/* The boot CPU's: how long urgent answers waited behind other work. */
 	uint64_t work;     /* bytes placed since it last looked for them */

@@ -58,6 +58,7 @@ void tlb_flush(struct tlb *tlb, unsigned int cpu)
 		while (i != cpu && behind(tlb, i, generation)) {
 			/* Two CPUs that flush at once wait for each other: acknowledge. */
 			tlb_quiesce(tlb, cpu);
+			cpu_remind(i);
 			cpu_relax();
 		}
 }

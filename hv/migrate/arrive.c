@@ -9,6 +9,7 @@
 #include "hv/mem/guest_memory.h"
 #include "hv/migrate/end.h"
 #include "hv/migrate/report.h"
+#include "hv/migrate/samples.h"
 #include "hv/migrate/watch.h"
 #include "hv/monitor/monitor.h"
 #include "hv/policy/policy.h"
@@ -84,6 +85,7 @@ static const char *pull_pages(struct migration *m)
 	while (!why && pager_settled(&m->to->mem) < m->to->mem.frames) {
 		keep_house(m);
 		vm_wait(m->to);
+		samples_turn(m);
 		report_progress(m, false);
 		why = check_alive(m);
 	}
@@ -117,6 +119,7 @@ static const char *drain(struct migration *m)
 		if (stop)
 			return stop;
 		vm_wait(m->to);
+		samples_turn(m);
 		if (migrate_out_of_time(m))
 			return "requests were never answered";
 	}
@@ -137,6 +140,7 @@ static const char *finish_guest(struct migration *m)
 		if (stop)
 			return stop;
 		vm_wait(m->to);
+		samples_turn(m);
 		more = more && m->to->mem.pager.policy->finish(&m->to->mem, cpu_id());
 		if (migrate_out_of_time(m))
 			return "the guest did not finish in time";
@@ -186,6 +190,8 @@ const char *arrive_run(struct migration *m)
 	vm_stop(m->to);
 	if (!why)
 		why = collapse_late(m);
+	if (trace_streams)
+		samples_take(m);
 	m->finished = clock_now();
 	trace(TRACE_PHASE, TRACE_ENDED, m->to->id);
 	return why;

@@ -139,6 +139,7 @@ static const char *begin_next(struct migration *m)
 {
 	*m = (struct migration){
 		.config = m->config,
+		.machine = m->machine,
 		.hop = m->hop + 1,
 		.from = m->to,
 		.begun = clock_now(),
@@ -157,6 +158,7 @@ const char *migrate(struct migration *m, const struct run_config *config,
 
 	*m = (struct migration){
 		.config = config,
+		.machine = &info->config,
 		.begun = clock_now(),
 		.verbose = info->config.verbose,
 		.hw_dirty = vendor->has_dirty(),

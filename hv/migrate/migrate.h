@@ -18,7 +18,8 @@ struct granularity {
 
 struct migration {
 	const struct run_config *config;
-	unsigned int hop; /* the guest's migrations before this one */
+	const struct hv_config *machine; /* the machine's keys */
+	unsigned int hop;                /* the guest's migrations before this one */
 	struct vm *from, *to;
 	struct source_vm source;
 	const struct source_link *link; /* to->mem's source is on another machine: no `from` */
@@ -43,9 +44,12 @@ struct migration {
 	uint64_t lost;        /* pages lost in both, or lost late */
 	uint64_t flushes;     /* INVEPTs that CPUs executed for the destination */
 	uint64_t tables_peak;
-	uint64_t next_progress; /* percent */
-	enum pg_level backing;  /* of the destination: its largest leaf */
-	const char *verdict;    /* NULL: passed */
+	uint64_t next_progress;     /* percent */
+	uint64_t sample_due;        /* TSC */
+	gfn_t touch_next;           /* of the look for leaves that were touched */
+	uint64_t touching, touched; /* in this interval so far, in the last one */
+	enum pg_level backing;      /* of the destination: its largest leaf */
+	const char *verdict;        /* NULL: passed */
 
 	/* The monitor's part: hv/migrate/watch.h. */
 	struct watched watched;

@@ -127,6 +127,7 @@ const char *receive(struct migration *m, const struct run_config *config,
 
 	*m = (struct migration){
 		.config = config,
+		.machine = &info->config,
 		.arrive = 1,
 		.begun = clock_now(),
 		.verbose = info->config.verbose,

@@ -5,29 +5,9 @@
 #include "hv/base/clock.h"
 #include "hv/base/json.h"
 #include "hv/base/trace_stream.h"
-#include "hv/config/value.h"
+#include "hv/migrate/knobs.h"
 #include "hv/migrate/report_link.h"
 #include "mm/percpu.h"
-
-/* All that determines the run, as the configuration would say it. */
-static void put_knobs(struct json *j, const struct run_config *config)
-{
-	json_open(j, "config", '{');
-	for (unsigned int i = 0; i < config_nkeys; i++) {
-		const struct config_key *key = &config_keys[i];
-		char text[CONFIG_TEXT_MAX] = "";
-
-		if (key->machine)
-			continue;
-		if (key->type == CONFIG_NUMBER && !key->nchoices) {
-			json_int(j, key->name, (int64_t)config_value_number(key, config));
-			continue;
-		}
-		config_print_value(key, config, text);
-		json_str(j, key->name, text);
-	}
-	json_close(j, '}');
-}
 
 static void put_levels(struct json *j, const char *key, const struct granularity *g)
 {
@@ -114,7 +94,7 @@ void report_json(const struct migration *m, const struct figures *f)
 		json_int(&j, "trace_records", (int64_t)trace_sums.sent);
 		json_int(&j, "trace_lost", (int64_t)trace_sums.lost);
 	}
-	put_knobs(&j, m->config);
+	knobs_put(&j, m->machine, m->config);
 	put_figures(&j, f);
 	put_counters(&j, m);
 	if (m->to->platform)

@@ -244,6 +244,7 @@ const char *send(struct migration *m, const struct run_config *config, const str
 
 	*m = (struct migration){
 		.config = config,
+		.machine = &info->config,
 		.begun = clock_now(),
 		.verbose = info->config.verbose,
 	};

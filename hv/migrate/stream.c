@@ -31,13 +31,17 @@ void stream_set_rate(struct stream *s, unsigned int rate)
 
 /* --- asking ------------------------------------------------------------------------------- */
 
-static bool may_send(const struct stream *s)
+static bool has_room(const struct stream *s)
 {
 	uint64_t most = MAX(s->window / s->chunk, UINT64_C(1));
+
+	return s->cursor.under_way < MIN(most, (uint64_t)CURSOR_REQUESTS);
+}
+
+static bool is_time(const struct stream *s)
+{
 	uint64_t ms;
 
-	if (s->cursor.under_way >= MIN(most, (uint64_t)CURSOR_REQUESTS))
-		return false;
 	if (s->rate == CONFIG_UNLIMITED)
 		return true;
 	ms = cycles_to_us(clock_now() - s->begun) / 1000;
@@ -102,17 +106,44 @@ static bool is_unanswered(const struct stream *s, gfn_t gfn)
 	return e.kind == EPT_ABSENT && e.requested && pager_all_answered(s->mem);
 }
 
+/* The next page that is owed of what the policy wants, whatever the rate. */
+static bool look_wanted(struct stream *s, gfn_t *gfn)
+{
+	struct pager *p = &s->mem->pager;
+	gfn_t from, to;
+
+	for (unsigned int i = 0; i < LOOKS && p->wanted < p->wanted_end; i++) {
+		if (cursor_owed(&s->cursor, p->wanted, &from, &to)) {
+			*gfn = p->wanted;
+			s->cursor.downwards = false;
+			return true;
+		}
+		p->wanted = to;
+	}
+	return false;
+}
+
+static bool look(struct stream *s, gfn_t *gfn)
+{
+	if (!is_time(s))
+		return false;
+	if (s->order->look(&s->cursor, gfn))
+		return true;
+	sweep_again(s);
+	return false;
+}
+
 static bool ask(struct stream *s, unsigned int cpu)
 {
+	bool wanted;
 	gfn_t gfn;
 	uint64_t n;
 
-	if (s->run.frames || !may_send(s))
+	if (s->run.frames || !has_room(s))
 		return false;
-	if (!s->order->look(&s->cursor, &gfn)) {
-		sweep_again(s);
+	wanted = look_wanted(s, &gfn);
+	if (!wanted && !look(s, &gfn))
 		return false;
-	}
 	s->healed += s->cursor.sweeping && is_unanswered(s, gfn);
 	n = take_now(s, cpu, gfn);
 	if (!n)
@@ -120,7 +151,10 @@ static bool ask(struct stream *s, unsigned int cpu)
 	if (!n)
 		return false;
 	s->order->pass(&s->cursor, gfn, n);
-	s->sent += n;
+	if (wanted)
+		pager_count(&s->mem->pager.stats[cpu].fetched, n);
+	else
+		s->sent += n;
 	return true;
 }
 
@@ -128,8 +162,9 @@ static bool ask(struct stream *s, unsigned int cpu)
 
 /*
  * Places one piece at a time, so that urgent pages get their turn in a long run. Passes over pages
- * that are here: a run that was asked for from above overlaps earlier ones. Once the run has
- * brought something, a long stretch of such pages ends it; the stream asks for the rest again.
+ * that are not owed: a run that was asked for from above overlaps earlier ones. Once the run has
+ * brought something, a long stretch of such pages ends it; the stream asks for the rest again. Who
+ * asks again for a run that brings nothing asks for ever: a discarded page is nothing.
  */
 static void place_run(struct stream *s, unsigned int cpu)
 {
@@ -138,7 +173,7 @@ static void place_run(struct stream *s, unsigned int cpu)
 	for (unsigned int i = 0; i < LOOKS && gfn < end; i++) {
 		struct ept_state there = ept_lookup(&s->mem->ept, gfn);
 
-		if (there.kind == EPT_ABSENT) {
+		if (there.kind == EPT_ABSENT && !there.zero) {
 			s->run.gfn = pager_place_run(s->mem, cpu, gfn, end, &s->run);
 			s->run.frames = end - MIN(s->run.gfn, end);
 			s->run_came = true;

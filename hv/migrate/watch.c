@@ -91,6 +91,7 @@ void watch_source(struct migration *m)
 	m->policy = m->config->policy;
 	m->watched = (struct watched){
 		.config = m->config,
+		.machine = m->machine,
 		.phase = "source",
 		.vm = m->from,
 		.begun = m->begun,

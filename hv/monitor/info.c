@@ -5,6 +5,7 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/cpu/vcpu.h"
+#include "hv/config/value.h"
 #include "hv/policy/policy.h"
 #include "mm/machine.h"
 
@@ -141,6 +142,35 @@ void info_stats(struct answer *a, const struct watched *w)
 	PAGER_STATS(X)
 #undef X
 	answer_int(a, "flushes", (int64_t)tlb_count(&w->vm->mem.tlb));
+}
+
+void info_knobs(struct answer *a, const struct watched *w)
+{
+	for (unsigned int i = 0; i < config_nkeys; i++) {
+		const struct config_key *key = &config_keys[i];
+		char text[CONFIG_TEXT_MAX] = "";
+
+		config_print_value(
+			key, key->machine ? (const void *)w->machine : (const void *)w->config,
+			text);
+		answer_str(a, key->name, text);
+	}
+}
+
+bool info_key(struct answer *a, const char *name)
+{
+	const struct config_key *key =
+		config_key_find((struct span){ name, __builtin_strlen(name) });
+	char legal[CONFIG_TEXT_MAX] = "";
+
+	if (!key)
+		return false;
+	config_print_legal(key, legal);
+	answer_str(a, "key", key->name);
+	answer_str(a, "values", legal);
+	answer_str(a, "default", key->initial);
+	answer_str(a, "meaning", key->about);
+	return true;
 }
 
 static void put_rate(struct answer *a, unsigned int rate)

@@ -11,6 +11,10 @@ void info_cpus(struct answer *a, const struct watched *w);
 void info_mem(struct answer *a, const struct watched *w);
 void info_ept(struct answer *a, const struct watched *w);
 void info_stats(struct answer *a, const struct watched *w);
+void info_knobs(struct answer *a, const struct watched *w);
+
+/* What a key of the configuration means. False: there is none of this name. */
+bool info_key(struct answer *a, const char *name);
 
 /* Of one page. @gfn: anywhere. NULL, or why not. */
 const char *info_page(struct answer *a, const struct watched *w, gfn_t gfn);

@@ -53,7 +53,9 @@ static const char *help(const struct monitor_call *call)
 		answer_str(&mon.answer, usage, word->about);
 		any = true;
 	}
-	return any ? NULL : "no command begins so";
+	if (call->args)
+		any |= info_key(&mon.answer, only);
+	return any ? NULL : "no command begins so, and no key of the configuration is called so";
 }
 
 static const char *set_policy(const struct monitor_call *call)
@@ -156,6 +158,9 @@ static const char *info(const struct monitor_call *call)
 		return NULL;
 	case MONITOR_INFO_STATS:
 		info_stats(a, mon.on);
+		return NULL;
+	case MONITOR_INFO_KNOBS:
+		info_knobs(a, mon.on);
 		return NULL;
 	case MONITOR_INFO_MIGRATION:
 		return info_migration(a, mon.on);

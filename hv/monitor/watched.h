@@ -33,9 +33,10 @@ struct watched_ops {
 
 struct watched {
 	const struct run_config *config;
-	const char *phase; /* a word */
-	struct vm *vm;     /* whose memory it is about */
-	uint64_t begun;    /* TSC */
+	const struct hv_config *machine; /* the machine's keys */
+	const char *phase;               /* a word */
+	struct vm *vm;                   /* whose memory it is about */
+	uint64_t begun;                  /* TSC */
 
 	const struct watched_ops *ops; /* NULL: no migration */
 	void *ctx;

@@ -19,6 +19,10 @@ static const struct config_choice policies[] = {
 #undef X
 };
 
+/* "complete|end|...": without the bar before the first. */
+#define POLICY_NAME(id, name) "|" #name
+#define POLICY_NAMES          (&CONFIG_POLICIES(POLICY_NAME)[1])
+
 static const struct config_choice links[] = {
 	{ "restore", 0 },
 	{ "cut", 1 },
@@ -50,9 +54,9 @@ static const struct config_choice rights[] = {
 
 static const struct config_key gpa_arg = { .name = "GPA", SIZE(0) };
 static const struct config_key bytes_arg = { .name = "BYTES", SIZE(PAGE_SIZE) };
-static const struct config_key level_arg = { .name = "LEVEL", CHOICE(levels) };
-static const struct config_key perms_arg = { .name = "RIGHTS", CHOICE(rights) };
-static const struct config_key policy_arg = { .name = "NAME", CHOICE(policies) };
+static const struct config_key level_arg = { .name = "4K|2M", CHOICE(levels) };
+static const struct config_key perms_arg = { .name = "r|rw|rx|rwx", CHOICE(rights) };
+static const struct config_key policy_arg = { .name = POLICY_NAMES, CHOICE(policies) };
 static const struct config_key on_off_arg = { .name = "on|off", CHOICE(switches) };
 static const struct config_key link_arg = { .name = "cut|restore", CHOICE(links) };
 static const struct config_key command_arg = { .name = "COMMAND", .type = CONFIG_TEXT };
@@ -60,7 +64,7 @@ static const struct config_key rate_arg = { .name = "RATE|pause|go",
 					    .type = CONFIG_NUMBER,
 					    .bytes = sizeof(uint64_t),
 					    .min = 1,
-					    .max = 1000000,
+					    .max = CONFIG_STREAM_MAX,
 					    .choices = rates,
 					    .nchoices = ARRAY_LEN(rates) };
 
@@ -69,17 +73,20 @@ static const struct config_key rate_arg = { .name = "RATE|pause|go",
 #define RANGE .arg = { &gpa_arg, &bytes_arg }, .least = 2
 
 const struct monitor_word monitor_words[] = {
-	[MONITOR_HELP] = { .arg = { &command_arg }, .about = "the commands, or those of one name" },
+	[MONITOR_HELP] = { .arg = { &command_arg },
+			   .about = "the commands, or those of one name; or what a key "
+				    "of the configuration means" },
 	[MONITOR_INFO_VM] = { .about = "the VM and what it does" },
 	[MONITOR_INFO_CPUS] = { .about = "each vCPU: does it run, or wait for which page?" },
 	[MONITOR_INFO_MEM] = { .about = "its memory: leaves by size, tables, free frames" },
 	[MONITOR_INFO_EPT] = { .arg = { &gpa_arg },
 			       .about = "the second stage: all of it, or the way to one page" },
 	[MONITOR_INFO_STATS] = { .about = "every counter" },
+	[MONITOR_INFO_KNOBS] = { .about = "every key of the configuration, as this run has it" },
 	[MONITOR_INFO_MIGRATION] = { .about = "how far the migration is" },
 	[MONITOR_EPT_SPLIT] = { .arg = { &gpa_arg, &bytes_arg, &level_arg },
 				.least = 2,
-				.about = "into leaves of LEVEL: 4K (default) or 2M" },
+				.about = "into leaves of 4K (default) or 2M" },
 	[MONITOR_EPT_COLLAPSE] = { RANGE, .about = "into leaves as large as they can be" },
 	[MONITOR_EPT_POISON] = { RANGE, .about = "the memory is lost: touching it is a "
 						 "machine check" },
@@ -89,8 +96,7 @@ const struct monitor_word monitor_words[] = {
 				  .about = "grants just these rights: r, rw, rx or rwx" },
 	[MONITOR_POLICY] = { .arg = { &policy_arg },
 			     .least = 1,
-			     .about = "when complete ranges collapse: complete, end, budget, "
-				      "never" },
+			     .about = "when complete ranges collapse from now on" },
 	[MONITOR_STREAM] = { .arg = { &rate_arg },
 			     .least = 1,
 			     .about = "the background stream: pages per ms, or unlimited" },

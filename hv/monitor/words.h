@@ -19,6 +19,7 @@
 	X(INFO_MEM, "info mem")                                                                    \
 	X(INFO_EPT, "info ept")                                                                    \
 	X(INFO_STATS, "info stats")                                                                \
+	X(INFO_KNOBS, "info knobs")                                                                \
 	X(INFO_MIGRATION, "info migration")                                                        \
 	X(EPT_SPLIT, "ept split")                                                                  \
 	X(EPT_COLLAPSE, "ept collapse")                                                            \
@@ -71,7 +72,7 @@ struct monitor_call {
 int must_check monitor_parse(const char *line, size_t bytes, struct monitor_call *call,
 			     struct config_error *error);
 
-/* Adds "ept split GPA BYTES [LEVEL]" to a text. */
+/* Adds "ept split GPA BYTES [4K|2M]" to a text. */
 void monitor_put_usage(const struct monitor_word *word, char text[CONFIG_TEXT_MAX]);
 
 #endif

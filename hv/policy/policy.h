@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When complete ranges collapse. A policy is one row of the table in hv/policy/policy.c, and a name
- * in hv/config/config.h.
+ * When complete ranges collapse. A policy is one row of functions, declared by
+ * hv/policy/list.h, and a name in hv/config/config.h.
  *
  * A range is complete when its last 4 KiB, or 2 MiB, page is there: the arrival that makes it so
  * reports it, once. Nothing scans for work.

@@ -62,6 +62,7 @@ static void wait_for_vcpus(struct vm *vm)
 
 		while (atomic_load(&vcpu->running) && atomic_load(&vcpu->logging) != wanted) {
 			cpu_kick(vcpu->cpu);
+			cpu_remind(vcpu->cpu);
 			mem_pass(&vm->mem);
 		}
 	}

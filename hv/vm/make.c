@@ -71,6 +71,17 @@ static int make_vcpus(struct vm *vm)
 	return 0;
 }
 
+/* Of this VM's vCPUs, for hv/mem/, which knows of none. */
+static bool waited_for(const struct memory *mem)
+{
+	const struct vm *vm = (const struct vm *)((const char *)mem - offsetof(struct vm, mem));
+
+	for (unsigned int i = 0; i < vm->nvcpus; i++)
+		if (__atomic_load_n(&vm->vcpu[i].run, __ATOMIC_RELAXED) == VCPU_WAITING)
+			return true;
+	return false;
+}
+
 static struct vm *vm_new(const char *name, const struct run_config *config)
 {
 	static unsigned int last_id;
@@ -87,6 +98,7 @@ static struct vm *vm_new(const char *name, const struct run_config *config)
 	vm = &block->vm;
 	vm->name = vm->mem.name = name;
 	vm->id = vm->mem.vm = ++last_id;
+	vm->mem.waited_for = waited_for;
 	vm->config = config;
 	vm->nvcpus = config->vcpus;
 	vm->vcpu = block->vcpu;

@@ -82,7 +82,8 @@ static bool cpu_has_vcpu(const struct vm *vm, unsigned int cpu)
  * The interrupt that ends a slice can be lost. Seen in QEMU 7.2 with several CPUs: the vector stood
  * in the APIC's IRR, nothing masked it, and yet a guest that spun with interrupts off never exited.
  * (Its VMRUN notes a virtual interrupt without the lock under which devices note theirs; that this
- * was the cause is what we conclude.) Another interrupt brings both.
+ * was the cause is what we conclude.) Another interrupt brings both. In Bochs 2.7 with SVM it stays
+ * masked for as long as the guest keeps interrupts off, and so does the kick: an NMI gets through.
  */
 static void kick_overdue(const struct vm *vm)
 {
@@ -96,8 +97,10 @@ static void kick_overdue(const struct vm *vm)
 		const struct vcpu *vcpu = &vm->vcpu[i];
 		uint64_t end = __atomic_load_n(&vcpu->slice_end, __ATOMIC_RELAXED);
 
-		if (atomic_load(&vcpu->running) && end && now > end + us_to_cycles(OVERDUE_US))
+		if (atomic_load(&vcpu->running) && end && now > end + us_to_cycles(OVERDUE_US)) {
 			cpu_kick(vcpu->cpu);
+			cpu_remind(vcpu->cpu);
+		}
 	}
 }
 

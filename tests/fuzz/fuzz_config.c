@@ -56,6 +56,7 @@ static void check_run(const struct run_config *run)
 	fuzz_check(run->policy <= POLICY_NEVER && run->trigger <= TRIGGER_TIME);
 	fuzz_check(run->order <= ORDER_BUBBLE);
 	fuzz_check(run->budget >= 1 && run->budget <= 1000000);
+	fuzz_check(run->density >= 1 && run->density <= 512);
 	fuzz_check(run->after_ms <= 86400000 && run->latency_us <= 10000000);
 	fuzz_check(run->window >= 1 && run->window <= 256);
 	fuzz_check(run->stream == CONFIG_UNLIMITED || (run->stream >= 1 && run->stream <= 1000000));

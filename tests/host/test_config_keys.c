@@ -89,6 +89,44 @@ static void every_value_is_printed_as_the_parser_takes_it(void **state)
 	}
 }
 
+static void every_name_of_an_enumeration_is_taken(void **state)
+{
+	static const char *const exits[] = { "halt", "bochs", "qemu", "reset" };
+	static const char *const backings[] = { "", "4K", "2M", "1G" };
+	static const char *const policies[] = {
+#define X(id, name) #name,
+		CONFIG_POLICIES(X)
+#undef X
+	};
+	static const char *const triggers[] = { "ready", "guest", "time" };
+	static const char *const orders[] = { "linear", "reverse", "random", "bubble" };
+	static const char *const logs[] = { "auto", "writes", "bits", "hardware" };
+	static const char *const arrivals[] = { "4K", "64K", "2M", "1G" };
+	static const uint64_t arrival[] = { 4 * KIB, 64 * KIB, 2 * MIB, GIB };
+	char text[100];
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_LEN(policies); i++) {
+		snprintf(text, sizeof(text), "collapse=%s\n", policies[i]);
+		takes(text);
+		assert_int_equal(config.run[0].policy, i);
+	}
+	for (unsigned int i = 0; i < 4; i++) {
+		snprintf(text, sizeof(text), "exit=%s\norder=%s\nlog=%s\narrive=%s\n", exits[i],
+			 orders[i], logs[i], arrivals[i]);
+		takes(text);
+		assert_int_equal(config.exit, i);
+		assert_int_equal(config.run[0].order, i);
+		assert_int_equal(config.run[0].log, i);
+		assert_int_equal(config.run[0].arrive, arrival[i]);
+		snprintf(text, sizeof(text), "backing=%s\ntrigger=%s\n", backings[i % 3 + 1],
+			 triggers[i % 3]);
+		takes(text);
+		assert_int_equal(config.run[0].backing, i % 3 + 1);
+		assert_int_equal(config.run[0].trigger, i % 3);
+	}
+}
+
 static const char *printed(const char *name)
 {
 	static char text[CONFIG_TEXT_MAX];
@@ -223,6 +261,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(names_and_members_differ),
 		cmocka_unit_test(each_key_is_explained_in_sentences),
 		cmocka_unit_test(every_value_is_printed_as_the_parser_takes_it),
+		cmocka_unit_test(every_name_of_an_enumeration_is_taken),
 		cmocka_unit_test(values_are_printed_as_a_report_needs_them),
 		cmocka_unit_test(a_run_says_what_is_not_its_default),
 		cmocka_unit_test(the_document_has_the_same_table),

@@ -106,14 +106,15 @@ static bool is_sound(const struct run_config *run)
 static size_t random_text(char *text, uint64_t *seed)
 {
 	static const char *const piece[] = {
-		"exit=",      "verbose=", "cpus=",   "job=",     "guest=",  "region=",   "backing=",
-		"populate=",  "vcpus=",   "budget=", "after=",   "order=",  "window=",   "stream=",
-		"start=",     "work=",    "stride=", "seed=",    "timeout", "=",         "#",
-		"arrive=",    "lose=",    "rounds=", "precopy=", "64K\n",   "1000000\n", "[",
-		"]",          "[a]\n",    "[b]\r\n", "\n",       "\n",      "\n",        "0",
-		"1",          "2\n",      "4K\n",    "2M\n",     "1G\n",    "8M\n",      "16M\n",
-		"unlimited",  "bubble",   "qemu\n",  "0x",       "ff",      "99999999",  " ",
-		"latency=0\n"
+		"exit=",    "verbose=",  "cpus=",      "job=",      "guest=",   "region=",
+		"backing=", "populate=", "vcpus=",     "budget=",   "density=", "after=",
+		"order=",   "window=",   "stream=",    "start=",    "work=",    "stride=",
+		"seed=",    "timeout",   "=",          "#",         "arrive=",  "lose=",
+		"rounds=",  "precopy=",  "64K\n",      "1000000\n", "[",        "]",
+		"[a]\n",    "[b]\r\n",   "\n",         "\n",        "\n",       "0",
+		"1",        "2\n",       "4K\n",       "2M\n",      "1G\n",     "8M\n",
+		"16M\n",    "unlimited", "bubble",     "qemu\n",    "0x",       "ff",
+		"99999999", " ",         "latency=0\n"
 	};
 	size_t n = 0, pieces = rnd(seed) % 24;
 

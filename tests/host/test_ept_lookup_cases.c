@@ -333,6 +333,33 @@ static void the_cost_is_bounded_by_regions_not_by_memory(void **state)
 	assert_in_range(monitor.n, 10, 20);
 }
 
+/* Of leaves of all sizes, and of a page that was touched before and not since. */
+static void touched_leaves_are_counted_once_an_interval(void **state)
+{
+	gfn_t next = 0;
+
+	(void)state;
+	map(0, 2 * F_1G, EPT_PRESENT);
+	at(STEP_SPLIT, 0, PG_LEVEL_4K);
+	(void)ept_touched(me(), &next, 2 * F_1G, UINT32_MAX, &w.gather);
+	ept_sync(&w.gather);
+	touch(3, false, 0);
+	touch(4, false, 0);
+	touch(5 * F_2M + 7, false, 0);
+	touch(F_1G + 9, false, 0);
+	next = 0;
+	assert_int_equal(ept_touched(me(), &next, 2 * F_1G, 4, &w.gather), 1);
+	assert_int_equal(next, 4);
+	assert_int_equal(ept_touched(me(), &next, 2 * F_1G, 2000, &w.gather), 3);
+	assert_int_equal(next, 2 * F_1G);
+	ept_sync(&w.gather);
+	touch(4, false, 0);
+	next = 0;
+	assert_int_equal(ept_touched(me(), &next, 2 * F_1G, 2000, &w.gather), 1);
+	ept_sync(&w.gather);
+	assert_leaves(1, 511, 512, 4);
+}
+
 static void what_is_not_present_is_cold(void **state)
 {
 	uint8_t order[EPT_REGIONS_MAX];
@@ -403,6 +430,7 @@ int main(void)
 		CASE(hot_and_cold_are_told_apart_at_mixed_granularity),
 		CASE(heat_follows_the_guest),
 		CASE(the_cost_is_bounded_by_regions_not_by_memory),
+		CASE(touched_leaves_are_counted_once_an_interval),
 		CASE(what_is_not_present_is_cold),
 		CASE(what_is_cold_all_over_is_still_looked_at_in_many_places),
 		CASE(regions_that_all_differ_are_divided_up_to_the_most),

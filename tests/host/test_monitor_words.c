@@ -72,7 +72,7 @@ static void ranges_are_sizes_in_pages(void **state)
 	assert_int_equal(call.arg[0].number, 0x3000);
 	assert_int_equal(call.arg[2].number, PG_LEVEL_2M);
 	refuses("ept split 3 1G", "GPA=3: must be 0 to 512G, a multiple of 4K; "
-				  "usage: ept split GPA BYTES [LEVEL]");
+				  "usage: ept split GPA BYTES [4K|2M]");
 	refuses("ept poison 0 0", "BYTES=0: must be 4K to 512G, a multiple of 4K; "
 				  "usage: ept poison GPA BYTES");
 	refuses("ept discard 0 -1", "BYTES=-1: must be 4K to 512G, a multiple of 4K; "
@@ -82,17 +82,20 @@ static void ranges_are_sizes_in_pages(void **state)
 		"usage: ept poison GPA BYTES");
 }
 
+#define POLICY_WORDS "complete|end|budget|hot|idle|density|never"
+
 static void names_are_those_of_the_configuration(void **state)
 {
 	(void)state;
 	takes("policy budget", MONITOR_POLICY, 1);
 	assert_int_equal(call.arg[0].number, POLICY_BUDGET);
-	refuses("policy late",
-		"NAME=late: must be one of complete, end, budget, never; usage: policy NAME");
+	refuses("policy late", POLICY_WORDS
+		"=late: must be one of complete, end, budget, hot, idle, density, never; "
+		"usage: policy " POLICY_WORDS);
 	takes("ept protect 0 4K rx", MONITOR_EPT_PROTECT, 3);
 	assert_int_equal(call.arg[2].number, EPT_R | EPT_X);
-	refuses("ept protect 0 4K w", "RIGHTS=w: must be one of r, rw, rx, rwx; "
-				      "usage: ept protect GPA BYTES RIGHTS");
+	refuses("ept protect 0 4K w", "r|rw|rx|rwx=w: must be one of r, rw, rx, rwx; "
+				      "usage: ept protect GPA BYTES r|rw|rx|rwx");
 	takes("source cut", MONITOR_SOURCE, 1);
 	assert_int_equal(call.arg[0].number, 1);
 	takes("source restore", MONITOR_SOURCE, 1);

@@ -31,6 +31,11 @@ void cpu_kick(unsigned int cpu)
 	kicks[cpu]++;
 }
 
+void cpu_remind(unsigned int cpu)
+{
+	(void)cpu;
+}
+
 static void flush_this_cpu(const struct ept *ept)
 {
 	(void)ept;

@@ -95,6 +95,11 @@
 	X(hot_is_collapsed_first)                                                                  \
 	X(watching_costs_by_regions)
 
+#define CASES_POLICY(X)                                                                            \
+	X(hot_collapses_before_cold)                                                               \
+	X(idle_waits_for_the_waiting)                                                              \
+	X(density_fetches_the_rest)
+
 #define CASES_JOBS(X) X(wrong_use_of_jobs)
 
 /* All of them. */
@@ -111,6 +116,7 @@
 	CASES_CLONE(X)                                                                             \
 	CASES_RELOCATE(X)                                                                          \
 	CASES_WATCH(X)                                                                             \
+	CASES_POLICY(X)                                                                            \
 	CASES_JOBS(X)
 
 #define CASE_JOB(name)                                                                             \

@@ -9,7 +9,7 @@ import struct
 from typing import NamedTuple
 
 from tracing import exits
-from tracing.read import refusals
+from tracing.read import figures, refusals
 
 PAGE = 4096
 PAGE_HEAD = 16  # its time, and how many bytes follow
@@ -136,6 +136,9 @@ def _formats():
         ("cleave", "phase", (("u32", "vm"), ("u32", "phase")),
          '"vm %u %s", REC->vm, __print_symbolic(REC->phase, { 0, "stopped" }, { 1, "arrived" }, '
          '{ 2, "ended" })'),
+        ("cleave", "sample", (("u32", "vm"), ("u32", "figure"), ("u64", "value")),
+         f'"vm %u %s %llu", REC->vm, {_symbols("REC->figure", dict(enumerate(figures())))}, '
+         'REC->value'),
         ("cleave", "switch", (("u32", "vm"), ("u32", "to")), '"vm %u to vm %u", REC->vm, REC->to'),
     )
     return {row[1]: Format(number, *row) for number, row in enumerate(which, 1000)}
@@ -198,6 +201,8 @@ class Writer:
             self.put(e, own, e.a, e.b)
         elif e.name == "PHASE":
             self.put(e, own, e.b, e.a)
+        elif e.name == "SAMPLE":
+            self.put(e, own, e.vm, e.a & 0xff, e.b)
         elif e.name in ("REQUEST", "DISCARD", "POISON"):
             self.put(e, own, e.vm or 0, e.gfn, e.frames)
         elif own in self.formats:

@@ -13,15 +13,15 @@ import re
 import struct
 import zlib
 
-from tracing import model
+from tracing import model, samples
 from tracing.read import refusals
 
 INDENT = re.compile(r"^(?:\t+|//.*\n)", re.MULTILINE)
 HERE = os.path.dirname(os.path.abspath(__file__))
 BINS = 600
-WAITS_MAX = 4000  # shown one by one
+WAITS_MAX = 2000  # shown one by one
 FAULTS_MAX = 20000
-ARRIVALS_BYTES = 65000  # deflated; beyond that times of arrival are rounded down,
+ARRIVALS_BYTES = 34000  # deflated; beyond that times of arrival are rounded down,
 STEPS_LEAST = 256  # but to no fewer steps than these
 TO_LEAF, TO_TABLE, TO_GIB_LEAF, TO_GIB_TABLE = range(4)
 GIVEN_UP, LOST, BACK = range(3)
@@ -45,6 +45,12 @@ def thinned(items, most):
     """At most so many of them, evenly."""
     step = max(1, -(-len(items) // most))
     return items[::step]
+
+
+def last_of_groups(items, most):
+    """At most so many of them, evenly, the last one among them: of counters that only grow."""
+    step = max(1, -(-len(items) // most))
+    return items[::-step][::-1]
 
 
 def _row_event(e):
@@ -82,18 +88,27 @@ def _columns(m, words):
 
 
 def _planes(values):
-    """32-bit values as differences, the lowest bytes of all first: what deflate likes."""
-    out, before = bytearray(), 0
-    coded = []
-    for value in values:
-        d = (value - before) & 0xffffffff
-        before = value
-        signed = d - (1 << 32) if d >> 31 else d
-        coded.append((signed << 1 ^ signed >> 31) & 0xffffffff)
-    data = struct.pack(f"<{len(coded)}I", *coded)
-    for i in range(4):
-        out += data[i::4]
-    return bytes(out)
+    """32-bit values, the lowest bytes of all first: what deflate likes."""
+    data = struct.pack(f"<{len(values)}I", *values)
+    return b"".join(data[i::4] for i in range(4))
+
+
+def _runs(times, quantum):
+    """Pages that follow each other and come within one quantum are a run; runs are in the order of
+    their times. Packed: how many; of each its time and its place, as differences, and its length."""
+    came = sorted((when // quantum, gfn) for gfn, when in enumerate(times) if when != model.NEVER)
+    after, places, lengths = [], [], []
+    before, expected = 0, 0
+    for when, gfn in came:
+        if lengths and when == before and gfn == expected:
+            lengths[-1] += 1
+        else:
+            gap = gfn - expected
+            after.append(when - before)
+            places.append((gap << 1 ^ gap >> 31) & 0xffffffff)
+            lengths.append(1)
+        before, expected = when, gfn + 1
+    return struct.pack("<I", len(after)) + _planes(after) + _planes(places) + _planes(lengths)
 
 
 def _deflate(data):
@@ -102,13 +117,16 @@ def _deflate(data):
 
 
 def _arrivals(m, span):
-    """(times of arrival in units of the quantum, packed; the quantum in us)"""
+    """(times of arrival in units of the quantum, packed by runs; the quantum in us)"""
     times, quantum = m.arrivals(), 1
     while True:
-        packed = _planes([when if when == model.NEVER else when // quantum for when in times])
-        if len(zlib.compress(packed, 6)) <= ARRIVALS_BYTES or span // (2 * quantum) < STEPS_LEAST:
+        packed = _runs(times, quantum)
+        size = len(zlib.compress(packed, 6))
+        if size <= ARRIVALS_BYTES or span // (2 * quantum) < STEPS_LEAST:
             return packed, quantum
-        quantum *= 2
+        quantum *= 2 if size < 2 * ARRIVALS_BYTES else 8
+        while span // quantum < STEPS_LEAST:
+            quantum //= 2
 
 
 def _histogram(m):
@@ -137,6 +155,15 @@ def _block(m, bins):
     return out
 
 
+def _samples(m):
+    """What the machine has sampled and nothing else tells; times in us, columns as differences."""
+    table = {name: last_of_groups(column, BINS) for name, column in samples.of(m).items()}
+    steps = lambda column: [b - a for a, b in zip([0, *column], column)]
+    return {"us": [cycles // 1000 for cycles in table["time_ns"]],
+            "flushes": steps(table.get("flushes", [])), "touched": table.get("touched", []),
+            "passes": [steps(table.get(f"vcpu{v}_passes", [])) for v in sorted(m.vcpus)]}
+
+
 def time_text(us):
     if us is None:
         return "–"
@@ -153,6 +180,7 @@ def payload(m, tables, missing):
         "frames": m.frames, "span": span, "bins": BINS, "quantum": quantum,
         "tables": tables,
         "series": series, "hist": _histogram(m), "vcpus": lanes, "block": _block(m, BINS),
+        "samples": _samples(m),
         "lane_text": [f"waited {time_text(m.trace.us(m.vcpus[v].block_cycles))} in all, "
                       f"{time_text(m.trace.us(m.vcpus[v].block_max))} at most" for v in lanes],
         "missing": missing, **_columns(m, refusals()),
@@ -220,7 +248,8 @@ def page(m, run, document, uplot, missing):
         "UPLOT": f"<style>{uplot[1]}</style><script>{uplot[0]}</script>" if uplot else "",
         "JS": INDENT.sub("", _read("report.js")),
         "FOOT": html.escape(f"{len(m.trace.events):,} events of {m.trace.cpus} CPUs, "
-                            f"{m.trace.lost_sum():,} lost; TSC {m.trace.khz:,} kHz; commit "
+                            f"{m.trace.lost_sum():,} lost; all times are the machine's own: TSC of "
+                            f"{m.trace.khz:,} kHz, which follows {document.get('time', 'unknown')}; commit "
                             f"{document.get('commit', 'unknown')}. docs/trace.md says what is shown."),
     }
     text = _read("report.html")

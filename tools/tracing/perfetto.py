@@ -167,7 +167,7 @@ def write(trace, file):
         if e.name in GUEST:
             if e.vcpu is not None:
                 _guest(out, e, which, waiting)
-        elif e.name != "ENTER":
+        elif e.name not in ("ENTER", "SAMPLE"):
             _own(out, e, waiting, words)
     end = trace.events[-1].tsc if trace.events else 0
     for track in [track for track, name in out.open.items() if name]:

@@ -16,6 +16,29 @@ PHASES = ("stopped", "arrived", "ended")
 OF_THE_GUEST = {"EXIT", "RESUME", "FAULT", "SERVED", "FOUND", "STALE", "WAIT", "CALL", "REQUEST"}
 
 
+def _named(path, pattern):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return re.findall(pattern, file.read(), re.MULTILINE)
+
+
+def refusals():
+    """The words of EPT_REFUSALS, in order."""
+    return _named("ept/refusal.h", r'^\s*X\(EPT_\w+,\s*-?\w+,\s*"(\w+)"')
+
+
+def figures():
+    """The names of TRACE_FIGURES, in order: those of the memory, then those of each vCPU."""
+    return _named("hv/trace_abi.h", r"^\s*X\([A-Z0-9_]+, ([a-z0-9_]+), \"")
+
+
+def of_a_vcpu(column):
+    """Is a column of the samples about one vCPU?"""
+    return re.match(r"vcpu\d+_", column) is not None
+
+
+VCPU_FIGURES = range(figures().index("passes"), len(figures()))
+
+
 class Broken(Exception):
     """What is read is no trace."""
 
@@ -108,6 +131,10 @@ def _values(kind, a, b):
             said.update(level=value & 0xff, vm=value >> 8, frames=512 ** max((value & 0xff) - 1, 0))
         elif what == "refusal":
             said.update(level=value & 0xff, vm=value >> 8 & 0xffffff, why=value >> 32)
+        elif what == "figure":
+            said.update(vm=value >> 16)
+            if (value & 0xff) in VCPU_FIGURES:
+                said["vcpu"] = value >> 8 & 0xff
         elif what == "extent":
             said.update(frames=value & (1 << 48) - 1, vm=value >> 48)
         elif what == "whose":
@@ -189,7 +216,3 @@ def load(path):
         return parse(file.read())
 
 
-def refusals():
-    """The words of EPT_REFUSALS, in order."""
-    with open(os.path.join(ROOT, "ept", "refusal.h"), encoding="utf-8") as file:
-        return re.findall(r'^\s*X\(EPT_\w+,\s*-?\w+,\s*"(\w+)"', file.read(), re.MULTILINE)

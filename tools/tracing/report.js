@@ -22,16 +22,17 @@ async function unpack() {
 	const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
 	const size = new DataView(bytes.buffer).getUint32(0, true);
 	D = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + size)));
-	let at = 4 + size, before = 0;
-	arrival = new Uint32Array(D.frames);
-	for (let i = 0, n = D.frames; i < n; i++) {
-		const d = (bytes[at + i] | bytes[at + n + i] << 8 | bytes[at + 2 * n + i] << 16 |
-			bytes[at + 3 * n + i] << 24) >>> 0;
-		before = (before + ((d >>> 1) ^ -(d & 1))) >>> 0;
-		arrival[i] = before === NEVER ? NEVER : before * D.quantum;
+	const at = 4 + size, n = new DataView(bytes.buffer).getUint32(at, true);
+	const column = (c, i) => [0, 1, 2, 3].reduce((v, b) => v + bytes[at + 4 + (4 * c + b) * n + i] * 256 ** b, 0);
+	arrival = new Uint32Array(D.frames).fill(NEVER);
+	for (let i = 0, when = 0, gfn = 0; i < n; i++) { // runs of pages that came together
+		const place = column(1, i);
+		when += column(0, i);
+		gfn += (place >>> 1) ^ -(place & 1);
+		for (const end = gfn + column(2, i); gfn < end; gfn++)
+			arrival[gfn] = when * D.quantum;
 	}
-	at += 4 * D.frames;
-	shares = bytes.subarray(at);
+	shares = bytes.subarray(at + 4 + 12 * n);
 	state = new Uint8Array(D.frames);
 	D.rows = Math.ceil(D.frames / ROW);
 	for (const list of ["rowev", "asks", "faults", "waits", "gone", "refused"])
@@ -347,6 +348,16 @@ function drawCharts() {
 	make("c-block", [xs, ...D.vcpus.map((v, i) => line(`vCPU ${v}`, vcpuColour(i), { dash: i ? [6, 2 + 2 * i] : [],
 		value: (_, ms) => ms == null ? "–" : time(ms * 1000) }))],
 	[x, ...D.block.map((row) => begin(row).map(inMs))], [axis("ms", { values: fewer })], { height: 150, scales: { y: { range: (_, min, max) => [0, max * 1.05 || 1] } } });
+
+	const s = D.samples, took = s.us.map((t, i) => Math.max(t - (i ? s.us[i - 1] : 0), 1) / 1e6);
+	make("c-touched", [xs, line("leaves touched", css("--p2m"), { ...step, value: unlog, fill: css("--p2m") + "2a" })],
+		[[0, ...s.us.map(inMs)], [null, ...s.touched.map(log)]], [logY("leaves (log scale)")],
+		{ height: 150, scales: { y: { range: [0, log(Math.max(...s.touched, 2)) * 1.04] } } });
+	make("c-work", [xs, ...D.vcpus.map((v, i) => line(`vCPU ${v}`, vcpuColour(i), { dash: i ? [6, 2 + 2 * i] : [],
+		value: (_, n) => n == null ? "–" : `${n.toFixed(1)} passes/s` })), line("flushes", css("--poison"), { scale: "n", width: 1.5, ...step })],
+	[[0, ...s.us.map(inMs)], ...s.passes.map((row) => [null, ...row.map((n, i) => n / took[i])]), [null, ...s.flushes]],
+	[axis("passes/s", { values: fewer }), axis("flushes", { scale: "n", side: 1, size: RIGHT - 20, grid: { show: false }, values: fewer, incrs: WHOLE })],
+	{ height: 150, scales: { y: { range: (_, min, max) => [0, max * 1.05 || 1] }, n: { range: (_, min, max) => [0, Math.max(max, 4)] } } });
 
 	const waits = D.waits;
 	const us = (v) => Math.log2(Math.max(v, 0.5));

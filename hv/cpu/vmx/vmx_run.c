@@ -5,6 +5,7 @@
 #include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/base/smp.h"
 #include "mm/err.h"
 #include "mm/x86.h"
 
@@ -48,6 +49,7 @@ static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vcpu_exit
 	uint32_t vector = info & 0xff;
 
 	if (INTR_TYPE(info) == INTR_TYPE_NMI) {
+		(void)cpu_kicked(true); /* the exit has taken it */
 		if (idtv & INTR_VALID)
 			vmx_keep_event(idtv);
 		return EXIT_KICK;
