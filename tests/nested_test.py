@@ -86,6 +86,28 @@ class MendingVmrun(tap.Sandbox):
                 mended_qemu.mend_vmrun(text, ("lock", "unlock"))
 
 
+class MendingXsetbv(tap.Sandbox):
+    SOURCE = """\
+        case 0xd1: /* xsetbv */
+            if ((s->cpuid_ext_features & CPUID_EXT_XSAVE) == 0) {
+                goto illegal_op;
+            }
+            if (!check_cpl0(s)) {
+                break;
+            }
+"""
+
+    def test_it_asks_for_its_intercept_before_its_privilege(self):
+        text = mended_qemu.mend_xsetbv(self.SOURCE)
+        self.assertIn("            }\n            gen_svm_check_intercept(s, 0x8d);\n"
+                      "            if (!check_cpl0(s)) {\n", text)
+        self.assertEqual(mended_qemu.mend_xsetbv(text), text)
+
+    def test_another_source_is_refused(self):
+        with self.assertRaises(Problem):
+            mended_qemu.mend_xsetbv(self.SOURCE.replace("0xd1", "0xd2"))
+
+
 class Counting(tap.Sandbox):
     def counts(self, *lines):
         counts = exits.Counts()
