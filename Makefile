@@ -161,6 +161,8 @@ test: setup-test
 		linux-machine="tests/linux_machine --build $(BUILD)" \
 		wire="tests/wire_test.py" \
 		link-machine="tests/link_machine --build $(BUILD)" \
+		link-files="tests/link_files_test.py" \
+		link-ends="$(MAKE) --no-print-directory -s link-end && CLEAVE_BUILD=$(BUILD) tests/link_ends_test.py" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \
 		experiments="tests/experiments_test.py --build $(BUILD)" \
@@ -258,7 +260,7 @@ setup:
 
 # What a test of another program's view cannot have, it is skipped for.
 setup-test:
-	@tools/setup build run test debug model
+	@tools/setup build run test debug model link
 	@tools/setup trace experiment plot >/dev/null 2>&1 || true
 
 setup-nested:
