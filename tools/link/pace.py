@@ -4,6 +4,7 @@ in seconds."""
 
 FIRST_WAIT, WAIT_MIN, WAIT_MAX = 0.05, 0.02, 1.0
 FIRST_WINDOW, FLOOR = 32.0, 8.0
+PATIENCE_MAX = 64.0
 LOSSY = 1 / 32
 
 
@@ -12,6 +13,7 @@ class Pace:
         self.window_max = max(window_max, 1)
         self.window = min(FIRST_WINDOW, self.window_max)
         self.smooth = self.deviation = self.slowed = self.loss = 0.0
+        self.patience = 1.0  # grows while what was asked for twice comes twice: it was not lost, but late
 
     def sample(self, took):
         """A page that was asked for once came after so long (RFC 6298)."""
@@ -21,6 +23,11 @@ class Pace:
         else:
             self.smooth, self.deviation = took, took / 2
         self.window = min(self.window + 1 / self.window, self.window_max)
+        self.patience = max(self.patience * 0.98, 1.0)
+
+    def twice(self):
+        """A piece came again."""
+        self.patience = min(self.patience * 1.05, PATIENCE_MAX)
 
     def pieces(self, asked, again):
         self.loss += (min(again / asked, 1) - self.loss) / 16
@@ -34,7 +41,7 @@ class Pace:
     def wait(self, tries):
         """How long to wait for the answer to so manieth a try."""
         first = max(self.smooth + 4 * self.deviation if self.smooth else FIRST_WAIT, WAIT_MIN)
-        return min(first * 2 ** min(tries - 1, 10), WAIT_MAX)
+        return min(first * self.patience * 2 ** min(tries - 1, 10), WAIT_MAX)
 
     @property
     def wants_parity(self):

@@ -107,6 +107,7 @@ class Pull:
         page = self.under_way.get(gfn)
         if not page or piece in page.pieces:
             self.counts["pieces_duplicate"] += 1
+            self.pace.twice()
             return
         page.pieces[piece] = data
         if len(page.pieces) < 3:
