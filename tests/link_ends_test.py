@@ -5,6 +5,7 @@ the host (tests/host/link_end.c). Prints TAP.
 
 usage: tests/link_ends_test.py [NAME...]; the C ends are in CLEAVE_BUILD's host/bin/link_end
 """
+import json
 import os
 import random
 import socket
@@ -188,6 +189,16 @@ class WithMachines(Ends):
     def test_a_snapshot_is_restored_over_a_link_with_faults(self):
         for n, (key, name) in enumerate(SUITES):
             self.assertIn(f"runs, {name}", self.give(*FAULTS, f"seed={n}", **key))
+
+    def test_parity_completes_pages_whose_other_pieces_are_lost(self):
+        out = self.give("lose=200", "seed=7")
+        self.assertNotIn("parity_repaired=0 ", out)
+        self.assertIn("parity_repaired=", out)
+        answers = self.offered("lose=200", "seed=8", key=KEY)
+        status, out = self.wait(self.tool("snapshot", "guest.core", "--json", "figures", *self.link_args()))
+        self.assertEqual((status, self.wait(answers)[0]), (0, 0), out)
+        self.assertGreater(json.loads(self.read("figures"))["parity_repaired"], 0)
+        self.assertEqual(self.contents(self.kept()), self.read_bytes("mem"))
 
     def test_a_killed_server_is_replaced_while_a_machine_restores(self):
         self.make_core(memory(seed=3, lost=False), b"s" * 100)

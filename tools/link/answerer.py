@@ -104,6 +104,8 @@ class Answerer:
         self.left = None
         self.counts["sessions"] += 1
         self.say(f"session {self.counts['sessions']} is open, {wire.SUITES[suite]}")
+        if offer.image not in (bytes(wire.ID), self.image.identity):
+            self.say(f"the other side has begun with another image, {offer.image.hex()}: it will refuse this one")
 
     def _sealed(self, datagram):
         session = int.from_bytes(datagram[:4], "little")
