@@ -5,6 +5,8 @@
 #	make linux	boot Debian's Linux as a guest (docs/linux.md)
 #	make migrate	two machines and a wire: a guest is migrated from one to the other (docs/link.md)
 #	make migrate GUEST=linux	Debian's Linux; TO=self: between two VMs of one machine
+#	make snapshot	keep a running guest in a file, an ELF core (docs/snapshot.md)
+#	make restore	run it on from there, before its pages have come
 #	make test	all tests that fit into 25 minutes
 #	make test-long	the slow ones, in parts of at most an hour; PART="NAME ..." runs some
 #	make test-nested	under real KVM in an emulator (docs/nested.md); NESTED=svm1|svm2|vmx1,
@@ -138,7 +140,21 @@ linux migrate-here: setup
 	tools/linux --build $(BUILD) --mode "$$mode" && \
 		tools/launch $(LAUNCH_FLAGS) $$console $(LINUX_GUESTS)
 
-.PHONY: linux-guest
+# A machine, and this host at the other end of its link: docs/snapshot.md.
+SNAPSHOT ?= $(BUILD)/guest.core
+snapshot restore: CONFIG = $(if $(GUEST),tools/linux-migrate.cfg,tools/migrate.cfg)
+snapshot: HALF = save
+restore: HALF = restore
+snapshot restore: setup
+	$(GUEST_WORDS)
+	@tools/setup link
+	@$(MAKE) --no-print-directory -s -j2 all $(if $(GUEST),linux-guest)
+	@$(if $(GUEST),tools/linux --build $(BUILD) --mode "$(or $(MODE),check)" &&) \
+		tools/half $(HALF) "$(SNAPSHOT)" $(filter-out --trace,$(LAUNCH_FLAGS)) \
+		$(if $(WIRE),--wire "$(WIRE)") \
+		$(if $(GUEST),--console log --timeout 3600 $(LINUX_GUESTS),$(GUESTS))
+
+.PHONY: linux-guest snapshot restore
 linux-guest:
 	$(call locked,$(LINUX_CHECK))
 
@@ -159,8 +175,11 @@ test: setup-test
 		monitor="tests/monitor_test.py --build $(BUILD)" \
 		linux="tests/linux_test.py" \
 		linux-machine="tests/linux_machine --build $(BUILD)" \
+		link-files="CLEAVE_BUILD=$(BUILD) tests/link_files_test.py" \
+		link-ends="$(MAKE) --no-print-directory -s link-end && CLEAVE_BUILD=$(BUILD) tests/link_ends_test.py" \
 		wire="tests/wire_test.py" \
 		link-machine="tests/link_machine --build $(BUILD)" \
+		snapshot-machine="tests/snapshot_machine --build $(BUILD)" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \
 		experiments="tests/experiments_test.py --build $(BUILD)" \
@@ -258,7 +277,7 @@ setup:
 
 # What a test of another program's view cannot have, it is skipped for.
 setup-test:
-	@tools/setup build run test debug model
+	@tools/setup build run test debug model link
 	@tools/setup trace experiment plot >/dev/null 2>&1 || true
 
 setup-nested:

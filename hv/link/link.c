@@ -93,6 +93,10 @@ enum link_reason link_mismatch(const struct link_offer *here, const struct link_
 	*detail = "";
 	if (here->version != there->version)
 		return LINK_REASON_VERSION;
+	if (missing) { /* they say what the rest means */
+		*detail = missing;
+		return LINK_REASON_FEATURES;
+	}
 	if (here->vendor != there->vendor)
 		return LINK_REASON_VENDOR;
 	if (here->state_version != there->state_version)
@@ -103,8 +107,6 @@ enum link_reason link_mismatch(const struct link_offer *here, const struct link_
 		return LINK_REASON_VCPUS;
 	if (memcmp(here->region, there->region, sizeof(here->region)))
 		return LINK_REASON_REGIONS;
-	*detail = missing ? missing : word ? word : "";
-	if (missing)
-		return LINK_REASON_FEATURES;
+	*detail = word ? word : "";
 	return word ? LINK_REASON_CPU : LINK_REASON_NONE;
 }

@@ -192,7 +192,8 @@ struct link_status {
 	X(SMALL_ARRIVALS, 0, "single 4 KiB pages arrive in larger backing")                        \
 	X(EXACT_ADDRESS, 1, "faults name the exact 4 KiB page")                                    \
 	X(POISON, 2, "lost pages travel as lost pages")                                            \
-	X(PARITY, 3, "a parity piece for urgent pages")
+	X(PARITY, 3, "a parity piece for urgent pages")                                            \
+	X(MEMORY_ONLY, 4, "memory without a guest, which no machine can run")
 
 enum link_feature {
 #define X(name, bit, what) LINK_FEATURE_##name = 1 << (bit),

@@ -12,3 +12,8 @@ test_link_seal_SRCS := $(LINK_ALL)
 mutation-test-link: $(HOST_BUILD)/bin/test_link_seal $(HOST_BUILD)/bin/test_link_cases \
 		$(HOST_BUILD)/bin/test_link_migrations
 	@tests/host/link/mutations --build $(BUILD)
+
+# An end of the link as a program: tests/snapshot_link_test.py speaks to it.
+link_end_SRCS := $(LINK_ALL)
+.PHONY: link-end
+link-end: $(HOST_BUILD)/bin/link_end
