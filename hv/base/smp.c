@@ -17,7 +17,7 @@ static struct {
 	void *arg;
 	_Atomic bool busy; /* set by the giver, after fn and arg; cleared by the CPU, when done */
 	_Atomic uint64_t kicked; /* TSC of the first kick that has not reached the CPU, or 0 */
-	_Atomic bool reminded;   /* an NMI is on its way to it */
+	_Atomic bool reminded;   /* an NMI is on its way to it; cleared by its handler */
 } __attribute__((aligned(CACHE_LINE))) work[MAX_CPUS];
 
 void cpu_start(unsigned int cpu, void (*fn)(void *arg), void *arg)
@@ -53,11 +53,11 @@ void cpu_remind(unsigned int cpu)
 	uint64_t kicked = atomic_load_explicit(&work[cpu].kicked, memory_order_relaxed);
 	uint64_t now = clock_now();
 
+	/* One at a time: a second NMI would find its mark taken by the first, and nobody's. */
 	if (!kicked || now < kicked + us_to_cycles(REMIND_US) ||
-	    !atomic_compare_exchange_strong(&work[cpu].kicked, &kicked, now | 1))
+	    atomic_exchange(&work[cpu].reminded, true))
 		return;
 	trace(TRACE_KICK, cpu, 0);
-	atomic_store(&work[cpu].reminded, true);
 	apic_nmi(cpus[cpu].apic_id);
 }
 
