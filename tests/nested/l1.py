@@ -134,7 +134,7 @@ def data_files():
 
 def cleave_files(build, case):
     """The launcher with what it reads, and what it boots."""
-    tools = [os.path.join("tools", name) for name in ("launch", "mkimage", "places")]
+    tools = ["hv/trace_abi.h", *(os.path.join("tools", name) for name in ("launch", "mkimage", "places"))]
     tools += [os.path.relpath(path, ROOT) for pattern in ("*.py", "tracing/*.py")
               for path in glob.glob(os.path.join(ROOT, "tools", pattern))]
     files = {f"{TREE}/{name}": os.path.join(ROOT, name) for name in tools}
