@@ -24,6 +24,13 @@ struct source_ring {
 	struct source_request *request;
 };
 
+/* An empty ring. @request: room for `size` requests, a power of two; the caller's */
+static inline void ring_init(struct source_ring *ring, struct source_request *request,
+			     uint32_t size)
+{
+	*ring = (struct source_ring){ .request = request, .size = size };
+}
+
 /* -ENOSPC: it is full. */
 static inline int must_check ring_put(struct source_ring *ring,
 				      const struct source_request *request)

@@ -274,9 +274,7 @@ int source_link_init(struct source_link *s, const struct asker_setup *setup,
 		.before = before,
 		.lost = lost,
 	};
-	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
-		s->urgent[cpu].request = s->urgent_slot[cpu];
-		s->urgent[cpu].size = SOURCE_URGENT;
-	}
+	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++)
+		ring_init(&s->urgent[cpu], s->urgent_slot[cpu], SOURCE_URGENT);
 	return asker_init(&s->asker, setup);
 }

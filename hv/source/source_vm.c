@@ -261,10 +261,7 @@ void source_vm_init(struct source_vm *s, struct ept *from, uint64_t frames,
 		.frames = frames,
 		.pace = *pace,
 	};
-	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++) {
-		s->urgent[cpu].request = s->urgent_slot[cpu];
-		s->urgent[cpu].size = SOURCE_URGENT;
-	}
-	s->background.request = s->background_slot;
-	s->background.size = SOURCE_BACKGROUND;
+	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++)
+		ring_init(&s->urgent[cpu], s->urgent_slot[cpu], SOURCE_URGENT);
+	ring_init(&s->background, s->background_slot, SOURCE_BACKGROUND);
 }

@@ -57,6 +57,7 @@ test_ether_SRCS := hv/net/ether.c
 test_state_SRCS := hv/vm/state_check.c
 test_debug_SRCS := hv/cpu/debug.c
 test_tlb_SRCS := hv/mem/tlb.c
+test_kick_SRCS := hv/base/smp.c
 test_cpuid_SRCS := hv/cpu/cpuid.c hv/cpu/cpuid_system.c hv/cpu/control.c
 test_lapic_SRCS := hv/platform/lapic.c
 test_platform_SRCS := hv/platform/platform.c hv/platform/msrs.c hv/platform/uart.c
