@@ -91,6 +91,19 @@ static void mind_silence(struct source_link *s, uint64_t now)
 	}
 }
 
+/* Somebody answers, but not with what we began with: says so once for each reason. */
+static void mind_objection(struct source_link *s)
+{
+	enum link_reason reason = asker_reason(&s->asker);
+
+	if (asker_phase(&s->asker) != ASKER_RUNS || reason == s->told)
+		return;
+	s->told = reason;
+	if (reason != LINK_REASON_NONE && reason != LINK_REASON_TIME)
+		con_printf("cleave: link: %s; asks again until it is so\n",
+			   link_reason_text(reason));
+}
+
 bool source_link_pump(struct source_link *s)
 {
 	uint64_t now = now_us();
@@ -101,6 +114,7 @@ bool source_link_pump(struct source_link *s)
 	pass_urgent(s, now);
 	busy |= send(s, now);
 	mind_silence(s, now);
+	mind_objection(s);
 	return busy;
 }
 

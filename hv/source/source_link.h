@@ -13,12 +13,13 @@ struct source_link {
 	struct page_source source;
 	struct asker asker;
 	struct transport *transport;
-	void (*before)(void); /* called before a datagram is opened or sealed */
-	struct bitmap *lost;  /* the caller's: gets a bit for each page that the source has lost */
-	bool cut;             /* on purpose: nothing goes out, nothing is taken in */
-	bool silent;          /* the other side has been silent for the limit, and that was said */
-	uint64_t next_retry;  /* us */
-	uint64_t good;        /* datagrams of the other side, at the last look */
+	void (*before)(void);  /* called before a datagram is opened or sealed */
+	struct bitmap *lost;   /* the caller's: gets a bit for each page that the source has lost */
+	bool cut;              /* on purpose: nothing goes out, nothing is taken in */
+	bool silent;           /* the other side has been silent for the limit, and that was said */
+	enum link_reason told; /* that the user was told last */
+	uint64_t next_retry;   /* us */
+	uint64_t good;         /* datagrams of the other side, at the last look */
 	/* Runs of which an urgent page was given out first, and runs of lost pages, which are given
 	 * out one by one. */
 	unsigned int nrests;
