@@ -180,6 +180,7 @@ test: setup-test
 		wire="tests/wire_test.py" \
 		link-machine="tests/link_machine --build $(BUILD)" \
 		snapshot-machine="tests/snapshot_machine --build $(BUILD)" \
+		order-machine="tests/order_machine --build $(BUILD)" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \
 		experiments="tests/experiments_test.py --build $(BUILD)" \
