@@ -457,6 +457,63 @@ static void a_replayed_session_opens_nothing(void **state)
 	assert_int_equal(m.answerer.stats.sessions, 0);
 }
 
+#define RECORDED 16
+
+/* All that the asker says until its session is open. */
+static struct {
+	size_t n;
+	uint8_t bytes[LINK_DATAGRAM_MAX];
+} said[RECORDED];
+
+static unsigned int record_opening(void)
+{
+	uint8_t datagram[LINK_DATAGRAM_MAX];
+	unsigned int n = 0;
+	bool stranger;
+	size_t bytes;
+
+	while (m.asker.session != ASKER_OPEN && n < RECORDED) {
+		m.now += 1000;
+		said[n].n = asker_poll(&m.asker, m.now, said[n].bytes);
+		if (said[n].n)
+			(void)answerer_receive(&m.answerer, m.now, said[n].bytes, said[n].n);
+		n += said[n].n > 0;
+		while ((bytes = answerer_poll(&m.answerer, m.now, datagram, &stranger)))
+			asker_receive(&m.asker, m.now, datagram, bytes);
+	}
+	assert_int_equal(m.asker.session, ASKER_OPEN);
+	return n;
+}
+
+/* While another session is open, and again to a source that was restarted. */
+static void a_whole_recorded_opening_opens_nothing(void **state)
+{
+	uint8_t datagram[LINK_DATAGRAM_MAX];
+	unsigned int n;
+	bool stranger;
+
+	(void)state;
+	begin_with(&none);
+	machines_begin(&m);
+	n = record_opening();
+	assert_in_range(n, 2, RECORDED - 1);
+	asker_retry(&m.asker, m.now);
+	assert_true(machines_until(&m, ASKER_RUNS, SECONDS));
+	assert_int_equal(m.answerer.stats.sessions, 2);
+	for (unsigned int i = 0; i < n; i++) {
+		assert_false(answerer_receive(&m.answerer, m.now, said[i].bytes, said[i].n));
+		while (answerer_poll(&m.answerer, m.now, datagram, &stranger))
+			continue;
+	}
+	assert_int_equal(m.answerer.stats.sessions, 2);
+	machines_kill_source(&m);
+	machines_restart_source(&m, true);
+	for (unsigned int i = 0; i < n; i++)
+		assert_false(answerer_receive(&m.answerer, m.now, said[i].bytes, said[i].n));
+	assert_int_equal(m.answerer.stats.sessions, 0);
+	ends_right();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +543,7 @@ int main(void)
 		cmocka_unit_test(another_image_is_refused_by_name_and_the_right_one_goes_on),
 		cmocka_unit_test(after_the_limit_it_is_cut_and_can_go_on),
 		cmocka_unit_test(a_replayed_session_opens_nothing),
+		cmocka_unit_test(a_whole_recorded_opening_opens_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
