@@ -1,42 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The switch-over and its failures, case by case, between two machines (tests/host/link/). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "mm/err.h"
-#include "tests/host/link/machines.h"
-
-#define SECONDS UINT64_C(1000000)
-
-static const struct faults none = { .delay = 100, .each = 10 };
-static struct machines m;
-
-static void begin_with(const struct faults *faults)
-{
-	machines_init(&m, 5, faults);
-}
-
-static void steps(uint64_t us)
-{
-	for (uint64_t end = m.now + us; m.now < end && !m.broken;)
-		machines_step(&m);
-}
-
-static void ends_right(void)
-{
-	const char *why;
-
-	if (!machines_until(&m, ASKER_DONE, 60 * SECONDS))
-		fail_msg("phase %d: %s%s", asker_phase(&m.asker), m.broken ? m.broken : "",
-			 link_reason_text(asker_reason(&m.asker)));
-	why = machines_verify(&m);
-	if (why)
-		fail_msg("%s", why);
-}
+#include "tests/host/link/case.h"
 
 /* The guest goes on where it is, as if nobody had asked. */
 static void is_refused(enum link_reason reason, const char *detail)
@@ -431,89 +395,6 @@ static void after_the_limit_it_is_cut_and_can_go_on(void **state)
 }
 
 /* Whoever recorded all of a session says it again: nothing of it opens. */
-static void a_replayed_session_opens_nothing(void **state)
-{
-	struct faulty_datagram *d;
-	uint64_t sessions;
-
-	(void)state;
-	begin_with(&none);
-	machines_begin(&m);
-	ends_right();
-	sessions = m.answerer.stats.sessions;
-	for (unsigned int i = 0; i < FAULTY_RECORDED; i++) {
-		d = &m.link.recorded[i];
-		if (d->way == FAULTY_TO_ANSWERER)
-			assert_false(answerer_receive(&m.answerer, m.now, d->bytes, d->n));
-	}
-	assert_int_equal(m.answerer.stats.sessions, sessions);
-	assert_true(m.answerer.stats.replayed > 0);
-	machines_restart_source(&m, true);
-	for (unsigned int i = 0; i < FAULTY_RECORDED; i++) {
-		d = &m.link.recorded[i];
-		if (d->way == FAULTY_TO_ANSWERER)
-			assert_false(answerer_receive(&m.answerer, m.now, d->bytes, d->n));
-	}
-	assert_int_equal(m.answerer.stats.sessions, 0);
-}
-
-#define RECORDED 16
-
-/* All that the asker says until its session is open. */
-static struct {
-	size_t n;
-	uint8_t bytes[LINK_DATAGRAM_MAX];
-} said[RECORDED];
-
-static unsigned int record_opening(void)
-{
-	uint8_t datagram[LINK_DATAGRAM_MAX];
-	unsigned int n = 0;
-	bool stranger;
-	size_t bytes;
-
-	while (m.asker.session != ASKER_OPEN && n < RECORDED) {
-		m.now += 1000;
-		said[n].n = asker_poll(&m.asker, m.now, said[n].bytes);
-		if (said[n].n)
-			(void)answerer_receive(&m.answerer, m.now, said[n].bytes, said[n].n);
-		n += said[n].n > 0;
-		while ((bytes = answerer_poll(&m.answerer, m.now, datagram, &stranger)))
-			asker_receive(&m.asker, m.now, datagram, bytes);
-	}
-	assert_int_equal(m.asker.session, ASKER_OPEN);
-	return n;
-}
-
-/* While another session is open, and again to a source that was restarted. */
-static void a_whole_recorded_opening_opens_nothing(void **state)
-{
-	uint8_t datagram[LINK_DATAGRAM_MAX];
-	unsigned int n;
-	bool stranger;
-
-	(void)state;
-	begin_with(&none);
-	machines_begin(&m);
-	n = record_opening();
-	assert_in_range(n, 2, RECORDED - 1);
-	asker_retry(&m.asker, m.now);
-	assert_true(machines_until(&m, ASKER_RUNS, SECONDS));
-	assert_int_equal(m.answerer.stats.sessions, 2);
-	for (unsigned int i = 0; i < n; i++) {
-		assert_false(answerer_receive(&m.answerer, m.now, said[i].bytes, said[i].n));
-		while (answerer_poll(&m.answerer, m.now, datagram, &stranger))
-			continue;
-	}
-	assert_int_equal(m.answerer.stats.sessions, 2);
-	machines_kill_source(&m);
-	machines_restart_source(&m, true);
-	for (unsigned int i = 0; i < n; i++)
-		assert_false(answerer_receive(&m.answerer, m.now, said[i].bytes, said[i].n));
-	assert_int_equal(m.answerer.stats.sessions, 0);
-	ends_right();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -542,8 +423,6 @@ int main(void)
 		cmocka_unit_test(after_a_cut_only_what_is_owed_is_asked_for),
 		cmocka_unit_test(another_image_is_refused_by_name_and_the_right_one_goes_on),
 		cmocka_unit_test(after_the_limit_it_is_cut_and_can_go_on),
-		cmocka_unit_test(a_replayed_session_opens_nothing),
-		cmocka_unit_test(a_whole_recorded_opening_opens_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
