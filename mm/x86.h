@@ -156,8 +156,9 @@ static inline _Noreturn void x86_stop(void)
 #define RFLAGS_IF (1u << 9)
 #define RFLAGS_RF (1u << 16)
 
-#define DR6_BS (1u << 14) /* a single step */
-#define DR7_GD (1u << 13) /* the next MOV of a debug register raises #DB */
+#define DR6_BS      (1u << 14) /* a single step */
+#define DR7_ENABLED 0xffu      /* breakpoints: locally, globally */
+#define DR7_GD      (1u << 13) /* the next MOV of a debug register raises #DB */
 
 #define CR4_DE         (1u << 3)
 #define CR4_PAE        (1u << 5)

@@ -132,6 +132,7 @@ struct vcpu {
 	bool system;        /* its guest is a whole system: vm->platform is there */
 	enum vcpu_run_state run;
 	bool loaded;          /* the hardware has its state */
+	bool debug;           /* the CPU holds its debug registers: vendor->debug() */
 	_Atomic bool running; /* within vcpu_run() */
 	_Atomic bool logging; /* the hardware logs what it writes: vm->mem.logged */
 	_Atomic uint32_t asks;

@@ -90,6 +90,10 @@ struct vendor {
 	 * the hardware does not switch at each exit. */
 	void (*activate)(struct vcpu *vcpu);
 	void (*deactivate)(struct vcpu *vcpu);
+	/* Loads the current vCPU's debug registers, so that its accesses to them exit no longer; or
+	 * takes them to vcpu->state, DR7 too, and lets accesses exit. While they exit, the first
+	 * one brings the registers. */
+	void (*debug)(struct vcpu *vcpu, bool own);
 	/* Copies the hardware's state to vcpu->state. Then any CPU may load the vCPU. */
 	void (*save)(struct vcpu *vcpu);
 	/* The same to *s, for reports: the vCPU stays loaded. Takes from vcpu->state what the

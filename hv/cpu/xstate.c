@@ -21,6 +21,7 @@
 
 static uint64_t told; /* 0: no XSAVE */
 static uint64_t all;  /* what a load must reach */
+static bool exits;    /* XSETBV, and MOV to CR4 for CR4.OSXSAVE */
 
 static uint64_t get_xcr0(void)
 {
@@ -48,6 +49,7 @@ void xstate_enable(bool unseen)
 	if (!(x86_cpuid(1, 0).ecx & CPUID_XSAVE))
 		return;
 	x86_write_cr4(x86_read_cr4() | CR4_OSXSAVE);
+	exits = !unseen;
 	told = c.eax & TOLD;
 	all = unseen ? c.eax | (uint64_t)c.edx << 32 : told;
 }
@@ -57,9 +59,9 @@ uint64_t xstate_components(void)
 	return told;
 }
 
-void xstate_reset(struct xstate *x)
+void xstate_reset(struct xstate *x, bool visible)
 {
-	*x = (struct xstate){ .xcr0 = XCR0_X87 };
+	*x = (struct xstate){ .xcr0 = told && exits && !visible ? told : XCR0_X87 };
 	x->image[0] = FX_CONTROL & 0xff;
 	x->image[1] = FX_CONTROL >> 8;
 	x->image[24] = FX_MXCSR & 0xff;

@@ -21,6 +21,9 @@
 /* Intercepts: word 0 (offset 0), of writes to control registers */
 #define I0_CR4_WRITE (1u << 20)
 
+/* Intercepts: word 1, of reads and writes of DR0 to DR7 */
+#define I1_DRS 0x00ff00ffu
+
 /* Intercepts: word 3 (offset 0x0c), word 4 (0x10) */
 #define I3_INTR          (1u << 0)
 #define I3_CR0_SEL_WRITE (1u << 5) /* of other bits than TS and MP */
@@ -80,6 +83,8 @@
 
 enum svm_exit {
 	SVM_CR4_WRITE = 0x14,
+	SVM_DR_READ = 0x20, /* + register */
+	SVM_DR_WRITE = 0x30,
 	SVM_EXCEPTION = 0x40, /* + vector */
 	SVM_INTR = 0x60,
 	SVM_NMI = 0x61,
@@ -212,6 +217,7 @@ void svm_destroy(struct vcpu *vcpu);
 void svm_load(struct vcpu *vcpu);
 void svm_activate(struct vcpu *vcpu);
 void svm_deactivate(struct vcpu *vcpu);
+void svm_debug(struct vcpu *vcpu, bool own);
 void svm_save(struct vcpu *vcpu);
 void svm_peek(const struct vcpu *vcpu, struct guest_state *s);
 

@@ -126,6 +126,9 @@ static enum exit_reason decode(struct vcpu *vcpu, struct vmcb *b, struct vcpu_ex
 		return EXIT_KICK;
 	case SVM_EXCEPTION ... SVM_EXCEPTION + 31:
 		return exception_exit(vcpu, b);
+	case SVM_DR_READ ... SVM_DR_WRITE + 15: /* executed again */
+		svm_debug(vcpu, true);
+		return EXIT_RETRY;
 	case SVM_CPUID:
 		exit->length = length_of(b, 2);
 		return EXIT_CPUID;
@@ -318,6 +321,7 @@ const struct vendor vendor_svm = {
 	.load = svm_load,
 	.activate = svm_activate,
 	.deactivate = svm_deactivate,
+	.debug = svm_debug,
 	.save = svm_save,
 	.peek = svm_peek,
 	.run = svm_run,

@@ -3,6 +3,7 @@
 #include "hv/cpu/svm/svm.h"
 
 #include "hv/base/panic.h"
+#include "hv/cpu/debug.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
@@ -101,6 +102,7 @@ static void load_controls(const struct vcpu *vcpu, struct vmcb *b)
 {
 	const struct guest_state *s = &vcpu->state;
 
+	b->intercept_dr = I1_DRS;
 	b->intercept_exceptions = 1u << EXCEPTION_DB | 1u << EXCEPTION_AC | 1u << EXCEPTION_MC;
 	b->intercept3 = I3_INTR | I3_NMI | I3_SMI | I3_INIT | I3_RDPMC | I3_CPUID | I3_INVD |
 			I3_HLT | I3_INVLPGA | I3_IO | I3_MSR | I3_SHUTDOWN;
@@ -179,6 +181,21 @@ void svm_deactivate(struct vcpu *vcpu)
 
 	b->cr2 = x86_read_cr2();
 	svm_cpus[cpu_id()].current = NULL;
+}
+
+/* DR6 and DR7 are the VMCB's. */
+void svm_debug(struct vcpu *vcpu, bool own)
+{
+	struct vmcb *b = direct(vcpu->hw_page);
+
+	vcpu->debug = own;
+	b->intercept_dr = own ? 0 : I1_DRS;
+	if (own) {
+		debug_load(vcpu->state.dr);
+		return;
+	}
+	debug_take(vcpu->state.dr);
+	vcpu->state.dr7 = b->dr7;
 }
 
 static void save_event(const struct vmcb *b, struct guest_state *s)

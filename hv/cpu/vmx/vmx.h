@@ -48,6 +48,7 @@
 #define CPU_RDPMC      (1u << 11)
 #define CPU_CR8_LOAD   (1u << 19)
 #define CPU_CR8_STORE  (1u << 20)
+#define CPU_MOV_DR     (1u << 23)
 #define CPU_IO         (1u << 24)
 #define CPU_MSR_BITMAP (1u << 28)
 #define CPU_MONITOR    (1u << 29)
@@ -185,6 +186,7 @@ enum vmx_reason {
 	VMX_VMCLEAR = 19,
 	VMX_VMXON = 27,
 	VMX_CR = 28,
+	VMX_DR = 29,
 	VMX_IO = 30,
 	VMX_RDMSR = 31,
 	VMX_WRMSR = 32,
@@ -234,6 +236,9 @@ void vmx_destroy(struct vcpu *vcpu);
 void vmx_load(struct vcpu *vcpu);
 void vmx_activate(struct vcpu *vcpu);
 void vmx_deactivate(struct vcpu *vcpu);
+void vmx_debug(struct vcpu *vcpu, bool own);
+/* Writes the primary processor-based controls as the vCPU's state wants them. */
+void vmx_write_cpu(const struct vcpu *vcpu);
 void vmx_save(struct vcpu *vcpu);
 void vmx_peek(const struct vcpu *vcpu, struct guest_state *s);
 
@@ -242,6 +247,15 @@ void vmx_peek(const struct vcpu *vcpu, struct guest_state *s);
 bool vmx_has_log(void);
 void vmx_log(struct vcpu *vcpu, bool on);
 void vmx_drain(struct vcpu *vcpu);
+
+/* --- vmx_msr.c ----------------------------------------------------------------------------- */
+
+/* Its physical address. */
+uintptr_t vmx_msr_bitmap(void);
+/* Makes the current vCPU's SYSCALL find its MSRs, if it may execute one. */
+void vmx_load_syscall_msrs(struct vcpu *vcpu);
+int vmx_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
+int vmx_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value);
 
 /* --- vmx_cr.c ------------------------------------------------------------------------------ */
 

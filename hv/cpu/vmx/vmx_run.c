@@ -6,7 +6,6 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/base/smp.h"
-#include "mm/err.h"
 #include "mm/x86.h"
 
 #define QUAL_NMI_UNBLOCKED (UINT64_C(1) << 12) /* by IRET */
@@ -114,6 +113,9 @@ static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_e
 			return EXIT_GP;
 		vmx_skip(vcpu, exit);
 		return EXIT_RETRY;
+	case VMX_DR: /* executed again */
+		vmx_debug(vcpu, true);
+		return EXIT_RETRY;
 	case VMX_IO:
 		return io_exit(exit);
 	case VMX_RDMSR:
@@ -219,49 +221,6 @@ static uint64_t vmx_cr4(const struct vcpu *vcpu)
 	return vmx_get_cr4();
 }
 
-/* EFER and PAT live in the VMCS, and so does what the TSC is off by. */
-static int vmx_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-	switch (msr) {
-	case MSR_TSC:
-		*value = x86_rdtsc() + vcpu->state.tsc_offset;
-		return 0;
-	case MSR_EFER:
-		*value = vmread(VMCS_GUEST_EFER);
-		return 0;
-	case MSR_PAT:
-		*value = vmread(VMCS_GUEST_PAT);
-		return 0;
-	default:
-		return -ENOENT;
-	}
-}
-
-static int vmx_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
-{
-	struct control c;
-
-	switch (msr) {
-	case MSR_TSC:
-		vcpu->state.tsc_offset = value - x86_rdtsc();
-		vmwrite(VMCS_TSC_OFFSET, vcpu->state.tsc_offset);
-		return 0;
-	case MSR_EFER:
-		c = vmx_control(vcpu);
-		if (!control_set_efer(&c, value))
-			return -EINVAL;
-		vmwrite(VMCS_GUEST_EFER, c.efer);
-		return 0;
-	case MSR_PAT:
-		if (!control_pat_valid(value))
-			return -EINVAL;
-		vmwrite(VMCS_GUEST_PAT, value);
-		return 0;
-	default:
-		return -ENOENT;
-	}
-}
-
 static unsigned int vmx_cr8(const struct vcpu *vcpu)
 {
 	return (unsigned int)vcpu->state.cr8;
@@ -291,6 +250,7 @@ const struct vendor vendor_vmx = {
 	.load = vmx_load,
 	.activate = vmx_activate,
 	.deactivate = vmx_deactivate,
+	.debug = vmx_debug,
 	.save = vmx_save,
 	.peek = vmx_peek,
 	.run = vmx_run,
