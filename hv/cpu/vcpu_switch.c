@@ -12,11 +12,11 @@
  *	 RSP
  *	CR0, CR3, CR4, EFER, PAT,	switched at each entry and exit
  *	 DR7
- *	segments, GDTR, IDTR,		switched at each entry and exit
- *	 SYSENTER_*
- *	STAR, LSTAR, CSTAR, FMASK	SVM: at each exit (VMLOAD, VMSAVE); VMX: exit; with the
- *					vCPU, where its SYSCALL needs others
- *	KERNEL_GS_BASE			SVM: at each exit; VMX: with the vCPU
+ *	segments, GDTR, IDTR,		switched at each entry and exit; SVM: FS, GS, LDTR, TR,
+ *	 SYSENTER_*			 SYSENTER_*: svm_leave()
+ *	STAR, LSTAR, CSTAR, FMASK	SVM: when root mode leaves the guest's (svm_leave());
+ *					VMX: exit; with the vCPU, if its SYSCALL needs others
+ *	KERNEL_GS_BASE			SVM: likewise; VMX: with the vCPU
  *	CR2				with the vCPU; SVM: the VMCB has it, too
  *	CR8, TPR			VMX: exits; SVM: the VMCB has it (V_TPR)
  *	x87, MMX, XMM, YMM, MXCSR,	with the vCPU, hv/cpu/xstate.c

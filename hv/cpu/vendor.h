@@ -103,6 +103,9 @@ struct vendor {
 
 	/* Runs the current vCPU until it exits, at vcpu->until at the latest. */
 	void (*run)(struct vcpu *vcpu, struct vcpu_exit *exit);
+	/* Gives this CPU back all that root mode needs to take an interrupt, which runs of a guest
+	 * leave to the guest. Call it before, and when no run follows. */
+	void (*leave)(void);
 	/* Raises an exception in the guest at the next entry. */
 	void (*inject)(struct vcpu *vcpu, unsigned int vector, int64_t error);
 	/* Interrupts for the current vCPU. Does it take one at the next entry? open() says so for

@@ -188,10 +188,21 @@ struct svm_features {
 
 extern struct svm_features svm;
 
+/* More than there are vCPUs at a time. */
+#define ASIDS_MAX 64
+
+/* GS base, which VMRUN does not switch. */
+struct svm_gs {
+	uint64_t guest, host;
+};
+
 /* The VMCB whose guest this CPU holds, and the one that keeps the host's own state. */
 struct svm_cpu {
 	struct vmcb *current;
 	hpa_t host;
+	hpa_t inside; /* HPA_NONE; or the VMCB whose guest's TR and so on the CPU holds */
+	struct svm_gs gs;
+	const struct vcpu *user[ASIDS_MAX]; /* that last had this ASID here */
 	enum {
 		FLUSH_NOT,
 		FLUSH_DONE,
@@ -209,6 +220,13 @@ enum pg_level svm_leaf_max(void);
 bool svm_has_dirty(void);
 bool svm_nx_rule(void);
 void svm_flush(const struct ept *ept);
+
+/* --- svm_world.c --------------------------------------------------------------------------- */
+
+/* Makes this CPU hold what VMLOAD loads of the current guest; gives it back to the host, and to the
+ * VMCB what VMSAVE saves. */
+void svm_come_in(hpa_t vmcb);
+void svm_leave(void);
 
 /* --- svm_vmcb.c ---------------------------------------------------------------------------- */
 
@@ -254,6 +272,6 @@ void svm_dump(void);
  * svm_enter.asm. Switches to the guest's registers and runs it until it exits, with the host's
  * interrupts open to exits and closed to the host itself. gpr[RAX] and gpr[RSP] are the VMCB's.
  */
-void svm_enter(uint64_t gpr[GPRS], hpa_t vmcb, hpa_t host_vmcb);
+void svm_enter(uint64_t gpr[GPRS], hpa_t vmcb, struct svm_gs *gs);
 
 #endif

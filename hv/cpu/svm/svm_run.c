@@ -214,6 +214,7 @@ static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *
 	if (exit->reason != EXIT_KICK || !vcpu->hw_deadline)
 		return;
 	if (clock_now() >= vcpu->hw_deadline) {
+		svm_leave();
 		x86_take_interrupts();
 		exit->reason = EXIT_SLICE;
 	} else {
@@ -224,13 +225,15 @@ static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *
 
 void svm_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	const struct svm_cpu *c = &svm_cpus[vcpu->cpu];
+	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
 	struct vmcb *b = c->current;
 
 	if (__builtin_expect(c->flush != FLUSH_NOT || vcpu->until != vcpu->hw_deadline, 0))
 		prepare_entry(vcpu);
 	b->rax = vcpu->state.gpr[RAX];
-	svm_enter(vcpu->state.gpr, vcpu->hw_page, c->host);
+	if (__builtin_expect(c->inside.v == HPA_NONE.v, 0))
+		svm_come_in(vcpu->hw_page);
+	svm_enter(vcpu->state.gpr, vcpu->hw_page, &c->gs);
 	vcpu->state.gpr[RAX] = b->rax;
 	exit->code = b->exit_code;
 	b->event_inject = 0;
@@ -325,6 +328,7 @@ const struct vendor vendor_svm = {
 	.save = svm_save,
 	.peek = svm_peek,
 	.run = svm_run,
+	.leave = svm_leave,
 	.inject = svm_inject,
 	.open = svm_open,
 	.interrupt = svm_interrupt,

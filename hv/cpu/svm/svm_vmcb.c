@@ -46,7 +46,7 @@ int svm_create(struct vcpu *vcpu)
 	if (vcpu->hw_page.v == HPA_NONE.v)
 		return -ENOMEM;
 	/* 0 is the host's. Each load flushes what a former user of the number left. */
-	last_asid = last_asid + 1 < svm.asids ? last_asid + 1 : 1;
+	last_asid = last_asid + 1 < MIN(svm.asids, ASIDS_MAX) ? last_asid + 1 : 1;
 	vcpu->hw_tag = last_asid;
 	make_maps();
 	return 0;
@@ -166,19 +166,25 @@ void svm_load(struct vcpu *vcpu)
 
 void svm_activate(struct vcpu *vcpu)
 {
+	struct svm_cpu *c = &svm_cpus[cpu_id()];
 	struct vmcb *b = direct(vcpu->hw_page);
 
 	b->tlb_control = TLB_NOTHING; /* svm_run() knows when not */
-	svm_cpus[cpu_id()].current = b;
+	c->current = b;
+	/* There are not always as many ASIDs as vCPUs. */
+	if (c->user[vcpu->hw_tag] != vcpu)
+		svm_flush(vcpu_ept(vcpu));
+	c->user[vcpu->hw_tag] = vcpu;
 	x86_write_cr2(b->cr2);
 }
 
-/* VMLOAD and VMSAVE switch the rest at each exit. CR2 is in the VMCB, too, but Bochs 2.7 switches
- * it neither at VMRUN nor at #VMEXIT; root mode leaves it as the guest had it. */
+/* VMLOAD and VMSAVE switch the rest, see svm_leave(). CR2 is in the VMCB, too, but Bochs 2.7
+ * switches it neither at VMRUN nor at #VMEXIT; root mode leaves it as the guest had it. */
 void svm_deactivate(struct vcpu *vcpu)
 {
 	struct vmcb *b = direct(vcpu->hw_page);
 
+	svm_leave();
 	b->cr2 = x86_read_cr2();
 	svm_cpus[cpu_id()].current = NULL;
 }
@@ -250,6 +256,7 @@ void svm_peek(const struct vcpu *vcpu, struct guest_state *s)
 	struct vmcb *b = direct(vcpu->hw_page);
 
 	*s = vcpu->state;
+	svm_leave(); /* to have all in the VMCB */
 	take_vmcb(b, s);
 	if (svm_cpus[cpu_id()].current == b)
 		s->cr2 = x86_read_cr2();

@@ -190,6 +190,11 @@ void vmx_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 		vmx_keep_event(idtv);
 }
 
+/* Each exit gives all of it back. */
+static void vmx_leave(void)
+{
+}
+
 void vmx_dump(void)
 {
 	con_printf("cleave: vmcs: reason 0x%llx qualification 0x%llx gpa 0x%llx error %llu\n",
@@ -254,6 +259,7 @@ const struct vendor vendor_vmx = {
 	.save = vmx_save,
 	.peek = vmx_peek,
 	.run = vmx_run,
+	.leave = vmx_leave,
 	.inject = vmx_inject,
 	.open = vmx_open,
 	.interrupt = vmx_interrupt,
