@@ -15,6 +15,7 @@
 #	make bench	the figures: on the host, and instructions in the machine
 #	make bench-link		what a migration between two machines costs
 #	make bench-linux	what Cleave costs a Linux: instructions of its boot, exits
+#	make profile NAME=x	where the instructions go: arrival, copy, collapse, log, linux (docs/profile.md)
 #	make experiment NAME=x	compare what a knob does (docs/experiments.md)
 #	make reproduce	all experiments again, against the tables in the tree; NAME="x y", SMOKE=only
 #	make check-model	search the model of the second stage (spin)
@@ -71,7 +72,7 @@ include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk
 
-.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm bench-linux bench-link check \
+.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm bench-linux bench-link profile check \
 	experiment reproduce \
 	test-image setup setup-test \
 	setup-nested clean
@@ -189,6 +190,7 @@ test: setup-test
 		host="$(MAKE) --no-print-directory -s -j2 host-test" \
 		fuzz="$(MAKE) --no-print-directory -s -j2 fuzz-replay" \
 		gdb="tests/gdb_test.py" \
+		profile="CLEAVE_BUILD=$(BUILD) tests/profile_test.py" \
 		wrong-machine="$(MAKE) --no-print-directory -s wrong-machine-test" \
 		nested-parts="tests/nested_test.py" \
 		nested="tests/nested/run --build $(BUILD) --quick" \
@@ -241,6 +243,11 @@ bench: setup-test
 bench-linux: setup
 	@$(MAKE) --no-print-directory -s -j2 all linux-guest
 	@tests/linux_bench --build $(BUILD) 2> $(BUILD)/bench-linux.log
+
+profile: setup
+	$(if $(NAME),,$(error make profile NAME=x: there are: arrival, copy, collapse, log, linux))
+	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux,$(NAME)),linux-guest)
+	@$(if $(filter linux,$(NAME)),tools/linux --build $(BUILD) --mode idle &&) tools/profile --build $(BUILD) "$(NAME)"
 
 bench-link: setup
 	@$(MAKE) --no-print-directory -s -j2 all
