@@ -47,6 +47,10 @@ static void deliver_interrupt(struct vcpu *vcpu)
 	int vector;
 
 	atomic_fetch_and(&vcpu->asks, ~ASK_INTERRUPT);
+	if (lapic_next(lapic, 0) < 0) { /* the usual end of an interrupt */
+		want_window(vcpu, false);
+		return;
+	}
 	vector = lapic_next(lapic, vendor->cr8(vcpu));
 	if (vector >= 0 && vendor->open(vcpu)) {
 		lapic_take(lapic, (unsigned int)vector);
