@@ -53,6 +53,7 @@ vmx2-jobs_CFG := cat tests/machine/jobs.cfg
 # What the host's tests of the pure parts of hv/ need besides themselves.
 test_mca_SRCS := hv/cpu/mca.c
 test_control_SRCS := hv/cpu/control.c
+test_vmx_switch_SRCS := hv/cpu/control.c
 test_ether_SRCS := hv/net/ether.c
 test_state_SRCS := hv/vm/state_check.c
 test_debug_SRCS := hv/cpu/debug.c

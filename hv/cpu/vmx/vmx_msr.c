@@ -118,7 +118,7 @@ int vmx_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 	}
 }
 
-static int write_efer(struct vcpu *vcpu, uint64_t value)
+static int write_efer_msr(struct vcpu *vcpu, uint64_t value)
 {
 	struct control c = vmx_control(vcpu);
 
@@ -138,7 +138,7 @@ int vmx_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 		vmwrite(VMCS_TSC_OFFSET, vcpu->state.tsc_offset);
 		return 0;
 	case MSR_EFER:
-		return write_efer(vcpu, value);
+		return write_efer_msr(vcpu, value);
 	case MSR_PAT:
 		if (!control_pat_valid(value))
 			return -EINVAL;

@@ -242,16 +242,16 @@ void vmx_save(struct vcpu *vcpu)
 
 void vmx_peek(const struct vcpu *vcpu, struct guest_state *s)
 {
-	hpa_t current = vmptrst();
+	hpa_t before = vmptrst();
 
 	*s = vcpu->state;
 	vmptrld(vcpu->hw_page);
 	take_vmcs(s);
-	if (current.v == vcpu->hw_page.v) {
+	if (before.v == vcpu->hw_page.v) {
 		take_active(s);
 		if (vcpu->debug)
 			s->dr6 = x86_read_dr6();
-	} else if (current.v != UINT64_MAX) {
-		vmptrld(current);
+	} else if (before.v != UINT64_MAX) {
+		vmptrld(before);
 	}
 }
