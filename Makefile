@@ -208,9 +208,10 @@ test-nested: setup-nested
 # kernels 3 (and they are fetched: 140 MB), bochs and bochs-svm 30 each.
 LINUX_LONG := $(addprefix linux-,vcpus sizes policies hops crowded kernels bochs bochs-svm)
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
-	$(MACHINE_LONG) $(LINUX_LONG) link-machine nested-svm1 nested-svm2 nested-vmx1
+	$(MACHINE_LONG) $(LINUX_LONG) link-machine snapshot-machine nested-svm1 nested-svm2 nested-vmx1
 PART ?= $(LONG_PARTS)
 long_link-machine := tests/link_machine --build $(BUILD) long
+long_snapshot-machine := tests/snapshot_machine --build $(BUILD) long
 long_sabotages := tests/machine/sabotages --build $(BUILD)
 long_model-mutants = $(MAKE) --no-print-directory -s check-model-mutants
 long_fuzz-plant = $(MAKE) --no-print-directory -s -j2 fuzz-plant
@@ -225,7 +226,7 @@ $(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS)
 	is no such part; there are: $(LONG_PARTS)))
 
 test-long: setup-test $(if $(filter nested-%,$(PART)),setup-nested)
-	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux-% link-machine,$(PART)),linux-guest)
+	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux-% %-machine,$(PART)),linux-guest)
 	@tests/run --timeout 3600 $(foreach p,$(PART),$(p)="$(long_$(p))")
 
 fuzz: setup-test
