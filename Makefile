@@ -158,10 +158,12 @@ snapshot restore: setup
 linux-guest:
 	$(call locked,$(LINUX_CHECK))
 
-# Both compilers build everything; the tests run what gcc built.
+# Both compilers build everything; the tests run what gcc built. Two groups run at once: the longest
+# beside all others.
 test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image linux-guest
-	@tests/run --timeout 3600 \
+	@tests/run --jobs 2 --timeout 3600 \
+		machine="$(MAKE) --no-print-directory -s machine-test" \
 		layers="tools/check-layers --build $(BUILD)" \
 		reach="$(MAKE) --no-print-directory -s check-reach" \
 		check="tools/check" \
@@ -191,8 +193,7 @@ test: setup-test
 		gdb="tests/gdb_test.py" \
 		wrong-machine="$(MAKE) --no-print-directory -s wrong-machine-test" \
 		nested-parts="tests/nested_test.py" \
-		nested="tests/nested/run --build $(BUILD) --quick" \
-		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
+		nested="tests/nested/run --build $(BUILD) --quick"
 
 # Under real KVM in an emulator: docs/nested.md.
 NESTED ?= svm1 svm2 vmx1

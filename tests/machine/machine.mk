@@ -89,6 +89,7 @@ $(MACHINE_TARGETS): machine-run-%: $(BUILD)/cleave.efi $(MACHINE_IMAGE) $(GUESTS
 		--efi $(call machine_image,$*) --config $(MACHINE_BUILD)/$*.cfg \
 		--timeout $(MACHINE_TIMEOUT) --prefix $*/ $(GUESTS) \
 		> $(MACHINE_BUILD)/$*.tap 2> $(MACHINE_BUILD)/$*.log || true
+	@echo "#: $*: $$(grep -c '^ok' $(MACHINE_BUILD)/$*.tap) ok, $$(grep -c '^not ok' $(MACHINE_BUILD)/$*.tap) not"
 
 machine-test-%: machine-run-%
 	@cat $(MACHINE_BUILD)/$*.tap
