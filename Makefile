@@ -159,10 +159,12 @@ snapshot restore: setup
 linux-guest:
 	$(call locked,$(LINUX_CHECK))
 
-# Both compilers build everything; the tests run what gcc built.
+# Both compilers build everything; the tests run what gcc built. Two groups run at once: the longest
+# beside all others.
 test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image linux-guest
-	@tests/run --timeout 3600 \
+	@tests/run --jobs 2 --timeout 3600 \
+		machine="$(MAKE) --no-print-directory -s machine-test" \
 		layers="tools/check-layers --build $(BUILD)" \
 		reach="$(MAKE) --no-print-directory -s check-reach" \
 		check="tools/check" \
@@ -193,8 +195,7 @@ test: setup-test
 		profile="CLEAVE_BUILD=$(BUILD) tests/profile_test.py" \
 		wrong-machine="$(MAKE) --no-print-directory -s wrong-machine-test" \
 		nested-parts="tests/nested_test.py" \
-		nested="tests/nested/run --build $(BUILD) --quick" \
-		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
+		nested="tests/nested/run --build $(BUILD) --quick"
 
 # Under real KVM in an emulator: docs/nested.md.
 NESTED ?= svm1 svm2 vmx1
@@ -210,9 +211,10 @@ test-nested: setup-nested
 # kernels 3 (and they are fetched: 140 MB), bochs and bochs-svm 30 each.
 LINUX_LONG := $(addprefix linux-,vcpus sizes policies hops crowded kernels bochs bochs-svm)
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
-	$(MACHINE_LONG) $(LINUX_LONG) link-machine nested-svm1 nested-svm2 nested-vmx1
+	$(MACHINE_LONG) $(LINUX_LONG) link-machine snapshot-machine nested-svm1 nested-svm2 nested-vmx1
 PART ?= $(LONG_PARTS)
 long_link-machine := tests/link_machine --build $(BUILD) long
+long_snapshot-machine := tests/snapshot_machine --build $(BUILD) long
 long_sabotages := tests/machine/sabotages --build $(BUILD)
 long_model-mutants = $(MAKE) --no-print-directory -s check-model-mutants
 long_fuzz-plant = $(MAKE) --no-print-directory -s -j2 fuzz-plant
@@ -227,7 +229,7 @@ $(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS)
 	is no such part; there are: $(LONG_PARTS)))
 
 test-long: setup-test $(if $(filter nested-%,$(PART)),setup-nested)
-	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux-% link-machine,$(PART)),linux-guest)
+	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux-% %-machine,$(PART)),linux-guest)
 	@tests/run --timeout 3600 $(foreach p,$(PART),$(p)="$(long_$(p))")
 
 fuzz: setup-test
