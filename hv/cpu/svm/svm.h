@@ -188,9 +188,6 @@ struct svm_features {
 
 extern struct svm_features svm;
 
-/* More than there are vCPUs at a time. */
-#define ASIDS_MAX 64
-
 /* GS base, which VMRUN does not switch. */
 struct svm_gs {
 	uint64_t guest, host;
@@ -202,7 +199,6 @@ struct svm_cpu {
 	hpa_t host;
 	hpa_t inside; /* HPA_NONE; or the VMCB whose guest's TR and so on the CPU holds */
 	struct svm_gs gs;
-	const struct vcpu *user[ASIDS_MAX]; /* that last had this ASID here */
 	enum {
 		FLUSH_NOT,
 		FLUSH_DONE,

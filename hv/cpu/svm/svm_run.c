@@ -192,9 +192,9 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
 }
 
 /*
- * Does what an entry rarely needs: another deadline; a flush, or none after one. Flushes all ASIDs,
- * even where the CPU can flush one: other vCPUs of the same second stage on this CPU have ASIDs of
- * their own.
+ * Does what an entry rarely needs: the first of a run; another deadline; a flush, or none after
+ * one. Flushes all ASIDs, even where the CPU can flush one: other vCPUs of the same second stage on
+ * this CPU have ASIDs of their own.
  */
 static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
 {
@@ -205,6 +205,8 @@ static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
 		set_timer(vcpu, vcpu->until);
 	c->current->tlb_control = asked ? TLB_ALL : TLB_NOTHING;
 	c->flush = asked ? FLUSH_DONE : FLUSH_NOT;
+	if (c->inside.v == HPA_NONE.v)
+		svm_come_in(vcpu->hw_page);
 }
 
 static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *b,
@@ -228,11 +230,11 @@ void svm_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
 	struct vmcb *b = c->current;
 
-	if (__builtin_expect(c->flush != FLUSH_NOT || vcpu->until != vcpu->hw_deadline, 0))
+	if (__builtin_expect(c->flush != FLUSH_NOT || vcpu->until != vcpu->hw_deadline ||
+				     c->inside.v == HPA_NONE.v,
+			     0))
 		prepare_entry(vcpu);
 	b->rax = vcpu->state.gpr[RAX];
-	if (__builtin_expect(c->inside.v == HPA_NONE.v, 0))
-		svm_come_in(vcpu->hw_page);
 	svm_enter(vcpu->state.gpr, vcpu->hw_page, &c->gs);
 	vcpu->state.gpr[RAX] = b->rax;
 	exit->code = b->exit_code;

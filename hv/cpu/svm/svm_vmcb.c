@@ -38,6 +38,11 @@ static void make_maps(void)
 		msr_pass(passed[i]);
 }
 
+#define ASIDS_MAX 64
+
+/* Who had the ASID last on a CPU: there are not always as many as vCPUs. */
+static const struct vcpu *asid_user[MAX_CPUS][ASIDS_MAX];
+
 int svm_create(struct vcpu *vcpu)
 {
 	static uint32_t last_asid;
@@ -171,10 +176,9 @@ void svm_activate(struct vcpu *vcpu)
 
 	b->tlb_control = TLB_NOTHING; /* svm_run() knows when not */
 	c->current = b;
-	/* There are not always as many ASIDs as vCPUs. */
-	if (c->user[vcpu->hw_tag] != vcpu)
+	if (asid_user[vcpu->cpu][vcpu->hw_tag] != vcpu)
 		svm_flush(vcpu_ept(vcpu));
-	c->user[vcpu->hw_tag] = vcpu;
+	asid_user[vcpu->cpu][vcpu->hw_tag] = vcpu;
 	x86_write_cr2(b->cr2);
 }
 
