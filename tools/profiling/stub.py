@@ -67,12 +67,19 @@ class Stub:
     def go(self):
         self._send(b"c")
 
-    def run_to(self, address):
-        """Until that instruction is due. It must come within SECONDS."""
-        self.ask(b"Z0,%x,1" % address)
-        self.go()
+    def run_to(self, address, passed=0):
+        """Until that instruction is due, for the time after `passed`. It must come within SECONDS, each time."""
+        for _ in range(passed + 1):
+            self.ask(b"Z0,%x,1" % address)
+            self.go()
+            self._packet()
+            self.ask(b"z0,%x,1" % address)
+            if passed:
+                self._step()
+
+    def _step(self):
+        self._send(b"s")
         self._packet()
-        self.ask(b"z0,%x,1" % address)
 
     def stop(self):
         self.socket.sendall(STOP)
