@@ -159,7 +159,7 @@ struct vcpu {
 	hpa_t hw_page; /* VMCS or VMCB */
 	bool hw_launched;
 	uint64_t hw_rsp;       /* the stack pointer that the next exit will load */
-	bool hw_timer;         /* a deadline was set at the last entry */
+	bool hw_timer;         /* VMX: the timer is on */
 	bool hw_window;        /* it exits as soon as it takes interrupts */
 	uint64_t hw_deadline;  /* that deadline, TSC */
 	unsigned int hw_tag;   /* VPID or ASID */

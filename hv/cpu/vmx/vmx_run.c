@@ -146,14 +146,15 @@ static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_e
 }
 
 /* The timer counts down from (deadline - now), in units of 2^shift cycles. */
-static void set_timer(uint64_t deadline)
+static void set_timer(struct vcpu *vcpu, uint64_t deadline)
 {
+	bool on = deadline && vmx.preempt;
 	uint64_t now, left;
 
-	if (!vmx.preempt)
-		return;
-	vmwrite(VMCS_PIN, deadline ? vmx.pin | PIN_PREEMPT : vmx.pin);
-	if (!deadline)
+	if (on != vcpu->hw_timer)
+		vmwrite(VMCS_PIN, on ? vmx.pin | PIN_PREEMPT : vmx.pin);
+	vcpu->hw_timer = on;
+	if (!on)
 		return;
 	now = clock_now();
 	left = deadline > now ? (deadline - now) >> vmx.preempt_shift : 0;
@@ -164,10 +165,8 @@ void vmx_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	uint32_t idtv;
 
-	if (vcpu->until || vcpu->hw_timer) {
-		set_timer(vcpu->until);
-		vcpu->hw_timer = vcpu->until != 0;
-	}
+	if (vcpu->until || vcpu->hw_timer)
+		set_timer(vcpu, vcpu->until);
 	if (vmx_enter(vcpu->state.gpr, vcpu->hw_launched, &vcpu->hw_rsp)) {
 		exit->code = vmread(VMCS_ERROR);
 		exit->reason = EXIT_BROKEN;

@@ -165,6 +165,7 @@ void vmx_load(struct vcpu *vcpu)
 	vcpu->hw_launched = false;
 	vcpu->hw_rsp = 0;
 	vcpu->hw_window = false;
+	vcpu->hw_timer = false;
 	load_controls(vcpu);
 	load_host();
 	load_plain(&vcpu->state);
