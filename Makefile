@@ -15,6 +15,7 @@
 #	make bench	the figures: on the host, and instructions in the machine
 #	make bench-link		what a migration between two machines costs
 #	make bench-linux	what Cleave costs a Linux: instructions of its boot, exits
+#	make profile NAME=x	where the instructions go: arrival, copy, collapse, log, linux (docs/profile.md)
 #	make experiment NAME=x	compare what a knob does (docs/experiments.md)
 #	make reproduce	all experiments again, against the tables in the tree; NAME="x y", SMOKE=only
 #	make check-model	search the model of the second stage (spin)
@@ -71,7 +72,7 @@ include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk
 
-.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm bench-linux bench-link check \
+.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm bench-linux bench-link profile check \
 	experiment reproduce \
 	test-image setup setup-test \
 	setup-nested clean
@@ -158,10 +159,12 @@ snapshot restore: setup
 linux-guest:
 	$(call locked,$(LINUX_CHECK))
 
-# Both compilers build everything; the tests run what gcc built.
+# Both compilers build everything; the tests run what gcc built. Two groups run at once: the longest
+# beside all others.
 test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 all test-image linux-guest
-	@tests/run --timeout 3600 \
+	@tests/run --jobs 2 --timeout 3600 \
+		machine="$(MAKE) --no-print-directory -s machine-test" \
 		layers="tools/check-layers --build $(BUILD)" \
 		reach="$(MAKE) --no-print-directory -s check-reach" \
 		check="tools/check" \
@@ -190,10 +193,10 @@ test: setup-test
 		host="$(MAKE) --no-print-directory -s -j2 host-test" \
 		fuzz="$(MAKE) --no-print-directory -s -j2 fuzz-replay" \
 		gdb="tests/gdb_test.py" \
+		profile="CLEAVE_BUILD=$(BUILD) tests/profile_test.py" \
 		wrong-machine="$(MAKE) --no-print-directory -s wrong-machine-test" \
 		nested-parts="tests/nested_test.py" \
-		nested="tests/nested/run --build $(BUILD) --quick" \
-		machine="$(MAKE) --no-print-directory -s -j2 machine-test"
+		nested="tests/nested/run --build $(BUILD) --quick"
 
 # Under real KVM in an emulator: docs/nested.md.
 NESTED ?= svm1 svm2 vmx1
@@ -209,10 +212,11 @@ test-nested: setup-nested
 # kernels 3 (and they are fetched: 140 MB), bochs and bochs-svm 30 each.
 LINUX_LONG := $(addprefix linux-,vcpus sizes policies hops crowded kernels bochs bochs-svm)
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
-	$(MACHINE_LONG) $(LINUX_LONG) link-machine link-mutations nested-svm1 nested-svm2 nested-vmx1
+	$(MACHINE_LONG) $(LINUX_LONG) link-machine link-mutations snapshot-machine nested-svm1 nested-svm2 nested-vmx1
 PART ?= $(LONG_PARTS)
 long_link-machine := tests/link_machine --build $(BUILD) long
 long_link-mutations = $(MAKE) --no-print-directory -s mutation-test-link
+long_snapshot-machine := tests/snapshot_machine --build $(BUILD) long
 long_sabotages := tests/machine/sabotages --build $(BUILD)
 long_model-mutants = $(MAKE) --no-print-directory -s check-model-mutants
 long_fuzz-plant = $(MAKE) --no-print-directory -s -j2 fuzz-plant
@@ -227,7 +231,7 @@ $(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS)
 	is no such part; there are: $(LONG_PARTS)))
 
 test-long: setup-test $(if $(filter nested-%,$(PART)),setup-nested)
-	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux-% link-machine,$(PART)),linux-guest)
+	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux-% %-machine,$(PART)),linux-guest)
 	@tests/run --timeout 3600 $(foreach p,$(PART),$(p)="$(long_$(p))")
 
 fuzz: setup-test
@@ -243,6 +247,11 @@ bench: setup-test
 bench-linux: setup
 	@$(MAKE) --no-print-directory -s -j2 all linux-guest
 	@tests/linux_bench --build $(BUILD) 2> $(BUILD)/bench-linux.log
+
+profile: setup
+	$(if $(NAME),,$(error make profile NAME=x: there are: arrival, copy, collapse, log, linux))
+	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux,$(NAME)),linux-guest)
+	@$(if $(filter linux,$(NAME)),tools/linux --build $(BUILD) --mode idle &&) tools/profile --build $(BUILD) "$(NAME)"
 
 bench-link: setup
 	@$(MAKE) --no-print-directory -s -j2 all

@@ -338,9 +338,10 @@ class Aggregator(tap.Sandbox):
         self.assertNotIn("    # not this", lines)
 
     def test_progress_is_shown_and_other_comments_are_not(self):
-        _, lines = self.groups(g=self.tap("#: half of it", "# not this", "ok a"))
-        self.assertEqual(lines[1], "    half of it")
-        self.assertNotIn("not this", "".join(lines))
+        for jobs, where in (("-j1", 1), ("-j2", 0)):
+            _, lines = self.groups(jobs, g=self.tap("#: half of it", "# not this", "ok a"))
+            self.assertEqual(lines[where], "   g: half of it")
+            self.assertNotIn("not this", "".join(lines))
 
     def test_a_group_without_a_result_is_a_failure(self):
         self.assertEqual(self.sums("echo hello"), "0 passed, 1 failed")

@@ -102,9 +102,9 @@ class Screen:
             self.say(text)
             return
         width = shutil.get_terminal_size().columns
+        self.pending = True  # before it is true: a signal may come in between
         sys.stdout.write("\r" + text[:width - 1] + "\x1b[K")
         sys.stdout.flush()
-        self.pending = True
 
     def live(self, text):
         """A line of the live feed: for the view only."""
