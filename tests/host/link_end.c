@@ -212,7 +212,7 @@ static void ask_more(gfn_t *next)
 	gfn_t any = rnd(&seed) % frames;
 	uint64_t n = 0;
 
-	if (rnd(&seed) % 50 == 0 && !here[any])
+	if (rnd(&seed) % 10 == 0 && !here[any])
 		(void)!asker_ask(&asker, now(), any, 1, true);
 	while (*next < frames && here[*next])
 		++*next;
