@@ -183,6 +183,7 @@ test: setup-test
 		wire="tests/wire_test.py" \
 		link-machine="tests/link_machine --build $(BUILD)" \
 		snapshot-machine="tests/snapshot_machine --build $(BUILD)" \
+		order-machine="tests/order_machine --build $(BUILD)" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \
 		experiments="tests/experiments_test.py --build $(BUILD)" \
@@ -211,9 +212,10 @@ test-nested: setup-nested
 # kernels 3 (and they are fetched: 140 MB), bochs and bochs-svm 30 each.
 LINUX_LONG := $(addprefix linux-,vcpus sizes policies hops crowded kernels bochs bochs-svm)
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
-	$(MACHINE_LONG) $(LINUX_LONG) link-machine snapshot-machine nested-svm1 nested-svm2 nested-vmx1
+	$(MACHINE_LONG) $(LINUX_LONG) link-machine snapshot-machine link-mutations nested-svm1 nested-svm2 nested-vmx1
 PART ?= $(LONG_PARTS)
 long_link-machine := tests/link_machine --build $(BUILD) long
+long_link-mutations = $(MAKE) --no-print-directory -s mutation-test-link
 long_snapshot-machine := tests/snapshot_machine --build $(BUILD) long
 long_sabotages := tests/machine/sabotages --build $(BUILD)
 long_model-mutants = $(MAKE) --no-print-directory -s check-model-mutants

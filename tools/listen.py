@@ -8,9 +8,9 @@ import time
 
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;:<=>?]*[ -/]*[@-~]|[@-Z\\^_])")
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-OURS = re.compile(r"cleave(?:-json|-progress|-live)?: ")
+OURS = re.compile(r"cleave(?:-json|-progress|-live|-order)?: ")
 VERDICT = re.compile(r"cleave: verdict (PASS|FAIL)$")
-JSON, PROGRESS, LIVE = "cleave-json: ", "cleave-progress: ", "cleave-live: "
+JSON, PROGRESS, LIVE, ORDER = "cleave-json: ", "cleave-progress: ", "cleave-live: ", "cleave-order: "
 
 # The words of EDK2, which is in OVMF and in most machines.
 STARTED = re.compile(r"BdsDxe: starting Boot")
@@ -125,7 +125,9 @@ class Listener:
         self.verdict_time = None
 
     def hear(self, line):
-        if line.startswith(JSON):
+        if line.startswith(ORDER):
+            pass  # tools/order reads the log
+        elif line.startswith(JSON):
             self.report.add_run(line[len(JSON):])
         elif line.startswith(PROGRESS):
             self.screen.progress(line[len(PROGRESS):])

@@ -8,6 +8,9 @@
 /* A new session: whatever is under way is asked for again at once. */
 void fetch_again(struct asker *a, uint64_t now);
 
+/* The asker was away for so long: what came meanwhile is not late. */
+void fetch_later(struct asker *a, uint64_t us);
+
 /* The next LINK_ASK's body, urgent pages first. Return: bytes; 0: nothing is due. */
 size_t fetch_next(struct asker *a, uint64_t now, struct link_body *body);
 

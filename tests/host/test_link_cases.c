@@ -1,42 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The switch-over and its failures, case by case, between two machines (tests/host/link/). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "mm/err.h"
-#include "tests/host/link/machines.h"
-
-#define SECONDS UINT64_C(1000000)
-
-static const struct faults none = { .delay = 100, .each = 10 };
-static struct machines m;
-
-static void begin_with(const struct faults *faults)
-{
-	machines_init(&m, 5, faults);
-}
-
-static void steps(uint64_t us)
-{
-	for (uint64_t end = m.now + us; m.now < end && !m.broken;)
-		machines_step(&m);
-}
-
-static void ends_right(void)
-{
-	const char *why;
-
-	if (!machines_until(&m, ASKER_DONE, 60 * SECONDS))
-		fail_msg("phase %d: %s%s", asker_phase(&m.asker), m.broken ? m.broken : "",
-			 link_reason_text(asker_reason(&m.asker)));
-	why = machines_verify(&m);
-	if (why)
-		fail_msg("%s", why);
-}
+#include "tests/host/link/link_case.h"
 
 /* The guest goes on where it is, as if nobody had asked. */
 static void is_refused(enum link_reason reason, const char *detail)
@@ -50,58 +14,6 @@ static void is_refused(enum link_reason reason, const char *detail)
 	assert_int_equal(asker_phase(&m.asker), ASKER_REFUSED);
 	assert_true(m.source_runs);
 	assert_null(m.broken);
-}
-
-/* --- it goes ---------------------------------------------------------------------------------- */
-
-/* From the switch-over on: before it the state travels, and what the sides say of themselves. */
-static void pages_without_faults_take_little_more_than_their_bytes(void **state)
-{
-	uint64_t before;
-
-	(void)state;
-	begin_with(&none);
-	for (unsigned int i = 0; i < VM_PAGES; i++)
-		m.vm.kind[i] = i % 16 < 12 ? VM_DATA : VM_ZERO;
-	machines_begin(&m);
-	assert_true(machines_until(&m, ASKER_RUNS, SECONDS));
-	before = m.answerer.stats.bytes_sent;
-	assert_true(before < VM_STATE + 1500);
-	ends_right();
-	assert_true((m.answerer.stats.bytes_sent - before) * 100 <= 103 * machines_data_bytes(&m));
-	assert_int_equal(m.asker.stats.pieces_again, 0);
-	assert_int_equal(m.asker.stats.pages_came * PAGE_SIZE, machines_data_bytes(&m));
-	assert_true(answerer_done(&m.answerer));
-}
-
-static void zeros_are_one_message(void **state)
-{
-	uint64_t before;
-
-	(void)state;
-	begin_with(&none);
-	memset(m.vm.kind, VM_ZERO, sizeof(m.vm.kind));
-	machines_begin(&m);
-	assert_true(machines_until(&m, ASKER_RUNS, SECONDS));
-	before = m.answerer.stats.datagrams_sent;
-	ends_right();
-	/* Four requests were under way when the answer came; each is answered by all of the run. */
-	assert_true(m.answerer.stats.datagrams_sent - before <= 6 + FAULTS_MAX);
-	assert_int_equal(m.asker.stats.pages_came, 0);
-}
-
-static void latencies_are_as_many_as_urgent_requests(void **state)
-{
-	uint64_t sum = 0;
-
-	(void)state;
-	begin_with(&(struct faults){ .delay = 100, .each = 10, .lose = 50 });
-	machines_begin(&m);
-	ends_right();
-	for (unsigned int i = 0; i < ASKER_BUCKETS; i++)
-		sum += m.asker.latency[i];
-	assert_true(sum > 0);
-	assert_int_equal(sum, m.urgent);
 }
 
 /* --- refused by name -------------------------------------------------------------------------- */
@@ -371,12 +283,66 @@ static void a_replayed_session_opens_nothing(void **state)
 	assert_int_equal(m.answerer.stats.sessions, 0);
 }
 
+#define RECORDED 16
+
+/* All that the asker says until its session is open. */
+static struct {
+	size_t n;
+	uint8_t bytes[LINK_DATAGRAM_MAX];
+} said[RECORDED];
+
+static unsigned int record_opening(void)
+{
+	uint8_t datagram[LINK_DATAGRAM_MAX];
+	unsigned int n = 0;
+	bool stranger;
+	size_t bytes;
+
+	while (m.asker.session != ASKER_OPEN && n < RECORDED) {
+		m.now += 1000;
+		said[n].n = asker_poll(&m.asker, m.now, said[n].bytes);
+		if (said[n].n)
+			(void)answerer_receive(&m.answerer, m.now, said[n].bytes, said[n].n);
+		n += said[n].n > 0;
+		while ((bytes = answerer_poll(&m.answerer, m.now, datagram, &stranger)))
+			asker_receive(&m.asker, m.now, datagram, bytes);
+	}
+	assert_int_equal(m.asker.session, ASKER_OPEN);
+	return n;
+}
+
+/* While another session is open, and again to a source that was restarted. */
+static void a_whole_recorded_opening_opens_nothing(void **state)
+{
+	uint8_t datagram[LINK_DATAGRAM_MAX];
+	unsigned int n;
+	bool stranger;
+
+	(void)state;
+	begin_with(&none);
+	machines_begin(&m);
+	n = record_opening();
+	assert_in_range(n, 2, RECORDED - 1);
+	asker_retry(&m.asker, m.now);
+	assert_true(machines_until(&m, ASKER_RUNS, SECONDS));
+	assert_int_equal(m.answerer.stats.sessions, 2);
+	for (unsigned int i = 0; i < n; i++) {
+		assert_false(answerer_receive(&m.answerer, m.now, said[i].bytes, said[i].n));
+		while (answerer_poll(&m.answerer, m.now, datagram, &stranger))
+			continue;
+	}
+	assert_int_equal(m.answerer.stats.sessions, 2);
+	machines_kill_source(&m);
+	machines_restart_source(&m, true);
+	for (unsigned int i = 0; i < n; i++)
+		assert_false(answerer_receive(&m.answerer, m.now, said[i].bytes, said[i].n));
+	assert_int_equal(m.answerer.stats.sessions, 0);
+	ends_right();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pages_without_faults_take_little_more_than_their_bytes),
-		cmocka_unit_test(zeros_are_one_message),
-		cmocka_unit_test(latencies_are_as_many_as_urgent_requests),
 		cmocka_unit_test(each_mismatch_is_refused_by_name),
 		cmocka_unit_test(backing_may_differ),
 		cmocka_unit_test(a_state_that_is_too_large_is_refused),
@@ -394,6 +360,7 @@ int main(void)
 		cmocka_unit_test(another_image_is_refused_by_name_and_the_right_one_goes_on),
 		cmocka_unit_test(after_the_limit_it_is_cut_and_can_go_on),
 		cmocka_unit_test(a_replayed_session_opens_nothing),
+		cmocka_unit_test(a_whole_recorded_opening_opens_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

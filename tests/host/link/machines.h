@@ -40,6 +40,7 @@ struct arrived {
 
 struct machines {
 	uint64_t now, seed;
+	uint64_t source_stands, destination_stands; /* us: still until then */
 	struct faulty link;
 	struct vm vm;
 
