@@ -110,6 +110,7 @@ struct run_config {
 	unsigned int timeout_ms;   /* timeout= */
 	char key[CONFIG_NAME_MAX]; /* the name of a file; "none" */
 	bool insecure;
+	bool compress;
 	unsigned int limit_ms; /* limit= */
 };
 

@@ -346,6 +346,8 @@ static bool dispatch(struct asker *a, uint64_t now, const struct link_body *body
 		return take_state(a, now, body, bytes);
 	case LINK_PAGE:
 		return fetch_page(a, now, body, bytes);
+	case LINK_PACKED_PAGE:
+		return fetch_packed(a, now, body, bytes);
 	case LINK_RUNS:
 		return fetch_runs(a, now, body, bytes);
 	case LINK_GIVEN:

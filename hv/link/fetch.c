@@ -3,6 +3,7 @@
 #include "hv/link/fetch.h"
 
 #include "hv/base/string.h"
+#include "hv/link/pack/pack.h"
 #include "mm/err.h"
 
 #define EACH_PAGE(a, p)                                                                            \
@@ -154,7 +155,8 @@ static void note_again(struct asker *a, struct asker_page *p, uint64_t now, bool
 		return;
 	} else {
 		a->stats.again_timed_out++;
-		pace_timed_out(&a->pace, now);
+		if (a->heard < p->sent) /* else the link is as quick as ever, and loses */
+			pace_timed_out(&a->pace, now);
 	}
 	p->again = (uint8_t)MIN(p->again + pieces, 255u);
 	pace_late(&a->pace, now);
@@ -254,7 +256,8 @@ static void came(struct asker *a, struct asker_page *p, uint64_t now, struct lin
 
 	if (p->tries == 1)
 		pace_sample(&a->pace, now, now - p->sent, urgent);
-	if (p->tries == 1 && extent.data)
+	/* Of a page that was asked for twice: the later ask is not answered in less than a trip. */
+	if (extent.data && (p->tries == 1 || now - p->sent >= a->pace.best))
 		pace_contents(&a->pace, now, now - p->sent, p->urgently);
 	if (extent.data)
 		pace_pieces(&a->pace, LINK_PIECES, p->again);
@@ -306,6 +309,33 @@ bool fetch_page(struct asker *a, uint64_t now, const struct link_body *body, siz
 		a->stats.pieces_duplicate++;
 	else
 		take_piece(a, p, now, piece, body + 1);
+	return true;
+}
+
+/* What does not unpack has overwritten the pieces that came before. */
+static bool take_packed(struct asker *a, struct asker_page *p, uint64_t now, const void *from,
+			size_t bytes)
+{
+	p->have = 0;
+	if (!unpack_page(from, bytes, p->bytes))
+		return false;
+	a->stats.pages_came++;
+	a->stats.pages_packed++;
+	came(a, p, now, (struct link_extent){ p->gfn, 1, p->bytes, LINK_DATA });
+	return true;
+}
+
+bool fetch_packed(struct asker *a, uint64_t now, const struct link_body *body, size_t bytes)
+{
+	struct asker_page *p;
+
+	if (!(a->there.features & a->setup.offer.features & LINK_FEATURE_PACKED) || body->detail ||
+	    bytes <= sizeof(*body) || bytes > sizeof(*body) + LINK_PIECE_BYTES)
+		return false;
+	p = find(a, link_body_gfn(body));
+	if (p && p->state == ASKER_ASKED)
+		return take_packed(a, p, now, body + 1, bytes - sizeof(*body));
+	a->stats.pieces_duplicate++;
 	return true;
 }
 

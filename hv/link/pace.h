@@ -41,8 +41,8 @@ void pace_sample(struct pace *p, uint64_t now, uint64_t took, bool urgent);
 /* Of the pieces of a page that came, so many had to be asked for again. */
 void pace_pieces(struct pace *p, unsigned int pieces, unsigned int again);
 
-/* The contents of such a page came: what was asked for before it, and as urgently, should be here,
- * for answers come in the order of the asks. */
+/* The contents of a page came that was asked for so long ago: what was asked for before it, and as
+ * urgently, should be here, for answers come in the order of the asks. */
 void pace_contents(struct pace *p, uint64_t now, uint64_t took, bool urgent);
 
 /* Was a page that was asked for at `sent` overtaken, so that it is lost most likely? */

@@ -63,7 +63,7 @@ static const char *connect(struct migration *m, const struct boot_info *info, st
 	setup.key = end.key;
 	setup.random = end.random;
 	setup.limit = end.limit;
-	end_offer(&setup.offer, m->to, false);
+	end_offer(&setup.offer, m->to, false, m->config->compress);
 	MUST(!source_link_init(&link, &setup, end.transport, &m->lost_pages, end_before),
 	     "the link cannot be set up with this key");
 	con_printf("cleave: link: waits for a guest\n");

@@ -30,6 +30,8 @@ static void vm_page(const struct vm *vm, gfn_t gfn, uint8_t *to)
 		uint32_t word = rnd(&seed);
 
 		memcpy(to + i, &word, 4);
+		if (vm->plain && i >= 256)
+			memcpy(to + i, to + i - 256, 4);
 	}
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What cases of two machines on a link begin and end with. Each file of cases has its own pair. */
+/* What tests of two machines and the link between them share. */
 #ifndef TESTS_HOST_LINK_CASE_H
 #define TESTS_HOST_LINK_CASE_H
 
@@ -18,18 +18,18 @@
 static const struct faults none = { .delay = 100, .each = 10 };
 static struct machines m;
 
-static void begin_with(const struct faults *faults)
+static inline void begin_with(const struct faults *faults)
 {
 	machines_init(&m, 5, faults);
 }
 
-static void steps(uint64_t us)
+static inline void steps(uint64_t us)
 {
 	for (uint64_t end = m.now + us; m.now < end && !m.broken;)
 		machines_step(&m);
 }
 
-static void ends_right(void)
+static inline void ends_right(void)
 {
 	const char *why;
 
