@@ -13,6 +13,7 @@
 #			KERNEL=backports
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
+#	make bench-check	measures in the machine again: is a figure worse than in the tree?
 #	make bench-link		what a migration between two machines costs
 #	make bench-linux	what Cleave costs a Linux: instructions of its boot, exits
 #	make profile NAME=x	where the instructions go: arrival, copy, collapse, log, linux (docs/profile.md)
@@ -212,12 +213,14 @@ test-nested: setup-nested
 # kernels 3 (and they are fetched: 140 MB), bochs and bochs-svm 30 each.
 LINUX_LONG := $(addprefix linux-,vcpus sizes policies hops crowded kernels bochs bochs-svm)
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
-	$(MACHINE_LONG) $(LINUX_LONG) link-machine link-mutations snapshot-machine nested-svm1 nested-svm2 nested-vmx1
+	$(MACHINE_LONG) $(LINUX_LONG) bench-check link-machine snapshot-machine link-mutations \
+	nested-svm1 nested-svm2 nested-vmx1
 PART ?= $(LONG_PARTS)
 long_link-machine := tests/link_machine --build $(BUILD) long
 long_link-mutations = $(MAKE) --no-print-directory -s mutation-test-link
 long_snapshot-machine := tests/snapshot_machine --build $(BUILD) long
 long_sabotages := tests/machine/sabotages --build $(BUILD)
+long_bench-check = $(MAKE) --no-print-directory -s bench-check
 long_model-mutants = $(MAKE) --no-print-directory -s check-model-mutants
 long_fuzz-plant = $(MAKE) --no-print-directory -s -j2 fuzz-plant
 $(foreach n,1 2 3 4,$(eval long_mutations-$(n) = \

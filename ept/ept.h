@@ -148,7 +148,7 @@
 #include "ept/stats.h"
 #include "mm/frame.h"
 
-#define EPT_GATHER_MAX 128 /* tables that wait for one flush; 5 flushes collapse a full GiB */
+#define EPT_GATHER_MAX 257 /* tables that wait for one flush; 2 flushes collapse a full GiB */
 
 #define EPT_FROZEN_MAX 16 /* slots that are frozen for one flush: accesses wait as long */
 
@@ -170,7 +170,9 @@ struct ept_table {
 	_Atomic uint8_t dead;     /* no longer linked; set under the lock, for good */
 	_Atomic uint8_t why;      /* enum ept_why, or-ed */
 	uint8_t level;            /* of its entries */
-	uint16_t unused;
+	_Atomic uint8_t quiet; /* a collection left nothing dirty in it, and since then nobody but
+				* hardware can have made a page dirty: see ept/track.h */
+	uint8_t unused;
 } __attribute__((may_alias));
 _Static_assert(sizeof(struct ept_table) == sizeof(uint64_t), "must fit the frame's owner word");
 
@@ -190,7 +192,7 @@ enum ept_track_by {
 
 /* What the second stage needs of whoever drives it. */
 struct ept_ops {
-	/* One zeroed 4 KiB page. 0, or EPT_NO_TABLE. */
+	/* One 4 KiB page, whatever is in it. 0, or EPT_NO_TABLE. */
 	int (*table_alloc)(void *ctx, unsigned int cpu, hpa_t *table);
 	/* Called after the flush that was owed. */
 	void (*table_free)(void *ctx, unsigned int cpu, hpa_t table);
@@ -206,11 +208,11 @@ struct ept;
 /* One table that was unlinked and waits for the flush. */
 struct ept_gathered {
 	hpa_t table;
-	gfn_t gfn;           /* first frame that it mapped */
-	enum pg_level level; /* of the slot that pointed to it */
-	uint64_t seen_ad;    /* accessed/dirty bits that are accounted for already */
-	bool harvest;        /* late bits matter: the range is still mapped */
-	uint8_t frozen;      /* not 0: thaw[frozen - 1] takes its place after the flush */
+	gfn_t gfn;        /* first frame that it mapped */
+	uint32_t seen_ad; /* accessed/dirty bits that are accounted for already */
+	uint8_t level;    /* of the slot that pointed to it */
+	bool harvest;     /* late bits may come, and matter: the range is still mapped */
+	uint8_t frozen;   /* not 0: thaw[frozen - 1] takes its place after the flush */
 };
 
 /* A slot that is frozen until the flush. */

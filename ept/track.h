@@ -17,6 +17,10 @@
  * The caller reads a page's contents after the ept_sync() that follows the collection. A write that
  * comes later is in the next collection.
  *
+ * A collection skips tables that nobody has walked. A walk marks the slot that points to the table
+ * as accessed before it marks a page as dirty, and a CPU that remembers the pointer does not: so
+ * such a mark is cleared by a collection that found nothing dirty, and counts from its flush on.
+ *
  * A marked entry never collapses, so the marks are all the state there is. An arriving page keeps
  * its mark, clean: an arrival is no write. A discarded page is reported. A moved page keeps its
  * mark. Pages that are lost, cloned or mapped anew while tracking goes on are not tracked.
@@ -46,7 +50,7 @@ int must_check ept_track_some(struct ept_cpu *me, gfn_t *next, gfn_t end, unsign
  * what is frozen: it is reported again.
  * @bitmap: bit i stands for gfn + i; bits are set, none is cleared; frames / 64 words, rounded up
  * Return: pages reported.
- * Flush: owed if it is not 0, before contents are read.
+ * Flush: owed, before contents are read and before the next collection.
  */
 uint64_t ept_track_collect(struct ept_cpu *me, gfn_t gfn, uint64_t frames, uint64_t *bitmap,
 			   struct ept_gather *g);

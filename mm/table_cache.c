@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cache of zeroed table pages, and why a promise holds without a lock around it all.
+ * The cache of table pages, and why a promise holds without a lock around it all.
  *
  * The cache owns the pages that are in the reserve, in the magazines and in use. A CPU cannot
  * reach what lies in the others' magazines, at most SLACK pages. So it owns SLACK pages more than
@@ -9,8 +9,8 @@
  * plus `in_use` is never more than that, because a page is counted in use only while it is in no
  * magazine. Pages go back to the pool by that lower bound.
  *
- * A page is zeroed when it comes in, off the way of an arriving page. Where the pool fills with
- * junk it is filled when it comes in, too, and zeroed when it goes out.
+ * Nobody writes to a page that is here: who takes it fills it. Where the pool fills with junk, so
+ * does a page that comes in.
  */
 #include "mm/table_cache.h"
 
@@ -29,8 +29,8 @@ void table_cache_init(struct table_cache *cache, struct frame_pool *pool)
 
 static void page_comes_in(struct table_cache *cache, hpa_t page)
 {
-	__builtin_memset(frame_virt(cache->pool, page), cache->pool->junk ? FRAME_JUNK : 0,
-			 PAGE_SIZE);
+	if (cache->pool->junk)
+		__builtin_memset(frame_virt(cache->pool, page), FRAME_JUNK, PAGE_SIZE);
 }
 
 /* in_use and peak are changed by all CPUs without the lock; nothing is ordered by them. */
@@ -43,8 +43,6 @@ static void page_goes_out(struct table_cache *cache, hpa_t page)
 	while (peak < in_use && !__atomic_compare_exchange_n(&cache->peak, &peak, in_use, true,
 							     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
-	if (cache->pool->junk)
-		__builtin_memset(frame_virt(cache->pool, page), 0, PAGE_SIZE);
 	atomic_store_explicit(&f->owner, 0, memory_order_relaxed);
 	atomic_store_explicit(&f->refs, 0, memory_order_relaxed);
 }

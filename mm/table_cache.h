@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Zeroed 4 KiB pages for second-stage tables, with a reserve.
+ * 4 KiB pages for second-stage tables, with a reserve.
  *
  * An arriving page may need two table pages at once and must never starve. So reserve the most
  * tables that a guest's memory can need before you map it; table_alloc() then only moves pages from
@@ -48,7 +48,7 @@ int must_check table_reserve(struct table_cache *cache, uint64_t n);
 void table_unreserve(struct table_cache *cache, uint64_t n);
 
 /**
- * table_alloc() - one zeroed page.
+ * table_alloc() - one page, whatever is in it.
  * @cpu: the calling CPU, < MAX_CPUS
  * Return: 0 and *page, or -ENOMEM if neither the reserve nor the pool has one.
  */

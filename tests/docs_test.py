@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What the documents say of the tree: functions, files, targets, and the figures of experiments."""
+import csv
 import glob
 import os
 import re
@@ -25,6 +26,17 @@ def read(path):
 def defines(path, name):
     """A definition begins in the first column and goes on with a body."""
     return re.search(rf"^[a-z_][^;\n]*\b{name}\([^;{{]*\)\s*\n\{{", read(path), re.M)
+
+
+class Figures(tap.Sandbox):
+    def test_the_table_of_the_figures_says_what_the_file_says(self):
+        with open(os.path.join(tap.ROOT, "tests", "machine", "figures.csv"), encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        lines = read("docs/figures.md").splitlines()
+        wanted = ["| " + " | ".join([row["what"], *(f"{int(row[key]):,}" if row[key] else "" for key in ("npt", "ept", "goal")),
+                                     row["floor"].replace("/", " / ")]) + " |" for row in rows]
+        first = lines.index(wanted[0])
+        self.assertEqual(lines[first:first + len(wanted)], wanted)
 
 
 class Sources(tap.Sandbox):

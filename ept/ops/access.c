@@ -106,6 +106,7 @@ static int reach_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *a
 	/* As hardware would: by compare-and-swap, in a leaf that is still the same. */
 	if ((s->entry & bits) != bits && !slot_swap(s, s->entry | bits))
 		return EPT_LOOK_AGAIN;
+	table_dirtied(s->table);
 	*a->at = hpa(is.frame.v + ((gfn & (fmt_frames(fmt, is.level) - 1)) << PAGE_SHIFT));
 	return 0;
 }

@@ -27,6 +27,7 @@ static int discard_slot(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, const
 		break;
 	case EPT_ABSENT:
 		done = slot_swap(s, discarded(ept, is));
+		table_dirtied(s->table);
 		break;
 	case EPT_POISON:
 		return 0;

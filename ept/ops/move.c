@@ -87,6 +87,7 @@ static void move_put(struct ept_cpu *me, struct ept_slot *place, uint64_t entry)
 	atomic_store_explicit(place->at, entry, memory_order_release);
 	if (entry_kind(me->ept->fmt, entry, place->level) == EPT_PRESENT)
 		(void)leaf_counted(me, place->table, place->level, 1);
+	table_dirtied(place->table);
 	ept_stat_add(&me->stats.moved, 1);
 }
 

@@ -99,6 +99,29 @@ static int mark_locked(const struct ept *ept, struct ept_slot *s, bool on, struc
 	return 0;
 }
 
+/* A mark alone: it changes nothing of what the hardware sees. */
+static void mark_leaves(_Atomic uint64_t *at, unsigned int n, bool on)
+{
+	const _Atomic uint64_t *end = at + n;
+
+	if (on) {
+		TABLE_LOOP
+		for (; at < end; at++)
+			atomic_fetch_or_explicit(at, ENTRY_TRACKED, memory_order_relaxed);
+	} else {
+		TABLE_LOOP
+		for (; at < end; at++)
+			atomic_fetch_and_explicit(at, ~ENTRY_TRACKED, memory_order_relaxed);
+	}
+}
+
+/* With the table's lock held: only hardware changes its entries, and it looks at no marks. */
+static bool only_marks(const struct ept *ept, const struct ept_table *t)
+{
+	return t->level == PG_LEVEL_4K && table_complete(ept, t) &&
+	       atomic_load_explicit(&ept->track, memory_order_relaxed) == EPT_TRACK_DIRTY;
+}
+
 /* Marks `max` slots of one table, from this one on, under one lock. Returns how many are done. */
 static unsigned int mark_run(struct ept_cpu *me, struct ept_slot s, unsigned int max, bool on,
 			     struct ept_gather *g, int *err)
@@ -108,12 +131,16 @@ static unsigned int mark_run(struct ept_cpu *me, struct ept_slot s, unsigned int
 
 	table_lock(s.table);
 	*err = table_dead(s.table) ? EPT_LOOK_AGAIN : 0;
+	if (!*err && only_marks(me->ept, s.table)) {
+		mark_leaves(s.at, max, on);
+		done = max;
+	}
 	for (; !*err && done < max; s.at++) {
 		s.entry = atomic_load_explicit(s.at, memory_order_acquire);
 		*err = mark_locked(me->ept, &s, on, &alike, g);
 		done += !*err;
 	}
-	table_unlock(s.table);
+	slot_unlock(&s);
 	return done;
 }
 
@@ -223,20 +250,116 @@ static bool clean(const struct ept *ept, struct ept_slot *s, bool whole, struct 
 	return false;
 }
 
-/* The pages [from, to), which one table of 4 KiB entries maps. Bit 0 stands for `first`. */
-static uint64_t collect_table(const struct ept *ept, hpa_t table, gfn_t from, gfn_t to, gfn_t first,
-			      uint64_t *bitmap)
+/* Part of a table of 4 KiB entries. */
+struct piece {
+	_Atomic uint64_t *at;
+	gfn_t bit; /* in the bitmap, of the first */
+	uint64_t n;
+};
+
+#define GROUP 8 /* entries that are looked at together: a byte of the bitmap */
+
+/* With the lock of their table held, which is complete: see only_marks(). Out of line: most groups
+ * have nothing that is dirty. */
+static __attribute__((noinline)) unsigned int collect_group(_Atomic uint64_t *at, uint64_t dirty,
+							    uint8_t *bits)
 {
-	struct ept_slot s = { .level = PG_LEVEL_4K, .table = table_meta(ept, table) };
+	const uint64_t both = ENTRY_TRACKED | dirty;
+	unsigned int n = 0;
+
+	TABLE_LOOP
+	for (unsigned int i = 0; i < GROUP; i++) {
+		if ((entry_peek(&at[i]) & both) != both)
+			continue;
+		atomic_fetch_and_explicit(&at[i], ~dirty, memory_order_acq_rel);
+		*bits |= (uint8_t)(1u << i);
+		n++;
+	}
+	return n;
+}
+
+static uint64_t collect_leaves(const struct ept *ept, struct piece p, uint64_t *bitmap)
+{
+	uint8_t *bits = (uint8_t *)bitmap + p.bit / 8;
+	uint64_t dirty = ept->fmt->dirty, n = 0;
+
+	for (_Atomic uint64_t *end = p.at + p.n; p.at < end; p.at += GROUP, bits++) {
+		uint64_t any = 0;
+
+		TABLE_LOOP
+		for (unsigned int i = 0; i < GROUP; i++)
+			any |= entry_peek(&p.at[i]);
+		if (any & dirty)
+			n += collect_group(p.at, dirty, bits);
+	}
+	return n;
+}
+
+/* Whatever they are. *left: something may still be dirty. */
+static uint64_t collect_entries(const struct ept *ept, struct piece p, uint64_t *bitmap, bool *left)
+{
+	struct ept_slot s = { .at = p.at, .level = PG_LEVEL_4K };
 	struct alike alike = { 0 };
 	uint64_t n = 0;
 
-	s.at = &table_entries(ept, table)[fmt_index(ept->fmt, from, PG_LEVEL_4K)];
-	for (gfn_t gfn = from; gfn < to; gfn++, s.at++) {
+	for (uint64_t i = 0; i < p.n; i++, s.at++) {
 		s.entry = atomic_load_explicit(s.at, memory_order_acquire);
-		if (may_be_dirty(ept->fmt, s.entry) && clean(ept, &s, true, &alike))
-			n += report(bitmap, gfn - first, gfn - first + 1);
+		if (!may_be_dirty(ept->fmt, s.entry))
+			continue;
+		if (clean(ept, &s, true, &alike))
+			n += report(bitmap, p.bit + i, p.bit + i + 1);
+		*left |= !(s.entry & ept->fmt->seen);
 	}
+	return n;
+}
+
+/*
+ * Nobody looks into a table where nothing can be dirty: it is quiet, and since the last collection
+ * but one no CPU has walked it, or its slot would be marked as accessed. That mark is cleared when
+ * a walk left nothing dirty; until the flush a CPU may go on by a pointer that it remembers, and
+ * mark a page as dirty but not the slot. So a table is called quiet by the collection after that.
+ */
+static void forget_walks(struct ept_slot *s, struct ept_table *child, uint64_t accessed,
+			 struct ept_gather *g)
+{
+	table_dirtied(child);
+	/* A collapse, too, must not rely on the mark from now on. */
+	atomic_fetch_or_explicit(&child->why, EPT_WHY_DIRTY, memory_order_relaxed);
+	if (slot_swap(s, s->entry & ~accessed))
+		g->owed = true;
+}
+
+/* What the slot's table maps, in part or all of it. `settled`: no flush is owed that would make
+ * CPUs forget their pointers. */
+static uint64_t collect_table(const struct ept *ept, struct ept_slot *s, gfn_t from, gfn_t to,
+			      gfn_t first, bool settled, uint64_t *bitmap, struct ept_gather *g)
+{
+	hpa_t table = entry_child(ept->fmt, s->entry);
+	struct ept_table *child = table_meta(ept, table);
+	struct piece p = {
+		.at = &table_entries(ept, table)[fmt_index(ept->fmt, from, PG_LEVEL_4K)],
+		.bit = from - first,
+		.n = to - from,
+	};
+	bool walked = s->entry & ept->fmt->accessed, whole = p.n == fmt_entries(ept->fmt);
+	bool left = false;
+	uint64_t n;
+
+	if (!walked && atomic_load_explicit(&child->quiet, memory_order_acquire))
+		return 0;
+	table_lock(child);
+	/* Before we look: who makes something dirty meanwhile takes it back. */
+	if (!walked && whole && settled)
+		(void)atomic_exchange_explicit(&child->quiet, 1, memory_order_acq_rel);
+	if (only_marks(ept, child) && !(p.n % GROUP) && !(p.bit % GROUP))
+		n = collect_leaves(ept, p, bitmap);
+	else
+		n = collect_entries(ept, p, bitmap, &left);
+	if (left)
+		table_dirtied(child);
+	table_unlock(child);
+	if (walked && whole && !n && !left)
+		forget_walks(s, child, ept->fmt->accessed, g);
 	return n;
 }
 
@@ -246,6 +369,7 @@ uint64_t ept_track_collect(struct ept_cpu *me, gfn_t gfn, uint64_t frames, uint6
 	const struct ept *ept = me->ept;
 	struct ept_iter it = ept_iter(ept, gfn, frames, PG_LEVEL_2M);
 	gfn_t end = gfn + frames;
+	bool settled = !g->owed;
 	uint64_t n = 0;
 
 	if (!gfn_range_ok(ept, gfn, frames))
@@ -255,8 +379,7 @@ uint64_t ept_track_collect(struct ept_cpu *me, gfn_t gfn, uint64_t frames, uint6
 		struct alike alike = { 0 };
 
 		if (it.slot.level == PG_LEVEL_2M && ept_iter_kind(&it) == EPT_TABLE)
-			n += collect_table(ept, entry_child(ept->fmt, it.slot.entry), from, to, gfn,
-					   bitmap);
+			n += collect_table(ept, &it.slot, from, to, gfn, settled, bitmap, g);
 		else if (clean(ept, &it.slot, to - from == ept_iter_frames(&it), &alike))
 			n += report(bitmap, from - gfn, to - gfn);
 	}

@@ -68,27 +68,28 @@ static int collapse_merge(const struct ept *ept, hpa_t table, enum pg_level leve
 	enum pg_level below = level_below(level);
 	uint64_t first = entry_peek(at);
 	struct ept_state s = entry_decode(fmt, first, below);
-	struct table_scan all;
+	uint64_t differs, any;
 
 	if (!IS_ALIGNED(s.frame.v, fmt_bytes(fmt, level)))
 		return EPT_SCATTERED;
-	all = table_scan(fmt, at, first, fmt_bytes(fmt, below));
-	all.differs &= ~ad_mask;
-	if (all.differs & fmt_leaf_addr(fmt, below))
+	differs = table_differs(fmt, at, first, fmt_bytes(fmt, below));
+	if (differs & fmt_leaf_addr(fmt, below))
 		return EPT_SCATTERED;
-	if (all.differs || s.tracked)
+	if (differs & ~ad_mask || s.tracked)
 		return EPT_MIXED;
-	m->ad = all.any & ad_mask;
+	any = first | differs; /* where all are alike, they are as the first one is */
+	m->ad = any & ad_mask;
 	s.level = level;
-	s.accessed = all.any & fmt->accessed;
-	s.dirty = all.any & fmt->dirty;
+	s.accessed = any & fmt->accessed;
+	s.dirty = any & fmt->dirty;
 	m->freeze = withheld_of(ept, &s) & ~s.withheld;
 	m->leaf = leaf_encode(ept, s);
 	m->what = s;
 	return 1;
 }
 
-/* The slot's table is no longer linked. Hardware may set the slot's own accessed bit meanwhile. */
+/* The slot's table is no longer linked. Hardware may set the slot's own accessed bit meanwhile:
+ * s->entry is the slot as it was at last. */
 static void unlink_table(struct ept_cpu *me, struct ept_slot *s, struct ept_table *child,
 			 uint64_t entry)
 {
@@ -114,6 +115,17 @@ static bool replace(struct ept_cpu *me, struct ept_slot *s, struct ept_table *ch
 	return leaf_counted(me, s->table, s->level, 1) == fmt_entries(fmt);
 }
 
+/*
+ * Can a CPU still walk the table that was taken out of the slot, by a pointer that it remembers? It
+ * remembers none but of an entry that it has marked as accessed (SDM vol. 3C, "Caching Translation
+ * Information"), and where hardware marks no entries, it marks none late. A collection of dirty
+ * pages clears such marks.
+ */
+static bool walked(const struct ept *ept, const struct ept_slot *s, const struct ept_table *child)
+{
+	return s->entry & ept->fmt->accessed || table_why(child) & EPT_WHY_DIRTY;
+}
+
 /* With the slot's table locked: locks the child, verifies, replaces. `undo`: only what is small for
  * this reason, which holds no longer; 0: whatever can be. Returns how many tables went away, or the
  * refusal. */
@@ -127,7 +139,7 @@ static int collapse_locked(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, un
 	int r;
 
 	table_lock(child);
-	if (atomic_load_explicit(&child->present, memory_order_acquire) != fmt_entries(ept->fmt))
+	if (!table_complete(ept, child))
 		r = refusal(ept, table, level_below(s->level));
 	else if (undo && !(table_why(child) & undo))
 		r = 0;
@@ -137,7 +149,7 @@ static int collapse_locked(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, un
 		r = collapse_merge(ept, table, s->level, &m);
 	if (r > 0) {
 		*parent_full = replace(me, s, child, &m);
-		gather_table(g, table, gfn, s->level, m.ad, true);
+		gather_table(g, table, gfn, s->level, m.ad, m.freeze || walked(ept, s, child));
 		if (m.freeze)
 			gather_frozen(g, s, m.leaf);
 	}

@@ -10,16 +10,6 @@ static void split_done(struct ept_cpu *me, _Atomic int64_t *counter, gfn_t gfn, 
 	ept_trace(me, EPT_EV_SPLIT, fmt_base(me->ept->fmt, gfn, level), level);
 }
 
-/* Writes entry, entry + step, entry + 2 * step, ... */
-static void fill_table(const struct ept *ept, hpa_t table, uint64_t entry, uint64_t step)
-{
-	_Atomic uint64_t *at = table_entries(ept, table);
-	_Atomic uint64_t *end = at + fmt_entries(ept->fmt);
-
-	for (; at < end; at++, entry += step)
-		atomic_store_explicit(at, entry, memory_order_relaxed);
-}
-
 /*
  * A hidden entry says the same at every level, and holds its frame inverted: the pieces' entries
  * count down from it.
@@ -33,7 +23,7 @@ int split_absent(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, enum ept_why
 
 	if (err)
 		return err;
-	fill_table(me->ept, table, s->entry, -fmt_bytes(fmt, below));
+	table_fill(me->ept, table, s->entry, -fmt_bytes(fmt, below));
 	if (!slot_swap(s, entry_table(fmt, table))) {
 		table_discard(me, table);
 		ept_stat_add(&me->stats.split_races, 1);
@@ -62,7 +52,7 @@ static void link_pieces(struct ept_cpu *me, struct ept_slot *s, hpa_t table)
 
 	atomic_store_explicit(&meta->present, (uint16_t)fmt_entries(fmt), memory_order_relaxed);
 	do {
-		fill_table(me->ept, table, first_piece(me->ept, s->entry, s->level), step);
+		table_fill(me->ept, table, first_piece(me->ept, s->entry, s->level), step);
 	} while (!slot_swap(s, entry_table(fmt, table)));
 	(void)leaf_counted(me, s->table, s->level, -1);
 	pieces_counted(me, level_below(s->level), 1);

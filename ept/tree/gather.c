@@ -33,17 +33,17 @@ void gather_table(struct ept_gather *g, hpa_t table, gfn_t gfn, enum pg_level le
 	g->table[g->n++] = (struct ept_gathered){
 		.table = table,
 		.gfn = gfn,
-		.level = level,
-		.seen_ad = seen_ad,
+		.level = (uint8_t)level,
+		.seen_ad = (uint32_t)seen_ad,
 		.harvest = harvest,
 	};
 }
 
 uint64_t table_ad(const struct ept *ept, hpa_t table)
 {
-	struct table_scan s = table_scan(ept->fmt, table_entries(ept, table), 0, 0);
+	uint64_t any = table_any(ept->fmt, table_entries(ept, table));
 
-	return s.any & (ept->fmt->accessed | ept->fmt->dirty);
+	return any & (ept->fmt->accessed | ept->fmt->dirty);
 }
 
 /* The entry with accessed and dirty bits, if it has a place for them. */
@@ -71,6 +71,7 @@ static void add_ad(const struct ept *ept, gfn_t gfn, enum pg_level level, uint64
 
 		while (with != s.entry && !slot_swap(&s, with))
 			with = with_ad(ept, &s, ad);
+		table_dirtied(s.table);
 		if (entry_kind(ept->fmt, s.entry, s.level) == EPT_TABLE && s.level > PG_LEVEL_4K)
 			continue; /* split meanwhile: look below */
 		gfn = fmt_base(ept->fmt, gfn, s.level) + fmt_frames(ept->fmt, s.level);
@@ -101,9 +102,9 @@ static void harvest(struct ept_cpu *me, struct ept_gather *g, const struct ept_g
 	if (late)
 		ept_stat_add(&me->stats.late_bits, 1);
 	if (t->frozen)
-		gather_thaw(me, &g->thaw[t->frozen - 1], t->level, late);
+		gather_thaw(me, &g->thaw[t->frozen - 1], (enum pg_level)t->level, late);
 	else if (late)
-		add_ad(me->ept, t->gfn, t->level, late);
+		add_ad(me->ept, t->gfn, (enum pg_level)t->level, late);
 }
 
 void ept_sync(struct ept_gather *g)

@@ -53,7 +53,10 @@ int slot_take(struct ept_cpu *me, struct ept_slot *s,
 	case EPT_ABSENT:
 	case EPT_POISON:
 		*was = s->entry & ~ENTRY_REQUESTED;
-		return slot_swap(s, left(me->ept, is)) ? 0 : EPT_LOOK_AGAIN;
+		if (!slot_swap(s, left(me->ept, is)))
+			return EPT_LOOK_AGAIN;
+		table_dirtied(s->table);
+		return 0;
 	case EPT_FROZEN:
 		return EPT_BUSY;
 	default:
@@ -77,7 +80,7 @@ bool slot_put(struct ept_cpu *me, struct ept_slot *s, uint64_t entry)
 static int link_empty(struct ept_cpu *me, struct ept_slot *s)
 {
 	hpa_t table;
-	int err = table_make(me, level_below(s->level), EPT_WHY_MAP, &table);
+	int err = table_make_empty(me, level_below(s->level), EPT_WHY_MAP, &table);
 
 	if (err)
 		return err;

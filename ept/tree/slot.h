@@ -78,8 +78,10 @@ static inline uint64_t leaf_encode(const struct ept *ept, struct ept_state s)
 	return entry_encode(ept->fmt, &s);
 }
 
+/* After a change. */
 static inline void slot_unlock(struct ept_slot *s)
 {
+	table_dirtied(s->table);
 	table_unlock(s->table);
 }
 

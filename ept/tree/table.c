@@ -18,9 +18,19 @@ int table_make(struct ept_cpu *me, enum pg_level level, enum ept_why why, hpa_t 
 	atomic_store_explicit(&meta->lock, 0, memory_order_relaxed);
 	atomic_store_explicit(&meta->dead, 0, memory_order_relaxed);
 	atomic_store_explicit(&meta->why, (uint8_t)why, memory_order_relaxed);
+	atomic_store_explicit(&meta->quiet, 0, memory_order_relaxed);
 	meta->level = (uint8_t)level;
 	ept_stat_add(&me->stats.tables, 1);
 	return 0;
+}
+
+int table_make_empty(struct ept_cpu *me, enum pg_level level, enum ept_why why, hpa_t *table)
+{
+	int err = table_make(me, level, why, table);
+
+	if (!err)
+		table_fill(me->ept, *table, 0, 0);
+	return err;
 }
 
 void table_discard(struct ept_cpu *me, hpa_t table)
@@ -87,7 +97,7 @@ int ept_init(struct ept *ept, const struct ept_format *fmt, const struct ept_ops
 		ept->cpu[i].ept = ept;
 		ept->cpu[i].cpu = i;
 	}
-	return table_make(ept_cpu(ept, 0), fmt->top, EPT_WHY_MAP, &ept->root);
+	return table_make_empty(ept_cpu(ept, 0), fmt->top, EPT_WHY_MAP, &ept->root);
 }
 
 void ept_destroy(struct ept *ept, unsigned int cpu)

@@ -13,36 +13,38 @@ static inline _Atomic uint64_t *table_entries(const struct ept *ept, hpa_t table
 	return frame_virt(ept->pool, table);
 }
 
-/* Entries that a loop over a whole table takes at once: each geometry has a multiple of them. */
-#define TABLE_STRIDE 4
+/* Loops over a whole table are for the compiler to unroll: they take as long as all else about a
+ * collapse, a split or a collection together. */
+#define TABLE_LOOP _Pragma("GCC unroll 16")
 
 static inline uint64_t entry_peek(const _Atomic uint64_t *at)
 {
 	return atomic_load_explicit(at, memory_order_relaxed);
 }
 
-/* All entries of a table, read once: bits that any of them has, and bits in which entry i differs
- * from first + i * step. Always inline: who does not want the one does not pay for it. */
-struct table_scan {
-	uint64_t any;
-	uint64_t differs;
-};
-
-static inline __attribute__((always_inline)) struct table_scan
-table_scan(const struct ept_format *fmt, const _Atomic uint64_t *at, uint64_t first, uint64_t step)
+/* Bits that any of a table's entries has. */
+static inline uint64_t table_any(const struct ept_format *fmt, const _Atomic uint64_t *at)
 {
 	const _Atomic uint64_t *end = at + fmt_entries(fmt);
-	struct table_scan s = { 0 };
+	uint64_t any = 0;
 
-	for (; at < end; at += TABLE_STRIDE, first += TABLE_STRIDE * step) {
-		uint64_t a = entry_peek(at), b = entry_peek(at + 1), c = entry_peek(at + 2),
-			 d = entry_peek(at + 3);
+	TABLE_LOOP
+	for (; at < end; at++)
+		any |= entry_peek(at);
+	return any;
+}
 
-		s.any |= a | b | c | d;
-		s.differs |= (a ^ first) | (b ^ (first + step)) | (c ^ (first + 2 * step)) |
-			     (d ^ (first + 3 * step));
-	}
-	return s;
+/* Bits in which any of a table's entries differs from first + i * step. */
+static inline uint64_t table_differs(const struct ept_format *fmt, const _Atomic uint64_t *at,
+				     uint64_t first, uint64_t step)
+{
+	const _Atomic uint64_t *end = at + fmt_entries(fmt);
+	uint64_t differs = 0;
+
+	TABLE_LOOP
+	for (; at < end; at++, first += step)
+		differs |= entry_peek(at) ^ first;
+	return differs;
 }
 
 static inline struct ept_table *table_meta(const struct ept *ept, hpa_t table)
@@ -66,6 +68,13 @@ static inline void table_unlock(struct ept_table *t)
 	atomic_store_explicit(&t->lock, 0, memory_order_release);
 }
 
+/* An entry may have become dirty, by what the caller has just done: a collection looks. Release:
+ * who says after us that nothing is dirty sees what we did. */
+static inline void table_dirtied(struct ept_table *t)
+{
+	atomic_store_explicit(&t->quiet, 0, memory_order_release);
+}
+
 static inline bool table_dead(const struct ept_table *t)
 {
 	return atomic_load_explicit(&t->dead, memory_order_relaxed);
@@ -74,6 +83,12 @@ static inline bool table_dead(const struct ept_table *t)
 static inline unsigned int table_why(const struct ept_table *t)
 {
 	return atomic_load_explicit(&t->why, memory_order_relaxed);
+}
+
+/* With its lock held: all entries are PRESENT, and nobody but hardware changes any. */
+static inline bool table_complete(const struct ept *ept, const struct ept_table *t)
+{
+	return atomic_load_explicit(&t->present, memory_order_acquire) == fmt_entries(ept->fmt);
 }
 
 /* Adds to the number of present leaves and returns the sum. Acquire and release: whoever reaches
@@ -85,8 +100,24 @@ static inline unsigned int table_count(struct ept_table *t, int n)
 	return (uint16_t)(before + n);
 }
 
-/* A table page for entries of `level`, all NONE, that nobody else can see yet. */
+/* Writes entry, entry + step, entry + 2 * step, ... */
+static inline void table_fill(const struct ept *ept, hpa_t table, uint64_t entry, uint64_t step)
+{
+	_Atomic uint64_t *at = table_entries(ept, table);
+	_Atomic uint64_t *end = at + fmt_entries(ept->fmt);
+
+	TABLE_LOOP
+	for (; at < end; at++, entry += step)
+		atomic_store_explicit(at, entry, memory_order_relaxed);
+}
+
+/* A table page for entries of `level` that nobody else can see yet, and that holds anything: it is
+ * to be filled. */
 int must_check table_make(struct ept_cpu *me, enum pg_level level, enum ept_why why, hpa_t *table);
+
+/* The same, with all entries NONE. */
+int must_check table_make_empty(struct ept_cpu *me, enum pg_level level, enum ept_why why,
+				hpa_t *table);
 
 /* Gives back a table that nobody could see. */
 void table_discard(struct ept_cpu *me, hpa_t table);

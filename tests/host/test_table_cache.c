@@ -238,29 +238,6 @@ static void random_streams_within_the_promise_never_fail(void **state)
 	world_fini();
 }
 
-static void a_page_is_zeroed_wherever_it_comes_from(void **state)
-{
-	hpa_t page[20 + SLACK + 30]; /* more than the reserve has */
-
-	(void)state;
-	for (unsigned int junk = 0; junk < 2; junk++) {
-		world_init(256, junk);
-		/* What the pool has is not zero either. */
-		memset(w.a.memory, 0xff, 256 * PAGE_SIZE);
-		assert_int_equal(table_reserve(&w.cache, 20), 0);
-		for (unsigned int round = 0; round < 20; round++) {
-			for (unsigned int i = 0; i < ARRAY_LEN(page); i++) {
-				page[i] = must_alloc((round + i) % MAX_CPUS);
-				assert_true(is_filled(page[i], 0));
-				memset(frame_virt(&w.a.pool, page[i]), 0xff, PAGE_SIZE);
-			}
-			for (unsigned int i = 0; i < ARRAY_LEN(page); i++)
-				table_free(&w.cache, (round * i) % MAX_CPUS, page[i]);
-		}
-		arena_fini(&w.a);
-	}
-}
-
 static void a_freed_page_is_junk_where_the_pool_says_so(void **state)
 {
 	hpa_t page;
@@ -435,7 +412,6 @@ int main(void)
 		cmocka_unit_test(full_magazines_elsewhere_do_not_break_the_promise),
 		cmocka_unit_test(no_distribution_over_magazines_breaks_the_promise),
 		cmocka_unit_test(random_streams_within_the_promise_never_fail),
-		cmocka_unit_test(a_page_is_zeroed_wherever_it_comes_from),
 		cmocka_unit_test(a_freed_page_is_junk_where_the_pool_says_so),
 		cmocka_unit_test(a_page_has_a_clean_descriptor),
 		cmocka_unit_test(in_use_and_peak_are_exact),

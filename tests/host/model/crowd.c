@@ -38,7 +38,7 @@ static int table_alloc(void *ctx, unsigned int cpu, hpa_t *table)
 	if (!me->nfree)
 		return EPT_NO_TABLE;
 	*table = me->free[--me->nfree];
-	memset(frame_virt(&c->pool, *table), 0, PAGE_SIZE);
+	memset(frame_virt(&c->pool, *table), FRAME_JUNK, PAGE_SIZE);
 	frame_of(&c->pool, *table)->state = FRAME_USED;
 	return 0;
 }

@@ -53,6 +53,19 @@ HOOK(void, __tsan_write_range, void *at, unsigned long bytes)
 	interleave_access(at, INTERLEAVE_PLAIN);
 }
 
+#define FETCH(bits, name, op)                                                                      \
+	HOOK(uint##bits##_t, __tsan_atomic##bits##_fetch_##name, volatile uint##bits##_t *at,      \
+	     uint##bits##_t v, int order)                                                          \
+	{                                                                                          \
+		uint##bits##_t old;                                                                \
+                                                                                                   \
+		(void)order;                                                                       \
+		interleave_access((const void *)at, INTERLEAVE_CHANGE);                            \
+		old = *at;                                                                         \
+		*at = (uint##bits##_t)(old op v);                                                  \
+		return old;                                                                        \
+	}
+
 #define ATOMIC(bits)                                                                               \
 	HOOK(uint##bits##_t, __tsan_atomic##bits##_load, const volatile uint##bits##_t *at,        \
 	     int order)                                                                            \
@@ -79,17 +92,9 @@ HOOK(void, __tsan_write_range, void *at, unsigned long bytes)
 		*at = v;                                                                           \
 		return old;                                                                        \
 	}                                                                                          \
-	HOOK(uint##bits##_t, __tsan_atomic##bits##_fetch_add, volatile uint##bits##_t *at,         \
-	     uint##bits##_t v, int order)                                                          \
-	{                                                                                          \
-		uint##bits##_t old;                                                                \
-                                                                                                   \
-		(void)order;                                                                       \
-		interleave_access((const void *)at, INTERLEAVE_CHANGE);                            \
-		old = *at;                                                                         \
-		*at = (uint##bits##_t)(old + v);                                                   \
-		return old;                                                                        \
-	}                                                                                          \
+	FETCH(bits, add, +)                                                                        \
+	FETCH(bits, or, |)                                                                         \
+	FETCH(bits, and, &)                                                                        \
 	HOOK(uint##bits##_t, __tsan_atomic##bits##_compare_exchange_val,                           \
 	     volatile uint##bits##_t *at, uint##bits##_t expected, uint##bits##_t v, int order,    \
 	     int failed)                                                                           \

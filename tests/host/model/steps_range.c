@@ -158,7 +158,8 @@ static int collect(struct world *w, const struct step *s)
 		world_fail(w, "%s", wrong);
 	if (n != sum)
 		world_fail(w, "%lu pages reported, %lu counted", (long)sum, (long)n);
-	if (n ? !w->gather.owed : exact && w->gather.owed)
+	/* Where hardware marks what it walks, such a mark may have been cleared. */
+	if (n ? !w->gather.owed : w->tlb.plain && exact && w->gather.owed)
 		world_fail(w, "a collection of %lu pages owes %s flush", (long)n, n ? "no" : "a");
 	free(bitmap);
 	free(reported);

@@ -84,7 +84,7 @@ static int table_alloc(void *ctx, unsigned int cpu, hpa_t *table)
 	if (i == w->pair->ntables)
 		return EPT_NO_TABLE;
 	*table = hpa(WORLD_TABLES + (uint64_t)i * PAGE_SIZE);
-	memset(frame_virt(&w->pool, *table), 0, PAGE_SIZE);
+	memset(frame_virt(&w->pool, *table), FRAME_JUNK, PAGE_SIZE);
 	w->pool.frames[i].state = FRAME_USED;
 	if (s && s->code == STEP_SPLIT && s->write && w->allocs == 1)
 		(void)access(w, s->also, EPT_R | EPT_W, 0);

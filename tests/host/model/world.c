@@ -68,7 +68,6 @@ static int table_alloc(void *ctx, unsigned int cpu, hpa_t *table)
 		return -ENOMEM;
 	if (!is_junk(table_memory(w, i), table_bytes(w)))
 		world_fail(w, "table page %u was written to after it was freed", i);
-	memset(table_memory(w, i), 0, table_bytes(w));
 	w->frames[i].state = FRAME_USED;
 	atomic_store(&w->frames[i].owner, 0);
 	w->in_use++;

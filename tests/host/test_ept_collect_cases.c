@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* Which tables a collection of dirty pages looks into. Each test's name is the claim. */
+#include <string.h>
+
+#include "ept/track.h"
+#include "tests/host/ept_case.h"
+
+static uint64_t bitmap[F_1G / 64];
+
+static struct ept_cpu *me(void)
+{
+	return ept_cpu(&w.ept, 0);
+}
+
+static void track(unsigned int frames, bool by_faults)
+{
+	step((struct step){ .code = STEP_TRACK, .frames = frames, .write = by_faults });
+	if (w.gather.owed)
+		at(STEP_SYNC, 0, PG_LEVEL_NONE);
+}
+
+static uint64_t collect(unsigned int frames)
+{
+	memset(bitmap, 0, sizeof(bitmap));
+	return ept_track_collect(me(), 0, frames, bitmap, &w.gather);
+}
+
+/* By a pointer that the CPU remembers it marks the page, and not the slot that was walked for it.
+ */
+static void no_write_is_missed_by_a_collection_that_skips_tables(void **state)
+{
+	(void)state;
+	map(0, F_1G, EPT_PRESENT);
+	track(F_1G, false);
+	for (unsigned int round = 0; round < 3; round++) {
+		unsigned int gfn = 3 * F_2M + round;
+		uint64_t path[PG_LEVEL_MAX];
+
+		touch(gfn, false, 0);
+		assert_int_equal(collect(F_1G), 0);
+		assert_true(w.gather.owed);
+		touch(gfn, true, 3); /* the way of the pointer that was remembered last */
+		ept_path(&w.ept, gfn, path);
+		assert_false(path[PG_LEVEL_2M] & format->accessed);
+		assert_true(ept_lookup(&w.ept, gfn).dirty);
+		ept_sync(&w.gather);
+		assert_int_equal(collect(F_1G), 1);
+		ept_sync(&w.gather);
+		assert_int_equal(collect(F_1G), 0);
+		ept_sync(&w.gather);
+		touch(gfn, true, 0);
+		assert_int_equal(collect(F_1G), 1);
+		ept_sync(&w.gather);
+		/* The hypervisor's own accesses leave no mark in the slot. */
+		for (unsigned int i = 0; i < 3; i++) {
+			assert_int_equal(collect(F_1G), 0);
+			ept_sync(&w.gather);
+		}
+		step((struct step){ .code = STEP_REACH, .gfn = gfn, .write = true });
+		assert_int_equal(collect(F_1G), 1);
+		ept_sync(&w.gather);
+	}
+	for (unsigned int gfn = 0; gfn < F_1G; gfn++)
+		w.ref.page[gfn].logged = false;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(no_write_is_missed_by_a_collection_that_skips_tables),
+	};
+
+	return cmocka_run_group_tests_name("the second stage: collections", tests, NULL, NULL);
+}
