@@ -16,6 +16,7 @@
 #	make bench-check	measures in the machine again: is a figure worse than in the tree?
 #	make bench-link		what a migration between two machines costs
 #	make bench-linux	what Cleave costs a Linux: instructions of its boot, exits
+#	make profile NAME=x	where the instructions go: arrival, copy, collapse, log, linux (docs/profile.md)
 #	make experiment NAME=x	compare what a knob does (docs/experiments.md)
 #	make reproduce	all experiments again, against the tables in the tree; NAME="x y", SMOKE=only
 #	make check-model	search the model of the second stage (spin)
@@ -72,7 +73,7 @@ include tests/fuzz/fuzz.mk
 include tests/machine/machine.mk
 include tests/spin/spin.mk
 
-.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm bench-linux bench-link check \
+.PHONY: all run demo gdb linux migrate test test-long test-nested fuzz bench bench-kvm bench-linux bench-link profile check \
 	experiment reproduce \
 	test-image setup setup-test \
 	setup-nested clean
@@ -183,6 +184,7 @@ test: setup-test
 		wire="tests/wire_test.py" \
 		link-machine="tests/link_machine --build $(BUILD)" \
 		snapshot-machine="tests/snapshot_machine --build $(BUILD)" \
+		order-machine="tests/order_machine --build $(BUILD)" \
 		bench-kvm="tests/bench_kvm_test.py" \
 		extending="tests/extending_test.py" \
 		experiments="tests/experiments_test.py --build $(BUILD)" \
@@ -192,6 +194,7 @@ test: setup-test
 		host="$(MAKE) --no-print-directory -s -j2 host-test" \
 		fuzz="$(MAKE) --no-print-directory -s -j2 fuzz-replay" \
 		gdb="tests/gdb_test.py" \
+		profile="CLEAVE_BUILD=$(BUILD) tests/profile_test.py" \
 		wrong-machine="$(MAKE) --no-print-directory -s wrong-machine-test" \
 		nested-parts="tests/nested_test.py" \
 		nested="tests/nested/run --build $(BUILD) --quick"
@@ -210,9 +213,11 @@ test-nested: setup-nested
 # kernels 3 (and they are fetched: 140 MB), bochs and bochs-svm 30 each.
 LINUX_LONG := $(addprefix linux-,vcpus sizes policies hops crowded kernels bochs bochs-svm)
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
-	$(MACHINE_LONG) $(LINUX_LONG) bench-check link-machine snapshot-machine nested-svm1 nested-svm2 nested-vmx1
+	$(MACHINE_LONG) $(LINUX_LONG) bench-check link-machine snapshot-machine link-mutations \
+	nested-svm1 nested-svm2 nested-vmx1
 PART ?= $(LONG_PARTS)
 long_link-machine := tests/link_machine --build $(BUILD) long
+long_link-mutations = $(MAKE) --no-print-directory -s mutation-test-link
 long_snapshot-machine := tests/snapshot_machine --build $(BUILD) long
 long_sabotages := tests/machine/sabotages --build $(BUILD)
 long_bench-check = $(MAKE) --no-print-directory -s bench-check
@@ -245,6 +250,11 @@ bench: setup-test
 bench-linux: setup
 	@$(MAKE) --no-print-directory -s -j2 all linux-guest
 	@tests/linux_bench --build $(BUILD) 2> $(BUILD)/bench-linux.log
+
+profile: setup
+	$(if $(NAME),,$(error make profile NAME=x: there are: arrival, copy, collapse, log, linux))
+	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux,$(NAME)),linux-guest)
+	@$(if $(filter linux,$(NAME)),tools/linux --build $(BUILD) --mode idle &&) tools/profile --build $(BUILD) "$(NAME)"
 
 bench-link: setup
 	@$(MAKE) --no-print-directory -s -j2 all

@@ -33,7 +33,7 @@ BOOT_CFLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem $(EFI_INCLUDE) \
 include hv/link/link.mk
 
 EFI_SRCS  ?= $(wildcard $(foreach r,boot mm ept hv,$(r)/*.c $(r)/*/*.c $(r)/*/*/*.c) \
-	boot/*/*.asm hv/*/*/*.asm) $(BEARSSL_ALL)
+	boot/*/*.asm hv/*/*/*.asm) $(BEARSSL_ALL) $(LZ4_SRC)
 TEST_SRCS ?= $(filter-out hv/job/jobs.c,$(EFI_SRCS)) $(wildcard tests/machine/*.c)
 
 EFI_OBJS  := $(patsubst %,$(BUILD)/obj/%.o,$(EFI_SRCS))

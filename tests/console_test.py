@@ -143,7 +143,11 @@ class Terminal(Console):
 
     def ended(self, status):
         self.until(b"launch: " if status > 2 else b"machine: verdict")
-        self.assertEqual(self.child.wait(20), status, self.said)
+        try:
+            self.child.wait(20)
+        except subprocess.TimeoutExpired:
+            self.until(b"never said", 1)  # fails, and shows what was said
+        self.assertEqual(self.child.returncode, status, self.said)
         self.assertEqual(termios.tcgetattr(self.slave), self.before)
         self.assertTrue(wait_until(lambda: not alive(self.emulator())))
 

@@ -67,8 +67,9 @@ def copy_tree(to):
         return [name for name in names if name.startswith(".git") or name == "__pycache__" or
                 (name == "build" and folder == tap.ROOT)]
     shutil.copytree(tap.ROOT, to, ignore=left_out)
-    fetched = os.path.join("build", "bearssl")  # not made, and not to be fetched once more
-    shutil.copytree(os.path.join(tap.ROOT, fetched), os.path.join(to, fetched))
+    for name in ("bearssl", "lz4"):  # not made, and not to be fetched once more
+        fetched = os.path.join("build", name)
+        shutil.copytree(os.path.join(tap.ROOT, fetched), os.path.join(to, fetched))
 
 
 class Edits(tap.Sandbox):

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 from machines import Problem
 
@@ -124,6 +125,32 @@ def unpack_source(description, tree):
     status, text = run("dpkg-source", "--no-check", "-x", description, tree)
     if status:
         raise Problem(f"cannot unpack {description}: {last_line(text)}")
+
+
+def fill_from_source(argv, package, what, names, sign):
+    """The main program of a tool that fills a folder, its argument, with some of a source package:
+    `names` says where in the package, and where in the folder; if `sign` is there it is full."""
+    tool = f"tools/{os.path.basename(argv[0])}"
+    if len(argv) != 2 or argv[1].startswith("-"):
+        print(f"usage: {tool} FOLDER", file=sys.stderr)
+        return 2
+    folder = os.path.abspath(argv[1])
+    if os.path.exists(os.path.join(folder, sign)):
+        return 0
+    print(f"fetching {what}", file=sys.stderr)
+    work = empty(folder + ".new")
+    tree, made = os.path.join(work, "source"), empty(os.path.join(work, "made"))
+    try:
+        unpack_source(fetch_source(work, package), tree)
+    except Problem as problem:
+        print(f"{tool}: {problem}", file=sys.stderr)
+        return 1
+    for there, here in names.items():
+        os.rename(os.path.join(tree, there), os.path.join(made, here))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.rename(made, folder)
+    shutil.rmtree(work)
+    return 0
 
 
 def fetch_once(folder, options, kernel, names):

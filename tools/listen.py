@@ -8,9 +8,9 @@ import time
 
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;:<=>?]*[ -/]*[@-~]|[@-Z\\^_])")
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-OURS = re.compile(r"cleave(?:-json|-progress|-live)?: ")
+OURS = re.compile(r"cleave(?:-json|-progress|-live|-order)?: ")
 VERDICT = re.compile(r"cleave: verdict (PASS|FAIL)$")
-JSON, PROGRESS, LIVE = "cleave-json: ", "cleave-progress: ", "cleave-live: "
+JSON, PROGRESS, LIVE, ORDER = "cleave-json: ", "cleave-progress: ", "cleave-live: ", "cleave-order: "
 
 # The words of EDK2, which is in OVMF and in most machines.
 STARTED = re.compile(r"BdsDxe: starting Boot")
@@ -102,9 +102,9 @@ class Screen:
             self.say(text)
             return
         width = shutil.get_terminal_size().columns
+        self.pending = True  # before it is true: a signal may come in between
         sys.stdout.write("\r" + text[:width - 1] + "\x1b[K")
         sys.stdout.flush()
-        self.pending = True
 
     def live(self, text):
         """A line of the live feed: for the view only."""
@@ -125,7 +125,9 @@ class Listener:
         self.verdict_time = None
 
     def hear(self, line):
-        if line.startswith(JSON):
+        if line.startswith(ORDER):
+            pass  # tools/order reads the log
+        elif line.startswith(JSON):
             self.report.add_run(line[len(JSON):])
         elif line.startswith(PROGRESS):
             self.screen.progress(line[len(PROGRESS):])

@@ -6,13 +6,12 @@
 #include "boot/base/cpu_list.h"
 #include "boot/base/ranges.h"
 
-/* Stacks of a CPU: its main one, and those that interrupts switch to, as numbered in the IDT. */
+/* Stacks of a CPU: its main one, and those that some vectors switch to, as numbered in the IDT. */
 enum {
 	STACK_MAIN = 0,
 	IST_NMI,
 	IST_DOUBLE_FAULT,
 	IST_MACHINE_CHECK,
-	IST_OTHER,
 	CPU_STACKS
 };
 

@@ -3,8 +3,11 @@
  * Descriptor tables: a GDT and a TSS for each CPU, one IDT for all (SDM vol. 3A, "64-Bit Mode Task
  * State Segment" and "Interrupt and Exception Handling in 64-bit Mode").
  *
- * Every gate switches stacks, so that an exception never writes below the stack pointer of what it
- * interrupted: into a red zone, or into a guard page.
+ * NMIs, double faults and machine checks, which come at any time or for want of a stack, have
+ * stacks of their own. Others stay on the one in use (there is no red zone): on SVM an exception of
+ * ours may come while TR is a guest's (hv/cpu/svm/svm_world.c), whose TSS must not name a stack. A
+ * stack that has reached its guard page ends in a double fault; between the exits of an SVM guest
+ * in a triple fault.
  */
 #include "boot/base/refuse.h"
 #include "boot/bringup/bringup.h"
@@ -69,8 +72,8 @@ static unsigned int ist_of(unsigned int vector)
 		return IST_DOUBLE_FAULT;
 	case VECTOR_MC:
 		return IST_MACHINE_CHECK;
-	default:
-		return IST_OTHER;
+	default: /* the stack that is in use */
+		return 0;
 	}
 }
 

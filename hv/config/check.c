@@ -130,11 +130,37 @@ static int check_hops(const struct run_check *c)
 	return err;
 }
 
+static bool is_on_demand(const struct run_config *run)
+{
+	return run->order == ORDER_NONE || run->order == ORDER_RECORD;
+}
+
+/* Only the last migration can leave pages behind; and a page at hand is no request that is noted.
+ */
+static int check_order(const struct run_check *c)
+{
+	const struct run_config *run = c->run;
+	int err;
+
+	if (is_on_demand(run) && run->hops > 1) {
+		err = refuse_run(c, "hops=", run->hops);
+		config_put(c->error->text, ": with order=none and order=record pages stay behind; "
+					   "leave out hops= or take another order");
+		return err;
+	}
+	if (run->order != ORDER_RECORD || run->latency_us)
+		return 0;
+	err = refuse_run(c, "latency=", 0);
+	config_put(c->error->text,
+		   ": order=record notes requests, and with latency=0 there are none");
+	return err;
+}
+
 int config_settle(struct run_config *run, struct config_error *error, unsigned int line)
 {
 	static int (*const checks[])(const struct run_check *) = {
-		check_backing,      check_arrive, check_work_fits,
-		check_work_for_all, check_losses, check_hops,
+		check_backing, check_arrive, check_work_fits, check_work_for_all,
+		check_losses,  check_hops,   check_order,
 	};
 	const struct run_check c = { run, error, line };
 	int err = 0;

@@ -49,7 +49,11 @@ enum config_nx {
 	X(LINEAR, linear)                                                                          \
 	X(REVERSE, reverse)                                                                        \
 	X(RANDOM, random)                                                                          \
-	X(BUBBLE, bubble)
+	X(BUBBLE, bubble)                                                                          \
+	X(DENSEST, densest)                                                                        \
+	X(RECORD, record)                                                                          \
+	X(REPLAY, replay)                                                                          \
+	X(NONE, none)
 
 enum config_order {
 #define X(id, name) ORDER_##id,
@@ -91,11 +95,12 @@ struct run_config {
 	unsigned int precopy; /* rounds */
 	enum config_log log;
 	enum config_order order;
-	unsigned int latency_us; /* latency= */
-	unsigned int window;     /* pages */
-	unsigned int stream;     /* pages per ms, or CONFIG_UNLIMITED */
-	unsigned int lose;       /* pages */
-	unsigned int lose_late;  /* pages */
+	char replay[CONFIG_NAME_MAX]; /* the name of a file */
+	unsigned int latency_us;      /* latency= */
+	unsigned int window;          /* pages */
+	unsigned int stream;          /* pages per ms, or CONFIG_UNLIMITED */
+	unsigned int lose;            /* pages */
+	unsigned int lose_late;       /* pages */
 	unsigned int rounds;
 	uint64_t work_start; /* start=: gpa */
 	uint64_t work;       /* bytes; decided by the parser */
@@ -105,6 +110,7 @@ struct run_config {
 	unsigned int timeout_ms;   /* timeout= */
 	char key[CONFIG_NAME_MAX]; /* the name of a file; "none" */
 	bool insecure;
+	bool compress;
 	unsigned int limit_ms; /* limit= */
 };
 

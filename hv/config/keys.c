@@ -175,7 +175,7 @@ const struct config_key config_keys[] = {
 	  RUN(trigger), CHOICE(triggers) },
 	{ "after", "100", 
 	  "Milliseconds to wait, for trigger=time; for job=linux until the guest, once ready, is asked "
-	  "to finish.",
+	  "to finish; for order=none and order=record likewise, from the switch-over on.",
 	  RUN(after_ms), NUMBER(0, 86400000) },
 	{ "hops", "1",
 	  "Migrations in a row, there and back again, for trigger=guest and trigger=ready. After each the "
@@ -190,8 +190,14 @@ const struct config_key config_keys[] = {
 	  "`hardware` by the CPU's own log. `auto` takes the best that the CPU has.",
 	  RUN(log), CHOICE(logs) },
 	{ "order", "bubble",
-	  "Order of the background stream. `bubble` goes outwards from the latest fault.",
+	  "Order of the background stream. `bubble` goes outwards from the latest fault; `densest` first "
+	  "completes the ranges of 2 MiB that lack least; `replay` takes the order that `record` noted. "
+	  "With `none` and `record` pages come on demand only, and after `after` milliseconds the guest is "
+	  "asked to finish.",
 	  RUN(order), CHOICE(orders) },
+	{ "replay", "order",
+	  "For order=replay: the order is `guests\\NAME.bin` on the boot disk, a file of tools/order.",
+	  RUN(replay), TEXT },
 	{ "latency", "20",
 	  "Microseconds from a request until the source answers. With 0 the fault handler copies "
 	  "the page itself and nothing is requested.",
@@ -223,6 +229,10 @@ const struct config_key config_keys[] = {
 	{ "insecure", "0", "1 lets job=send and job=receive do without a key: whoever reaches the link can "
 	  "read and change the guest.",
 	  RUN(insecure), NUMBER(0, 1) },
+	{ "compress", "0",
+	  "1 lets pages that LZ4 brings to 1368 bytes travel in one datagram in place of three, where both "
+	  "job=send and job=receive have it.",
+	  RUN(compress), NUMBER(0, 1) },
 	{ "limit", "60000",
 	  "Milliseconds for which a side of a link waits for a sign of the other one before it gives up.",
 	  RUN(limit_ms), NUMBER(100, 86400000) },

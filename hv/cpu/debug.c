@@ -19,6 +19,22 @@ static bool meets(uint64_t at, uint64_t length_code, uint64_t port, unsigned int
 	return at < port + size && port < at + length;
 }
 
+void debug_load(const uint64_t dr[4])
+{
+	x86_write_dr0(dr[0]);
+	x86_write_dr1(dr[1]);
+	x86_write_dr2(dr[2]);
+	x86_write_dr3(dr[3]);
+}
+
+void debug_take(uint64_t dr[4])
+{
+	dr[0] = x86_read_dr0();
+	dr[1] = x86_read_dr1();
+	dr[2] = x86_read_dr2();
+	dr[3] = x86_read_dr3();
+}
+
 uint64_t debug_io_match(const uint64_t dr[4], uint64_t dr7, uint16_t port, unsigned int size)
 {
 	uint64_t hits = 0;
@@ -34,11 +50,8 @@ uint64_t debug_io_hits(uint64_t dr7, uint64_t cr4, uint16_t port, unsigned int s
 {
 	uint64_t dr[BREAKPOINTS];
 
-	if (!(cr4 & CR4_DE))
+	if (!(cr4 & CR4_DE) || !(dr7 & DR7_ENABLED))
 		return 0;
-	dr[0] = x86_read_dr0();
-	dr[1] = x86_read_dr1();
-	dr[2] = x86_read_dr2();
-	dr[3] = x86_read_dr3();
+	debug_take(dr);
 	return debug_io_match(dr, dr7, port, size);
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A guest's debug registers, for instructions that Cleave completes. */
+/* A guest's debug registers: switching them, and instructions that Cleave completes. */
 #ifndef HV_DEBUG_H
 #define HV_DEBUG_H
 
 #include "mm/types.h"
+
+/* DR0 to DR3 of this CPU. */
+void debug_load(const uint64_t dr[4]);
+void debug_take(uint64_t dr[4]);
 
 /**
  * debug_io_match() - the I/O breakpoints that an access meets.

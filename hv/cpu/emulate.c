@@ -19,6 +19,20 @@
 
 /* --- CPUID --------------------------------------------------------------------------------- */
 
+/* CPUID leaves a virtual machine: where we are in one, it is asked once. */
+static bool in_a_machine(void)
+{
+	static enum {
+		UNKNOWN,
+		NO,
+		YES
+	} known;
+
+	if (known == UNKNOWN)
+		known = x86_cpuid(1, 0).ecx & CPUID_HYPERVISOR ? YES : NO;
+	return known == YES;
+}
+
 static struct cpuid_system system_of(const struct vcpu *vcpu)
 {
 	return (struct cpuid_system){
@@ -27,7 +41,7 @@ static struct cpuid_system system_of(const struct vcpu *vcpu)
 		.components = xstate_components(),
 		.xcr0 = xstate_xcr0(&vcpu->state.xstate),
 		.osxsave = vendor->cr4(vcpu) & CR4_OSXSAVE,
-		.even_tsc = x86_cpuid(1, 0).ecx & CPUID_HYPERVISOR,
+		.even_tsc = in_a_machine(),
 	};
 }
 

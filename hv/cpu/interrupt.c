@@ -44,18 +44,21 @@ static void want_window(struct vcpu *vcpu, bool on)
 static void deliver_interrupt(struct vcpu *vcpu)
 {
 	struct lapic *lapic = &vcpu->state.lapic;
+	bool waits = false;
 	int vector;
 
 	atomic_fetch_and(&vcpu->asks, ~ASK_INTERRUPT);
-	vector = lapic_next(lapic, vendor->cr8(vcpu));
-	if (vector >= 0 && vendor->open(vcpu)) {
-		lapic_take(lapic, (unsigned int)vector);
-		vendor->interrupt(vcpu, (unsigned int)vector);
-		vcpu->stats.interrupts++;
+	if (lapic_next(lapic, 0) >= 0) {
 		vector = lapic_next(lapic, vendor->cr8(vcpu));
+		if (vector >= 0 && vendor->open(vcpu)) {
+			lapic_take(lapic, (unsigned int)vector);
+			vendor->interrupt(vcpu, (unsigned int)vector);
+			vcpu->stats.interrupts++;
+		}
+		waits = lapic_next(lapic, 0) >= 0;
 	}
-	want_window(vcpu, vector >= 0);
-	if (lapic_next(lapic, 0) >= 0)
+	want_window(vcpu, waits && lapic_next(lapic, vendor->cr8(vcpu)) >= 0);
+	if (waits)
 		atomic_fetch_or(&vcpu->asks, ASK_INTERRUPT);
 }
 

@@ -217,6 +217,7 @@ static bool rare_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	case EXIT_SLICE:
 		return vcpu_time(vcpu);
 	case EXIT_KICK:
+		vendor->leave();
 		x86_take_interrupts();
 		return !atomic_load_explicit(&vcpu->vm->stop, memory_order_acquire) &&
 		       !log_changed(vcpu);
@@ -330,6 +331,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 			break;
 		run(vcpu, exit);
 	} while (handle(vcpu, exit));
+	vendor->leave();
 	drain_log(vcpu);
 	atomic_store(&vcpu->running, false);
 }

@@ -132,6 +132,7 @@ struct vcpu {
 	bool system;        /* its guest is a whole system: vm->platform is there */
 	enum vcpu_run_state run;
 	bool loaded;          /* the hardware has its state */
+	bool debug;           /* the CPU holds its debug registers: vendor->debug() */
 	_Atomic bool running; /* within vcpu_run() */
 	_Atomic bool logging; /* the hardware logs what it writes: vm->mem.logged */
 	_Atomic uint32_t asks;
@@ -158,7 +159,7 @@ struct vcpu {
 	hpa_t hw_page; /* VMCS or VMCB */
 	bool hw_launched;
 	uint64_t hw_rsp;       /* the stack pointer that the next exit will load */
-	bool hw_timer;         /* a deadline was set at the last entry */
+	bool hw_timer;         /* VMX: the timer is on */
 	bool hw_window;        /* it exits as soon as it takes interrupts */
 	uint64_t hw_deadline;  /* that deadline, TSC */
 	unsigned int hw_tag;   /* VPID or ASID */

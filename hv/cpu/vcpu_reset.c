@@ -46,7 +46,7 @@ void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t cr3, uint64_t stack)
 	s->seg[SEG_CS].attributes = ATTR_CODE_64;
 	s->seg[SEG_LDTR] = (struct segment_state){ .attributes = ATTR_UNUSABLE };
 	s->seg[SEG_TR] = (struct segment_state){ .attributes = ATTR_TSS_BUSY, .limit = 0x67 };
-	xstate_reset(&s->xstate);
+	xstate_reset(&s->xstate, vcpu->system);
 }
 
 void vcpu_reset_boot(struct vcpu *vcpu, const struct vcpu_boot *boot)

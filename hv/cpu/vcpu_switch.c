@@ -12,17 +12,19 @@
  *	 RSP
  *	CR0, CR3, CR4, EFER, PAT,	switched at each entry and exit
  *	 DR7
- *	segments, GDTR, IDTR,		switched at each entry and exit
- *	 SYSENTER_*
- *	STAR, LSTAR, CSTAR, FMASK,	SVM: at each exit (VMLOAD, VMSAVE); VMX: with the vCPU
- *	 KERNEL_GS_BASE
- *	CR2, DR6			with the vCPU; SVM: the VMCB has them, too
+ *	segments, GDTR, IDTR,		switched at each entry and exit; SVM: FS, GS, LDTR, TR,
+ *	 SYSENTER_*			 SYSENTER_*: svm_leave()
+ *	STAR, LSTAR, CSTAR, FMASK	SVM: when root mode leaves the guest's (svm_leave());
+ *					VMX: exit; with the vCPU, if its SYSCALL needs others
+ *	KERNEL_GS_BASE			SVM: likewise; VMX: with the vCPU
+ *	CR2				with the vCPU; SVM: the VMCB has it, too
  *	CR8, TPR			VMX: exits; SVM: the VMCB has it (V_TPR)
  *	x87, MMX, XMM, YMM, MXCSR,	with the vCPU, hv/cpu/xstate.c
  *	 XCR0
  *	x87's last instruction,		cleared with the vCPU, where XRSTOR leaves them (AMD)
  *	 operand, opcode
- *	DR0 .. DR3			with the vCPU, here
+ *	DR0 .. DR3, VMX: DR6		exit, until the vCPU's are loaded: at its first access,
+ *					or with the vCPU, if breakpoints are enabled
  *	ZMM, opmasks, PKRU, bounds,	off (CR4, XCR0); SVM without decode assists: reset with
  *	 tiles				the vCPU, hv/cpu/xstate.c
  *	XSS, PKRS, PASID, U_CET,	MSRs: exit; what CR4 has of them is of no use without
@@ -58,28 +60,12 @@
 
 static struct vcpu *current[MAX_CPUS]; /* whose registers the CPU holds */
 
-static void save_registers(struct guest_state *s)
-{
-	xstate_save(&s->xstate);
-	s->dr[0] = x86_read_dr0();
-	s->dr[1] = x86_read_dr1();
-	s->dr[2] = x86_read_dr2();
-	s->dr[3] = x86_read_dr3();
-}
-
-static void load_registers(const struct guest_state *s)
-{
-	xstate_load(&s->xstate);
-	x86_write_dr0(s->dr[0]);
-	x86_write_dr1(s->dr[1]);
-	x86_write_dr2(s->dr[2]);
-	x86_write_dr3(s->dr[3]);
-}
-
 /* Takes what this CPU holds of a vCPU. */
 static void take_registers(struct vcpu *vcpu)
 {
-	save_registers(&vcpu->state);
+	xstate_save(&vcpu->state.xstate);
+	if (vcpu->debug)
+		vendor->debug(vcpu, false);
 	vendor->deactivate(vcpu);
 	current[vcpu->cpu] = NULL;
 }
@@ -100,7 +86,9 @@ void vcpu_switch_to(struct vcpu *vcpu)
 		trace(TRACE_ENTER, vcpu->vm->id, vcpu->index);
 	}
 	vendor->activate(vcpu);
-	load_registers(&vcpu->state);
+	xstate_load(&vcpu->state.xstate);
+	if (vcpu->state.dr7 & DR7_ENABLED)
+		vendor->debug(vcpu, true);
 	current[vcpu->cpu] = vcpu;
 }
 

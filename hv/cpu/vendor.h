@@ -90,6 +90,10 @@ struct vendor {
 	 * the hardware does not switch at each exit. */
 	void (*activate)(struct vcpu *vcpu);
 	void (*deactivate)(struct vcpu *vcpu);
+	/* Loads the current vCPU's debug registers, so that its accesses to them exit no longer; or
+	 * takes them to vcpu->state, DR7 too, and lets accesses exit. While they exit, the first
+	 * one brings the registers. */
+	void (*debug)(struct vcpu *vcpu, bool own);
 	/* Copies the hardware's state to vcpu->state. Then any CPU may load the vCPU. */
 	void (*save)(struct vcpu *vcpu);
 	/* The same to *s, for reports: the vCPU stays loaded. Takes from vcpu->state what the
@@ -99,6 +103,9 @@ struct vendor {
 
 	/* Runs the current vCPU until it exits, at vcpu->until at the latest. */
 	void (*run)(struct vcpu *vcpu, struct vcpu_exit *exit);
+	/* Gives this CPU back all that root mode needs to take an interrupt, which runs of a guest
+	 * leave to the guest. Call it before, and when no run follows. */
+	void (*leave)(void);
 	/* Raises an exception in the guest at the next entry. */
 	void (*inject)(struct vcpu *vcpu, unsigned int vector, int64_t error);
 	/* Interrupts for the current vCPU. Does it take one at the next entry? open() says so for

@@ -21,24 +21,13 @@
 
 static uint64_t told; /* 0: no XSAVE */
 static uint64_t all;  /* what a load must reach */
-
-static uint64_t get_xcr0(void)
-{
-	uint32_t lo, hi;
-
-	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-	return (uint64_t)hi << 32 | lo;
-}
+static bool seen;     /* by us: XSETBV, and MOV to CR4 for CR4.OSXSAVE, exit */
 
 /* To a hypervisor below us each write is an exit, a read is none. */
 static void set_xcr0(uint64_t value)
 {
-	if (get_xcr0() == value)
-		return;
-	__asm__ volatile("xsetbv"
-			 :
-			 : "c"(0), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
-			 : "memory");
+	if (x86_xgetbv() != value)
+		x86_xsetbv(value);
 }
 
 void xstate_enable(bool unseen)
@@ -48,6 +37,7 @@ void xstate_enable(bool unseen)
 	if (!(x86_cpuid(1, 0).ecx & CPUID_XSAVE))
 		return;
 	x86_write_cr4(x86_read_cr4() | CR4_OSXSAVE);
+	seen = !unseen;
 	told = c.eax & TOLD;
 	all = unseen ? c.eax | (uint64_t)c.edx << 32 : told;
 }
@@ -57,9 +47,9 @@ uint64_t xstate_components(void)
 	return told;
 }
 
-void xstate_reset(struct xstate *x)
+void xstate_reset(struct xstate *x, bool visible)
 {
-	*x = (struct xstate){ .xcr0 = XCR0_X87 };
+	*x = (struct xstate){ .xcr0 = told && seen && !visible ? told : XCR0_X87 };
 	x->image[0] = FX_CONTROL & 0xff;
 	x->image[1] = FX_CONTROL >> 8;
 	x->image[24] = FX_MXCSR & 0xff;
@@ -71,14 +61,12 @@ void xstate_reset(struct xstate *x)
 void xstate_save(struct xstate *x)
 {
 	if (!told) {
-		__asm__ volatile("fxsave64 %0" : "=m"(x->image));
+		x86_fxsave(x->image);
 		return;
 	}
-	x->xcr0 = get_xcr0();
+	x->xcr0 = x86_xgetbv();
 	set_xcr0(all);
-	__asm__ volatile("xsave64 %0"
-			 : "+m"(x->image)
-			 : "a"((uint32_t)told), "d"((uint32_t)(told >> 32)));
+	x86_xsave(x->image, told);
 }
 
 /*
@@ -90,20 +78,18 @@ void xstate_save(struct xstate *x)
 void xstate_load(const struct xstate *x)
 {
 	if (!told) {
-		__asm__ volatile("fninit\n\tfxrstor64 %0" : : "m"(x->image));
+		x86_fxrstor(x->image);
 		return;
 	}
 	set_xcr0(all);
-	__asm__ volatile("fninit\n\txrstor64 %0"
-			 :
-			 : "m"(x->image), "a"(UINT32_MAX), "d"(UINT32_MAX));
+	x86_xrstor(x->image);
 	set_xcr0(x->xcr0);
 }
 
 /* Where XSETBV does not exit, only the CPU knows. */
 uint64_t xstate_xcr0(const struct xstate *x)
 {
-	return told ? get_xcr0() : x->xcr0;
+	return told ? x86_xgetbv() : x->xcr0;
 }
 
 /* x87 is always on, and AVX goes with SSE (SDM vol. 1, "Enabling the XSAVE Feature Set and XSAVE-

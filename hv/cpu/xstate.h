@@ -25,8 +25,10 @@ void xstate_enable(bool unseen);
 /* Components that a guest may switch on, as XCR0 has them; 0: this CPU has no XSAVE. */
 uint64_t xstate_components(void);
 
-/* After a reset. */
-void xstate_reset(struct xstate *x);
+/* After a reset. @visible: the guest is told of XSAVE. To one that is not, and cannot set
+ * CR4.OSXSAVE, XCR0 is of no use: it is what a load needs, and so need not be written at each
+ * switch. */
+void xstate_reset(struct xstate *x, bool visible);
 
 /* Takes what this CPU holds; puts it back, and nothing of anybody else's beside it. */
 void xstate_save(struct xstate *x);

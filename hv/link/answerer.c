@@ -106,6 +106,7 @@ static void begin_session(struct answerer *s, const struct channel *channel,
 	s->channel = *channel;
 	memcpy(s->asker_nonce, clear->asker_nonce, LINK_NONCE);
 	memcpy(s->taker, offer->taker, LINK_ID);
+	s->features = offer->features & s->setup.offer.features;
 	/* Whoever recorded this session's opening cannot open it again. */
 	random_fill(s, s->nonce, LINK_NONCE);
 	serve_forget(s);

@@ -23,6 +23,7 @@
 
 #include "hv/link/channel.h"
 #include "hv/link/link.h"
+#include "hv/link/pack/pack.h"
 
 #define ANSWERER_URGENT     32 /* asks kept, each a link_ask */
 #define ANSWERER_BACKGROUND 32
@@ -83,6 +84,7 @@ struct answerer {
 
 	struct channel channel; /* the session */
 	struct channel other;   /* that of an asker who is only told that he is not served */
+	uint64_t features;      /* that both sides of the session can */
 	bool open;
 	bool ready; /* the asker has said that all fits */
 	uint8_t asker_nonce[LINK_NONCE];
@@ -102,6 +104,7 @@ struct answerer {
 	struct answerer_ask urgent_slot[ANSWERER_URGENT];
 	struct answerer_ask background_slot[ANSWERER_BACKGROUND];
 
+	uint64_t pack_room[PACK_ROOM / 8];
 	struct link_stats stats;
 };
 

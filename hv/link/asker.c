@@ -7,8 +7,11 @@
 #include "hv/link/tell.h"
 #include "mm/err.h"
 
-#define PAGES_MIN  64
-#define RETRY_MIN  1000
+#define PAGES_MIN 64
+/* us: two machines that share a host, or a CPU that its vCPUs share, stand still for so long. What
+ * is lost is noticed sooner, by what overtakes it. */
+#define RETRY_MIN  20000
+#define AWAY       2000 /* us between two polls: then it was away, and timers do not count that */
 #define OPEN_TRIES 6
 #define ENDING     2000000 /* us: then it is over without his knowing */
 #define KEY_TRIES  3
@@ -343,6 +346,8 @@ static bool dispatch(struct asker *a, uint64_t now, const struct link_body *body
 		return take_state(a, now, body, bytes);
 	case LINK_PAGE:
 		return fetch_page(a, now, body, bytes);
+	case LINK_PACKED_PAGE:
+		return fetch_packed(a, now, body, bytes);
 	case LINK_RUNS:
 		return fetch_runs(a, now, body, bytes);
 	case LINK_GIVEN:
@@ -453,9 +458,12 @@ static void look_at_time(struct asker *a, uint64_t now)
 {
 	if (!a->begun) {
 		a->begun = true;
-		a->heard = now;
+		a->heard = a->polled = now;
 		close_session(a, now);
 	}
+	if (now - a->polled > AWAY)
+		fetch_later(a, now - a->polled);
+	a->polled = now;
 	if (!is_owed(a))
 		a->heard = now;
 	if (a->ending && now - a->heard > ENDING)

@@ -56,9 +56,10 @@ struct asker_page {
 	gfn_t first;    /* of its background request */
 	uint64_t asked; /* us: when somebody wanted it */
 	uint64_t sent;  /* us: when it was asked for last */
-	uint64_t due;   /* us: when to ask again; or when it came */
+	uint64_t due;   /* us: when to ask again at the latest; or when it came */
 	uint8_t state;  /* enum asker_page_state */
 	uint8_t wanted;
+	bool urgently;             /* it was asked for so, last */
 	uint8_t have;              /* mask of pieces, LINK_PARITY's among them */
 	uint8_t tries;             /* how often it was asked for */
 	uint8_t again;             /* pieces that were asked for again */
@@ -79,7 +80,7 @@ struct asker_setup {
 	unsigned int npages;      /* at least 64 */
 	unsigned int window;      /* most background pages under way on the wire */
 	uint64_t limit;           /* us without an answer until it is cut; 0: never */
-	uint64_t retry_min;       /* us: never asks again sooner. 0: 1000 */
+	uint64_t retry_min;       /* us: the shortest timer of an ask. 0: 20000 */
 };
 
 /* What came, as struct page_answer (hv/source/source.h) has it. */
@@ -116,6 +117,7 @@ struct asker {
 	struct channel channel;
 	uint8_t nonce[LINK_NONCE];
 	uint64_t heard;          /* us: the last datagram that opened */
+	uint64_t polled;         /* us: the last asker_poll() */
 	uint64_t next;           /* us: when to ask for what is not a page again */
 	uint64_t said;           /* us: when it was asked for last */
 	unsigned int tries;      /* of that */

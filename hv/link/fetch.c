@@ -3,6 +3,7 @@
 #include "hv/link/fetch.h"
 
 #include "hv/base/string.h"
+#include "hv/link/pack/pack.h"
 #include "mm/err.h"
 
 #define EACH_PAGE(a, p)                                                                            \
@@ -117,11 +118,16 @@ int asker_ask(struct asker *a, uint64_t now, gfn_t gfn, uint64_t frames, bool ur
 
 /* --- asking --------------------------------------------------------------------------------- */
 
+static bool is_overtaken(const struct asker *a, const struct asker_page *p, uint64_t now)
+{
+	return p->state == ASKER_ASKED && pace_overtaken(&a->pace, now, p->sent, p->urgently);
+}
+
 static bool is_due(const struct asker *a, const struct asker_page *p, uint64_t now, bool urgent)
 {
 	if (p->state != ASKER_WANTED && p->state != ASKER_ASKED)
 		return false;
-	if (urgent != !is_background(p) || now < p->due)
+	if (urgent != !is_background(p) || (now < p->due && !is_overtaken(a, p, now)))
 		return false;
 	return urgent || p->state == ASKER_ASKED || a->under_way < pace_window(&a->pace);
 }
@@ -137,19 +143,34 @@ static uint8_t missing(const struct asker *a, const struct asker_page *p, bool u
 	return mask;
 }
 
+/* Why it is asked for again: a page that has become urgent need not be lost. */
+static void note_again(struct asker *a, struct asker_page *p, uint64_t now, bool urgent,
+		       unsigned int pieces)
+{
+	a->stats.pieces_again += pieces;
+	if (is_overtaken(a, p, now)) {
+		a->stats.again_overtaken++;
+	} else if (urgent && !p->urgently) {
+		a->stats.again_urgent++;
+		return;
+	} else {
+		a->stats.again_timed_out++;
+		if (a->heard < p->sent) /* else the link is as quick as ever, and loses */
+			pace_timed_out(&a->pace, now);
+	}
+	p->again = (uint8_t)MIN(p->again + pieces, 255u);
+	pace_late(&a->pace, now);
+}
+
 static void note_asked(struct asker *a, struct asker_page *p, uint64_t now, bool urgent,
 		       uint8_t mask)
 {
-	if (p->tries && now - p->sent >= a->pace.min_wait) {
-		unsigned int n = link_count(mask & LINK_PIECES_ALL);
-
-		p->again = (uint8_t)MIN(p->again + n, 255u);
-		a->stats.pieces_again += n;
-		pace_late(&a->pace, now);
-	}
+	if (p->tries)
+		note_again(a, p, now, urgent, link_count(mask & LINK_PIECES_ALL));
 	if (p->state == ASKER_WANTED && !urgent)
 		a->under_way++;
 	p->state = ASKER_ASKED;
+	p->urgently = urgent;
 	p->tries += p->tries < 255;
 	p->sent = now;
 	p->due = now + pace_wait(&a->pace, urgent, p->tries);
@@ -208,8 +229,15 @@ void fetch_again(struct asker *a, uint64_t now)
 	if (p->state == ASKER_ASKED) {
 		p->sent = now;
 		p->due = now;
-		p->tries = 1;
+		p->tries = 0;
 	}
+}
+
+void fetch_later(struct asker *a, uint64_t us)
+{
+	EACH_PAGE(a, p)
+	if (p->state == ASKER_ASKED)
+		p->due += us;
 }
 
 bool fetch_waits(const struct asker *a)
@@ -228,6 +256,9 @@ static void came(struct asker *a, struct asker_page *p, uint64_t now, struct lin
 
 	if (p->tries == 1)
 		pace_sample(&a->pace, now, now - p->sent, urgent);
+	/* Of a page that was asked for twice: the later ask is not answered in less than a trip. */
+	if (extent.data && (p->tries == 1 || now - p->sent >= a->pace.best))
+		pace_contents(&a->pace, now, now - p->sent, p->urgently);
 	if (extent.data)
 		pace_pieces(&a->pace, LINK_PIECES, p->again);
 	count_out(a, p);
@@ -278,6 +309,33 @@ bool fetch_page(struct asker *a, uint64_t now, const struct link_body *body, siz
 		a->stats.pieces_duplicate++;
 	else
 		take_piece(a, p, now, piece, body + 1);
+	return true;
+}
+
+/* What does not unpack has overwritten the pieces that came before. */
+static bool take_packed(struct asker *a, struct asker_page *p, uint64_t now, const void *from,
+			size_t bytes)
+{
+	p->have = 0;
+	if (!unpack_page(from, bytes, p->bytes))
+		return false;
+	a->stats.pages_came++;
+	a->stats.pages_packed++;
+	came(a, p, now, (struct link_extent){ p->gfn, 1, p->bytes, LINK_DATA });
+	return true;
+}
+
+bool fetch_packed(struct asker *a, uint64_t now, const struct link_body *body, size_t bytes)
+{
+	struct asker_page *p;
+
+	if (!(a->there.features & a->setup.offer.features & LINK_FEATURE_PACKED) || body->detail ||
+	    bytes <= sizeof(*body) || bytes > sizeof(*body) + LINK_PIECE_BYTES)
+		return false;
+	p = find(a, link_body_gfn(body));
+	if (p && p->state == ASKER_ASKED)
+		return take_packed(a, p, now, body + 1, bytes - sizeof(*body));
+	a->stats.pieces_duplicate++;
 	return true;
 }
 

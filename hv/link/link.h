@@ -54,9 +54,14 @@ struct link_random {
 	X(pages_sent)  /* answerer: pages with contents, counted by their first piece */           \
 	X(pieces_sent) /* of pages */                                                              \
 	X(runs_sent)                                                                               \
-	X(pages_came) /* asker: pages with contents that were complete */                          \
+	X(pages_packed) /* that travelled in one datagram, among those of the next two: sent, or   \
+			   came */                                                                 \
+	X(pages_came)   /* asker: pages with contents that were complete */                        \
 	X(runs_came)                                                                               \
-	X(pieces_again)     /* asker: pieces that were asked for again */                          \
+	X(pieces_again)     /* asker: pieces that were asked for again, as their page... */        \
+	X(again_overtaken)  /* asker: ...was overtaken: in pages, as the next two */               \
+	X(again_timed_out)  /* asker: ...had not come when its timer ran out */                    \
+	X(again_urgent)     /* asker: ...became urgent */                                          \
 	X(pieces_duplicate) /* asker: came twice, or for a page that nobody waits for */           \
 	X(parity_repaired)  /* asker: pages that the parity piece completed */                     \
 	X(asks_dropped)     /* answerer: there was no room to keep them; they come again */        \

@@ -15,6 +15,8 @@
 #define WAIT_MAX     1000000
 #define BEST_FOR     10000000 /* us: then the link may have become another */
 #define SLACK        200      /* us that a poll may come late */
+#define REORDER      1000     /* us: so much later may come what was asked for earlier */
+#define DOUBLE_MAX   10
 #define LOSSY        (PACE_SCALE / 32)
 
 void pace_init(struct pace *p, unsigned int window_max, uint64_t min_wait)
@@ -66,6 +68,7 @@ uint64_t pace_expects(const struct pace *p)
 void pace_sample(struct pace *p, uint64_t now, uint64_t took, bool urgent)
 {
 	took = MAX(took, UINT64_C(1));
+	p->doubled = 0;
 	learn(&p->trip[urgent], took);
 	if (took <= p->best || now >= p->best_until) {
 		p->best = took;
@@ -87,9 +90,39 @@ void pace_pieces(struct pace *p, unsigned int pieces, unsigned int again)
 	p->loss = (15 * p->loss + lost) / 16;
 }
 
+void pace_contents(struct pace *p, uint64_t now, uint64_t took, bool urgent)
+{
+	if (now - took < p->newest[urgent])
+		return;
+	p->newest[urgent] = now - took;
+	p->latest[urgent] = took;
+}
+
+/* Urgent answers overtake those of the background, and not the other way. RFC 8985 finds what TCP
+ * has lost like this. */
+bool pace_overtaken(const struct pace *p, uint64_t now, uint64_t sent, bool urgent)
+{
+	for (unsigned int by = 0; by < (urgent ? 2u : 1u); by++) {
+		uint64_t patience = MAX(p->trip[by].smooth / 4, (uint64_t)REORDER);
+
+		if (p->newest[by] > sent && now - sent > p->latest[by] + patience)
+			return true;
+	}
+	return false;
+}
+
 void pace_late(struct pace *p, uint64_t now)
 {
 	shrink(p, now, MAX(p->window / 4 * 3, FLOOR * (uint64_t)PACE_SCALE));
+}
+
+/* Pages that were asked for together run out of time together: that counts once. */
+void pace_timed_out(struct pace *p, uint64_t now)
+{
+	if (now - p->doubled_at < pace_wait(p, false, 1))
+		return;
+	p->doubled_at = now;
+	p->doubled += p->doubled < DOUBLE_MAX;
 }
 
 uint64_t pace_wait(const struct pace *p, bool urgent, unsigned int n)
@@ -98,7 +131,8 @@ uint64_t pace_wait(const struct pace *p, bool urgent, unsigned int n)
 	uint64_t wait = trip->smooth ? trip->smooth + 4 * trip->deviation : FIRST_WAIT;
 
 	wait = MAX(wait, p->min_wait);
-	return MIN(wait << MIN(n ? n - 1 : 0, 10u), MAX((uint64_t)WAIT_MAX, p->min_wait));
+	n = MAX(n ? n - 1 : 0, p->doubled);
+	return MIN(wait << MIN(n, (unsigned int)DOUBLE_MAX), MAX((uint64_t)WAIT_MAX, p->min_wait));
 }
 
 unsigned int pace_window(const struct pace *p)

@@ -167,6 +167,26 @@ static void parity_of(const uint8_t *page, uint8_t *to)
 			to[i] ^= page[piece * LINK_PIECE_BYTES + i];
 }
 
+/* All of the ask's first page in one datagram, if it is to begin and packs so well; else 0. */
+static size_t packed(struct answerer *s, struct answerer_ask *ask, struct link_body *body)
+{
+	gfn_t gfn = ask->gfn + (unsigned int)__builtin_ctzll(ask->data);
+	struct link_extent e;
+	size_t n;
+
+	if (ask->left || !(s->features & LINK_FEATURE_PACKED))
+		return 0;
+	look(s, gfn, &e);
+	n = pack_page(e.data, s->pack_room, body + 1);
+	if (!n)
+		return 0;
+	*body = link_body(LINK_PACKED_PAGE, 0, gfn);
+	ask->data &= ask->data - 1;
+	s->stats.pages_sent++;
+	s->stats.pages_packed++;
+	return sizeof(*body) + n;
+}
+
 /* The next piece of the ask's first page that is left. */
 static size_t next_piece(struct answerer *s, struct answerer_ask *ask, struct link_body *body)
 {
@@ -196,6 +216,7 @@ static size_t answer(struct answerer *s, struct answerer_ask *ask, struct link_b
 {
 	struct link_run runs[LINK_RUNS_MAX];
 	unsigned int n;
+	size_t bytes;
 
 	if (!ask->looked) {
 		n = look_at_all(s, ask, runs);
@@ -206,7 +227,10 @@ static size_t answer(struct answerer *s, struct answerer_ask *ask, struct link_b
 			return sizeof(*body) + n * sizeof(runs[0]);
 		}
 	}
-	return ask->data ? next_piece(s, ask, body) : 0;
+	if (!ask->data)
+		return 0;
+	bytes = packed(s, ask, body);
+	return bytes ? bytes : next_piece(s, ask, body);
 }
 
 static size_t ring_next(struct answerer *s, struct answerer_ring *ring, struct link_body *body)

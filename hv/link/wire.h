@@ -119,11 +119,12 @@ enum link_kind {
 	LINK_STATUS = 18, /* then link_status: the answer to a link_state_ask without pieces */
 	LINK_STATE =
 		19, /* detail: which piece; gfn: bytes of the whole; link_image, then the piece */
-	LINK_PAGE = 20,    /* detail: which piece, or LINK_PARITY; gfn; then the piece */
-	LINK_RUNS = 21,    /* detail: how many link_run follow */
-	LINK_GIVEN = 22,   /* then link_image: "run; I never shall again" */
-	LINK_ENDED = 23,   /* the answer to LINK_DONE and LINK_LEAVE */
-	LINK_REFUSED = 24, /* detail: enum link_reason */
+	LINK_PAGE = 20,        /* detail: which piece, or LINK_PARITY; gfn; then the piece */
+	LINK_RUNS = 21,        /* detail: how many link_run follow */
+	LINK_GIVEN = 22,       /* then link_image: "run; I never shall again" */
+	LINK_ENDED = 23,       /* the answer to LINK_DONE and LINK_LEAVE */
+	LINK_REFUSED = 24,     /* detail: enum link_reason */
+	LINK_PACKED_PAGE = 25, /* gfn; then the page as one LZ4 block, where both sides can */
 };
 
 struct link_body {
@@ -193,7 +194,8 @@ struct link_status {
 	X(EXACT_ADDRESS, 1, "faults name the exact 4 KiB page")                                    \
 	X(POISON, 2, "lost pages travel as lost pages")                                            \
 	X(PARITY, 3, "a parity piece for urgent pages")                                            \
-	X(MEMORY_ONLY, 4, "memory without a guest, which no machine can run")
+	X(MEMORY_ONLY, 4, "memory without a guest, which no machine can run")                      \
+	X(PACKED, 5, "pages packed by LZ4")
 
 enum link_feature {
 #define X(name, bit, what) LINK_FEATURE_##name = 1 << (bit),

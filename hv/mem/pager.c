@@ -151,6 +151,7 @@ static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t now)
 		return err;
 	}
 	mem->pager.last_fault = gfn;
+	recorder_note(&mem->pager.touches, gfn);
 	trace_at(cpu, now, TRACE_REQUEST, gfn, 1);
 	/* At most one request for each waiting vCPU: the source's ring has room for them. */
 	if (source->ops->request(source, cpu, ALIGN_DOWN(gfn, mem->pager.arrive), mem->pager.arrive,

@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 
+#include "hv/mem/recorder.h"
 #include "mm/types.h"
 
 struct memory;
@@ -69,6 +70,7 @@ struct pager {
 	uint64_t arrive;            /* frames of one request, which come at once */
 	enum pg_level arrive_level; /* of the largest entry that they fill */
 	gfn_t last_fault;           /* the page last asked for */
+	struct recorder touches;    /* for order=record */
 	gfn_t wanted, wanted_end;   /* the boot CPU's: what the policy wants before all else */
 
 	/* The boot CPU's: how long urgent answers waited behind other work. */

@@ -10,6 +10,7 @@
 #include "hv/migrate/end.h"
 #include "hv/migrate/report.h"
 #include "hv/migrate/samples.h"
+#include "hv/migrate/touched.h"
 #include "hv/migrate/watch.h"
 #include "hv/monitor/monitor.h"
 #include "hv/policy/policy.h"
@@ -97,6 +98,40 @@ static const char *pull_pages(struct migration *m)
 	return why;
 }
 
+/* --- on demand ---------------------------------------------------------------------------------
+ */
+
+/* After `after` the guest is to end: what it has not touched by then never comes. */
+static void ask_to_finish(struct migration *m)
+{
+	if (cycles_to_us(clock_now() - m->switched) / 1000 < m->config->after_ms ||
+	    atomic_load_explicit(&m->to->asked_to_finish, memory_order_relaxed))
+		return;
+	watch_phase(m, "finishing");
+	atomic_store_explicit(&m->to->asked_to_finish, true, memory_order_release);
+}
+
+static const char *run_on_demand(struct migration *m)
+{
+	while (!vm_over(m->to)) {
+		const char *stop = monitor_turn();
+
+		if (stop)
+			return stop;
+		keep_house(m);
+		vm_wait(m->to);
+		samples_turn(m);
+		report_progress(m, false);
+		ask_to_finish(m);
+		if (migrate_out_of_time(m))
+			return "the guest did not finish in time";
+	}
+	return vm_casualty(m->to);
+}
+
+/* --- the end of it -----------------------------------------------------------------------------
+ */
+
 /* Takes and drops what is still under way. True: the source knows that nothing is owed. */
 static bool drained(struct migration *m)
 {
@@ -177,14 +212,14 @@ static const char *collapse_late(struct migration *m)
 
 const char *arrive_run(struct migration *m)
 {
+	bool on_demand = order_of(m->config->order)->on_demand;
 	const char *why;
 
 	watch_destination(m);
-	why = pull_pages(m);
-
+	why = on_demand ? run_on_demand(m) : pull_pages(m);
 	if (!why)
 		why = drain(m);
-	if (!why && migrate_is_last(m))
+	if (!why && !on_demand && migrate_is_last(m))
 		why = finish_guest(m);
 	watch_end();
 	vm_stop(m->to);
@@ -200,6 +235,7 @@ const char *arrive_run(struct migration *m)
 static void collect(struct migration *m)
 {
 	m->end = granularity_of(&m->to->mem.ept);
+	huge_note(&m->huge, (uint64_t)(m->end.pages_2m + 512 * m->end.pages_1g));
 	ept_stats_sum(&m->to->mem.ept, &m->stats);
 	pager_sum(&m->to->mem, &m->pager);
 	m->flushes = tlb_count(&m->to->mem.tlb);
@@ -218,12 +254,14 @@ void arrive_prepare(struct migration *m, struct page_source *source)
 {
 	pager_init(&m->to->mem, source, PG_LEVEL_4K, m->arrive, policy_of(m->config->policy));
 	m->to->mem.pager.policy->begin(&m->to->mem, m->config);
-	stream_init(&m->stream, &m->to->mem, m->config);
+	stream_init(&m->stream, &m->to->mem, m->config, &m->replay);
+	touched_note(m);
 }
 
 void arrive_begin(struct migration *m, unsigned int from)
 {
 	m->at_switch = granularity_of(&m->to->mem.ept);
+	huge_begin(&m->huge, m->to->mem.frames);
 	m->worst = m->at_switch;
 	m->switched = clock_now();
 	trace(TRACE_SWITCH, from, m->to->id);
@@ -237,6 +275,7 @@ const char *arrive_judge(struct migration *m, const char *why)
 		why = migrate_verify(m);
 	m->verdict = why;
 	trace_stream_all();
+	touched_print(m);
 	report(m);
 	return why;
 }

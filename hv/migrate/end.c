@@ -186,14 +186,14 @@ static struct cpuid tell(const struct vm *vm, bool system, uint32_t leaf, uint32
 
 #define FEATURES (LINK_FEATURE_SMALL_ARRIVALS | LINK_FEATURE_EXACT_ADDRESS | LINK_FEATURE_POISON)
 
-void end_offer(struct link_offer *offer, const struct vm *vm, bool told)
+void end_offer(struct link_offer *offer, const struct vm *vm, bool told, bool packs)
 {
 	*offer = (struct link_offer){
 		.vendor = vendor == &vendor_vmx ? LINK_VENDOR_VMX : LINK_VENDOR_SVM,
 		.backing = (uint8_t)vm->mem.ept.leaf_max,
 		.vcpus = (uint8_t)vm->nvcpus,
 		.state_version = VM_STATE_VERSION,
-		.features = FEATURES | LINK_FEATURE_PARITY,
+		.features = FEATURES | LINK_FEATURE_PARITY | (packs ? LINK_FEATURE_PACKED : 0),
 		.needs = FEATURES,
 		.region = { { .gfn = 0, .frames = vm->mem.frames } },
 	};

@@ -21,8 +21,9 @@ const char *must_check end_open(struct end *end, const struct run_config *config
 				const struct boot_info *info);
 
 /* What this machine can do for this VM, and needs. @told: what the VM's guest has been told of its
- * CPU; else what a guest could be told here. */
-void end_offer(struct link_offer *offer, const struct vm *vm, bool told);
+ * CPU; else what a guest could be told here. @packs: pages may travel
+ * packed. */
+void end_offer(struct link_offer *offer, const struct vm *vm, bool told, bool packs);
 
 /* For loops that wait for the other side: lets the CPU sleep for a moment if there was nothing to
  * do for a while. Boot CPU only, while no vCPU runs on it. */

@@ -43,6 +43,9 @@ struct figures figures_of(const struct migration *m)
 	struct figures f = {
 		.downtime_us = since_stop(m, m->to->first_entry),
 		.arrived_us = since_stop(m, m->arrived),
+		.huge_first_us = since_stop(m, m->huge.first),
+		.huge_most_us = since_stop(m, huge_most(&m->huge)),
+		.huge_last_us = since_stop(m, m->huge.last),
 		.finished_us = since_stop(m, m->finished),
 		.faults_at_hand = (int64_t)(m->pager.at_hand + m->pager.pieces_at_hand),
 		.urgent_late_us = m->link ? -1 : (int64_t)cycles_to_us(p->late_max),
@@ -53,6 +56,7 @@ struct figures figures_of(const struct migration *m)
 		.recovered = (int64_t)m->recovered,
 		.healed_requests = (int64_t)m->stream.healed,
 		.healed = (int64_t)m->healed,
+		.owed = order_of(m->config->order)->on_demand ? (int64_t)m->owed : -1,
 		.compared = (int64_t)m->compared,
 		.written = (int64_t)m->written,
 		.lost = (int64_t)m->lost,

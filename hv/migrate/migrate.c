@@ -13,6 +13,7 @@
 #include "hv/migrate/arrive.h"
 #include "hv/migrate/depart.h"
 #include "hv/migrate/lose.h"
+#include "hv/migrate/touched.h"
 #include "hv/vm/make.h"
 #include "hv/vm/run.h"
 
@@ -145,6 +146,7 @@ static const char *begin_next(struct migration *m)
 		.begun = clock_now(),
 		.verbose = m->verbose,
 		.hw_dirty = m->hw_dirty,
+		.replay = m->replay,
 	};
 	/* Its former source is gone; all its pages are here but those that it has discarded. */
 	depart_grow_by_zeros(m, PG_LEVEL_4K);
@@ -166,6 +168,8 @@ const char *migrate(struct migration *m, const struct run_config *config,
 	/* The destination first: it gets the largest frames before anything breaks them up. */
 	why = arrive_make(m);
 	if (!why)
+		why = touched_begin(m, info);
+	if (!why)
 		why = depart_make(m, info);
 	if (!why)
 		why = hop(m);
@@ -177,5 +181,7 @@ const char *migrate(struct migration *m, const struct run_config *config,
 	}
 	end_hop(m);
 	unmake(m->to);
+	if (!touched_end(m) && !why)
+		why = "the memory of the noted touches could not be given back";
 	return why;
 }

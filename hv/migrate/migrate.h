@@ -7,9 +7,11 @@
 #include "hv/config/boot_info.h"
 #include "hv/cpu/vcpu.h"
 #include "hv/cpu/vm.h"
+#include "hv/migrate/huge.h"
 #include "hv/migrate/precopy.h"
 #include "hv/migrate/stream.h"
 #include "hv/monitor/watched.h"
+#include "hv/order/touches.h"
 
 /* How the destination is mapped at one moment. */
 struct granularity {
@@ -25,6 +27,8 @@ struct migration {
 	const struct source_link *link; /* to->mem's source is on another machine: no `from` */
 	struct precopy precopy;
 	struct stream stream;
+	struct touches replay;    /* for order=replay */
+	uint32_t *recorded;       /* for order=record; or NULL */
 	uint64_t arrive;          /* frames that arrive at once */
 	struct bitmap lost_pages; /* lost on purpose, at either side */
 
@@ -32,12 +36,14 @@ struct migration {
 	uint64_t begun, stopped, switched, arrived, finished; /* TSC; 0: never reached */
 	uint64_t tables_before; /* in use by others than the destination */
 	struct granularity at_switch, worst, end;
+	struct huge huge;
 	struct ept_stats stats; /* of the destination, at the end */
 	struct pager_stats pager;
 	uint64_t recover_due; /* TSC: the next step that undoes splits by executing, */
 	gfn_t recover_next;   /* from here on */
 	uint64_t recovered;   /* tables that went away by it */
 	uint64_t healed;   /* tables that the last sweep collapsed, though no policy put them off */
+	uint64_t owed;     /* pages that nobody has asked for until the end */
 	uint64_t compared; /* pages equal to the source's */
 	uint64_t written;  /* pages changed by the guest since */
 	uint64_t written_own; /* of these, in pages that it writes freely */

@@ -7,6 +7,7 @@
 #include "hv/base/try.h"
 #include "hv/migrate/arrive.h"
 #include "hv/migrate/end.h"
+#include "hv/migrate/touched.h"
 #include "hv/monitor/monitor.h"
 #include "hv/source/source_link.h"
 #include "hv/vm/make.h"
@@ -62,7 +63,7 @@ static const char *connect(struct migration *m, const struct boot_info *info, st
 	setup.key = end.key;
 	setup.random = end.random;
 	setup.limit = end.limit;
-	end_offer(&setup.offer, m->to, false);
+	end_offer(&setup.offer, m->to, false, m->config->compress);
 	MUST(!source_link_init(&link, &setup, end.transport, &m->lost_pages, end_before),
 	     "the link cannot be set up with this key");
 	con_printf("cleave: link: waits for a guest\n");
@@ -138,7 +139,11 @@ const char *receive(struct migration *m, const struct run_config *config,
 	     "arrive=, precopy=, lose_late= and hops= are for a migration within one machine");
 	why = arrive_make(m);
 	if (!why)
+		why = touched_begin(m, info);
+	if (!why)
 		why = with_room(m, info);
+	if (!touched_end(m) && !why)
+		why = "the memory of the noted touches could not be given back";
 	bitmap_free(&m->lost_pages);
 	if (m->to) {
 		vouches_free(&m->to->vouches);

@@ -31,6 +31,7 @@ void report_progress(struct migration *m, bool always)
 
 	if (g.pages_4k > m->worst.pages_4k)
 		m->worst = g;
+	huge_note(&m->huge, (uint64_t)(g.pages_2m + 512 * g.pages_1g));
 	if (!m->verbose || (percent < m->next_progress && !always) || m->next_progress > 100)
 		return;
 	m->next_progress = percent + PROGRESS_STEP;

@@ -17,7 +17,10 @@ struct granularity granularity_of(const struct ept *ept);
 /* X(name): one number each; a comment where the name does not say it. */
 #define REPORT_FIGURES(X)                                                                          \
 	X(downtime_us)                                                                             \
-	X(arrived_us)  /* from the stop to the last page; negative: not all arrived */             \
+	X(arrived_us)    /* from the stop to the last page; negative: not all arrived */           \
+	X(huge_first_us) /* until the first leaf of 2 MiB or more; negative: there was none */     \
+	X(huge_most_us)  /* until nine tenths of all memory that ends in such leaves had them */   \
+	X(huge_last_us)                                                                            \
 	X(finished_us) /* until the last collapse */                                               \
 	X(faults)                                                                                  \
 	X(faults_waited)   /* the vCPU left the CPU until the page was there */                    \
@@ -35,6 +38,7 @@ struct granularity granularity_of(const struct ept *ept);
 	X(recovered) /* tables that a large leaf was for again, once nobody executed there */      \
 	X(healed_requests) /* pages asked for again, whose answer came without them */             \
 	X(healed)                                                                                  \
+	X(owed) /* pages that were left at the source; negative: none could be */                  \
 	X(compared)                                                                                \
 	X(written)                                                                                 \
 	X(lost)                                                                                    \

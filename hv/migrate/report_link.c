@@ -55,10 +55,10 @@ void report_link_print(const struct source_link *link, uint64_t pages)
 		(ull)s->datagrams_received, (ull)s->bytes_received, (ull)(thousandths / 1000),
 		(ull)(thousandths % 1000), (ull)s->datagrams_sent);
 	con_printf(
-		"cleave:   link: %llu pieces asked for again, %llu came twice, %llu pages by parity; "
-		"refused: %llu bad, %llu forged or broken, %llu replayed\n",
+		"cleave:   link: %llu pieces asked for again, %llu came twice, %llu pages by parity, %llu "
+		"packed; refused: %llu bad, %llu forged or broken, %llu replayed\n",
 		(ull)s->pieces_again, (ull)s->pieces_duplicate, (ull)s->parity_repaired,
-		(ull)s->bad_form, (ull)s->bad_seal, (ull)s->replayed);
+		(ull)s->pages_packed, (ull)s->bad_form, (ull)s->bad_seal, (ull)s->replayed);
 	print_latency(&link->asker);
 }
 

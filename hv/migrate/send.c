@@ -81,7 +81,7 @@ static const char *listen(struct migration *m, const struct boot_info *info)
 	setup.key = end.key;
 	setup.random = end.random;
 	setup.limit = end.limit;
-	end_offer(&setup.offer, m->from, true);
+	end_offer(&setup.offer, m->from, true, m->config->compress);
 	transport = end.transport;
 	MUST(!answerer_init(&answerer, &setup), "the link cannot be set up with this key");
 	return NULL;

@@ -8,7 +8,8 @@
 #define CHUNK 16 /* pages of one request, where no larger piece arrives at once */
 #define LOOKS 64 /* entries of a run looked at in one step */
 
-void stream_init(struct stream *s, struct memory *mem, const struct run_config *config)
+void stream_init(struct stream *s, struct memory *mem, const struct run_config *config,
+		 const struct touches *replay)
 {
 	*s = (struct stream){
 		.mem = mem,
@@ -19,6 +20,7 @@ void stream_init(struct stream *s, struct memory *mem, const struct run_config *
 		.begun = clock_now(),
 	};
 	cursor_init(&s->cursor, mem, s->chunk);
+	s->cursor.replay = replay;
 	s->order->begin(&s->cursor);
 }
 
@@ -31,11 +33,17 @@ void stream_set_rate(struct stream *s, unsigned int rate)
 
 /* --- asking ------------------------------------------------------------------------------- */
 
+/* Pages of the next request. */
+static uint64_t most(const struct stream *s)
+{
+	return s->cursor.most ? MIN(s->cursor.most, s->chunk) : s->chunk;
+}
+
 static bool has_room(const struct stream *s)
 {
-	uint64_t most = MAX(s->window / s->chunk, UINT64_C(1));
+	uint64_t requests = MAX(s->window / most(s), UINT64_C(1));
 
-	return s->cursor.under_way < MIN(most, (uint64_t)CURSOR_REQUESTS);
+	return s->cursor.under_way < MIN(requests, (uint64_t)CURSOR_REQUESTS);
 }
 
 static bool is_time(const struct stream *s)
@@ -55,6 +63,7 @@ static void sweep_again(struct stream *s)
 	if (s->cursor.under_way || !s->order->through(&s->cursor))
 		return;
 	s->order = order_of(ORDER_LINEAR);
+	s->cursor.most = 0;
 	s->order->begin(&s->cursor);
 	s->cursor.sweeping = true;
 }
@@ -91,7 +100,7 @@ static uint64_t request(struct stream *s, unsigned int cpu, gfn_t *gfn)
 	if (arrive > 1)
 		*gfn = ALIGN_DOWN(*gfn, arrive);
 	else
-		n = cursor_extent(&s->cursor, gfn, MIN(s->window, s->chunk));
+		n = cursor_extent(&s->cursor, gfn, MIN(s->window, most(s)));
 	if (source->ops->request(source, cpu, *gfn, n, false))
 		return 0;
 	cursor_sent(&s->cursor, *gfn, n);

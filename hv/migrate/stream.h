@@ -22,7 +22,9 @@ struct stream {
 	bool run_came;         /* part of the run was not here yet */
 };
 
-void stream_init(struct stream *s, struct memory *mem, const struct run_config *config);
+/* @replay: for order=replay; stays the caller's */
+void stream_init(struct stream *s, struct memory *mem, const struct run_config *config,
+		 const struct touches *replay);
 
 /* Places an answer and asks for more, a bounded amount of work. False: nothing to do just now.
  * Flush: owed if a range collapsed, through mem->gather[cpu]. Boot CPU only. */

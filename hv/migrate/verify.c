@@ -89,6 +89,23 @@ static const char *compare_present(struct migration *m, gfn_t gfn, const void *a
 	return NULL;
 }
 
+/* Was it left at the source, as nobody has asked for it? */
+static bool is_owed(const struct migration *m, gfn_t gfn)
+{
+	struct ept_state e = ept_lookup(&m->to->mem.ept, gfn);
+
+	return order_of(m->config->order)->on_demand && e.kind == EPT_ABSENT && !e.zero;
+}
+
+/* A page that the guest knows about must have come. */
+static const char *compare_owed(struct migration *m, gfn_t gfn)
+{
+	m->owed++;
+	return vouched(&m->to->vouches, gfn)
+		       ? differs(gfn, "a page has not come that the guest vouches for")
+		       : NULL;
+}
+
 /* The page is not there. */
 static const char *compare_absent(struct migration *m, gfn_t gfn)
 {
@@ -142,7 +159,7 @@ static const char *compare_all(struct migration *m,
 			       const char *(*compare)(struct migration *m, gfn_t gfn))
 {
 	for (gfn_t gfn = 0; gfn < m->to->mem.frames; gfn++) {
-		const char *why = compare(m, gfn);
+		const char *why = is_owed(m, gfn) ? compare_owed(m, gfn) : compare(m, gfn);
 
 		if (why)
 			return why;
@@ -200,7 +217,8 @@ static const char *check_counters(const struct migration *m)
 	const struct ept_stats *s = &m->stats;
 	uint64_t waits = 0, latencies = 0;
 
-	if (m->pager.data_frames + m->pager.zero_frames + (uint64_t)(s->given_up + s->lost_early) !=
+	if (m->pager.data_frames + m->pager.zero_frames + (uint64_t)(s->given_up + s->lost_early) +
+		    m->owed !=
 	    m->to->mem.frames)
 		return "pages arrived + zero pages + discarded and lost ones differ from the pages of "
 		       "the region";
@@ -321,12 +339,12 @@ const char *migrate_verify(struct migration *m)
 	gfn_t where;
 
 	if (!why)
-		why = check_counters(m);
-	if (!why)
 		why = check_levels(m);
 	if (!why)
 		why = ept_check(&m->to->mem.ept, &where);
 	if (!why && ended) /* else the guest could not vouch yet */
 		why = compare_contents(m);
+	if (!why)
+		why = check_counters(m);
 	return why;
 }

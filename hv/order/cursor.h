@@ -8,11 +8,14 @@
 
 #include "hv/mem/memory.h"
 
-#define CURSOR_REQUESTS 16 /* requests that are not answered yet */
+#define CURSOR_REQUESTS 64 /* requests that are not answered yet */
+
+struct touches;
 
 struct cursor {
 	const struct memory *mem;
 	uint64_t chunk; /* pages of one request */
+	uint64_t most;  /* that the order lets the next request have; 0: a chunk */
 	bool sweeping;  /* the order is through: look for what is left */
 
 	gfn_t up;       /* next to look at, upwards */
@@ -23,6 +26,10 @@ struct cursor {
 	bool turn;
 	gfn_t centre;
 	uint64_t lcg, step, period;
+	unsigned int sweep;
+	const struct touches *replay; /* the owner's, or NULL */
+	uint64_t entry;               /* of it */
+	uint32_t within;              /* pages of that entry that are done */
 
 	unsigned int under_way;
 	struct {

@@ -2,6 +2,8 @@
 /* The orders: one row each. See hv/order/order.h; docs/extending.md adds one. */
 #include "hv/order/order.h"
 
+#include "hv/order/list.h"
+
 #define LOOKS 64 /* chunks looked at in one step */
 
 /* --- linear: upwards ------------------------------------------------------------------------ */
@@ -47,7 +49,7 @@ static bool random_look(struct cursor *c, gfn_t *gfn)
 	return false;
 }
 
-static void random_pass(struct cursor *c, gfn_t gfn, uint64_t n)
+static void no_pass(struct cursor *c, gfn_t gfn, uint64_t n)
 {
 	(void)c;
 	(void)gfn;
@@ -74,6 +76,21 @@ static bool bubble_look(struct cursor *c, gfn_t *gfn)
 	return cursor_look_down(c, gfn) || cursor_look_up(c, gfn);
 }
 
+/* --- none, record: nothing but what somebody waits for --------------------------------------- */
+
+static bool none_look(struct cursor *c, gfn_t *gfn)
+{
+	(void)c;
+	(void)gfn;
+	return false;
+}
+
+static bool none_through(const struct cursor *c)
+{
+	(void)c;
+	return false;
+}
+
 static const struct order order_linear = {
 	.begin = linear_begin,
 	.look = cursor_look_up,
@@ -91,7 +108,7 @@ static const struct order order_reverse = {
 static const struct order order_random = {
 	.begin = random_begin,
 	.look = random_look,
-	.pass = random_pass,
+	.pass = no_pass,
 	.through = random_through,
 };
 
@@ -100,6 +117,23 @@ static const struct order order_bubble = {
 	.look = bubble_look,
 	.pass = cursor_pass,
 	.through = cursor_through,
+};
+
+static const struct order order_none = {
+	.begin = linear_begin,
+	.look = none_look,
+	.pass = no_pass,
+	.through = none_through,
+	.on_demand = true,
+};
+
+static const struct order order_record = {
+	.begin = linear_begin,
+	.look = none_look,
+	.pass = no_pass,
+	.through = none_through,
+	.on_demand = true,
+	.records = true,
 };
 
 /* A name in the list without an order above does not compile. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The order in which the background stream pulls the pages that nobody has asked for yet. An order
- * is one row of the table in hv/order/order.c, and a name in hv/config/config.h.
+ * is one row of the table in hv/order/order.c or a file of its own, and a name in
+ * hv/config/config.h.
  */
 #ifndef HV_ORDER_ORDER_H
 #define HV_ORDER_ORDER_H
@@ -21,6 +22,10 @@ struct order {
 
 	/* Has it looked at every page once? */
 	bool (*through)(const struct cursor *c);
+
+	/* It pulls nothing: pages come when somebody waits for them, or never. */
+	bool on_demand;
+	bool records; /* in which order that is */
 };
 
 const struct order *order_of(enum config_order which);

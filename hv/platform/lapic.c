@@ -61,22 +61,33 @@ void lapic_reset(struct lapic *lapic, uint32_t id)
 
 /* --- interrupts that wait ------------------------------------------------------------------ */
 
+static uint64_t bit_of(unsigned int vector)
+{
+	return UINT64_C(1) << vector % 64;
+}
+
+/* The highest bit of the i-th word. */
+static int highest(int i, uint64_t bits)
+{
+	return i * 64 + 63 - __builtin_clzll(bits);
+}
+
 static int highest_irr(const struct lapic *lapic)
 {
-	for (int i = 7; i >= 0; i--) {
-		uint32_t bits = atomic_load_explicit(&lapic->irr[i], memory_order_acquire);
+	for (int i = 3; i >= 0; i--) {
+		uint64_t bits = atomic_load_explicit(&lapic->irr[i], memory_order_acquire);
 
 		if (bits)
-			return i * 32 + 31 - __builtin_clz(bits);
+			return highest(i, bits);
 	}
 	return -1;
 }
 
 static int highest_isr(const struct lapic *lapic)
 {
-	for (int i = 7; i >= 0; i--)
+	for (int i = 3; i >= 0; i--)
 		if (lapic->isr[i])
-			return i * 32 + 31 - __builtin_clz(lapic->isr[i]);
+			return highest(i, lapic->isr[i]);
 	return -1;
 }
 
@@ -91,7 +102,7 @@ static uint32_t priority(const struct lapic *lapic, unsigned int cr8)
 
 void lapic_post(struct lapic *lapic, unsigned int vector)
 {
-	atomic_fetch_or(&lapic->irr[vector / 32], 1u << vector % 32);
+	atomic_fetch_or(&lapic->irr[vector / 64], bit_of(vector));
 }
 
 int lapic_next(const struct lapic *lapic, unsigned int cr8)
@@ -105,8 +116,8 @@ int lapic_next(const struct lapic *lapic, unsigned int cr8)
 
 void lapic_take(struct lapic *lapic, unsigned int vector)
 {
-	atomic_fetch_and(&lapic->irr[vector / 32], ~(1u << vector % 32));
-	lapic->isr[vector / 32] |= 1u << vector % 32;
+	atomic_fetch_and(&lapic->irr[vector / 64], ~bit_of(vector));
+	lapic->isr[vector / 64] |= bit_of(vector);
 }
 
 static void end_of_interrupt(struct lapic *lapic)
@@ -114,7 +125,7 @@ static void end_of_interrupt(struct lapic *lapic)
 	int vector = highest_isr(lapic);
 
 	if (vector >= 0)
-		lapic->isr[vector / 32] &= ~(1u << vector % 32);
+		lapic->isr[vector / 64] &= ~bit_of((unsigned int)vector);
 }
 
 /* --- the timer ----------------------------------------------------------------------------- */
@@ -186,6 +197,12 @@ static uint32_t logical_id(const struct lapic *lapic)
 	return (lapic->id >> 4) << 16 | 1u << (lapic->id & 15);
 }
 
+/* The register's half of what is kept in one word. */
+static uint32_t word_of(uint64_t bits, unsigned int reg)
+{
+	return (uint32_t)(bits >> reg % 2 * 32);
+}
+
 bool lapic_read(const struct lapic *lapic, uint32_t msr, uint64_t now, unsigned int cr8,
 		uint64_t *value)
 {
@@ -215,13 +232,15 @@ bool lapic_read(const struct lapic *lapic, uint32_t msr, uint64_t now, unsigned 
 		*value = lapic->spurious;
 		return true;
 	case REG_ISR ... REG_ISR + 7:
-		*value = lapic->isr[reg - REG_ISR];
+		*value = word_of(lapic->isr[(reg - REG_ISR) / 2], reg - REG_ISR);
 		return true;
 	case REG_TMR ... REG_TMR + 7: /* no interrupt is level-triggered */
 		*value = 0;
 		return true;
 	case REG_IRR ... REG_IRR + 7:
-		*value = atomic_load_explicit(&lapic->irr[reg - REG_IRR], memory_order_relaxed);
+		*value = word_of(atomic_load_explicit(&lapic->irr[(reg - REG_IRR) / 2],
+						      memory_order_relaxed),
+				 reg - REG_IRR);
 		return true;
 	case REG_ERRORS:
 		*value = lapic->errors_shown;

@@ -38,8 +38,8 @@ struct lapic {
 	uint32_t errors_shown;
 	uint64_t icr;
 	uint64_t deadline; /* when the timer ends, the guest's TSC; 0: it is not armed */
-	uint32_t isr[8];   /* interrupts in service, a bit for each vector */
-	_Atomic uint32_t irr[8];
+	uint64_t isr[4];   /* interrupts in service, a bit for each vector */
+	_Atomic uint64_t irr[4];
 };
 
 enum lapic_answer {

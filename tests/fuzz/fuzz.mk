@@ -29,7 +29,7 @@ fuzz_hypercall_SRCS := hv/cpu/hypercall.c
 fuzz_monitor_SRCS := hv/monitor/words.c $(sort $(wildcard hv/config/*.c))
 fuzz_ether_SRCS := hv/net/ether.c
 fuzz_link_SRCS := $(filter hv/link/%,$(LINK_ALL))
-fuzz_link_MODEL := $(BEARSSL_ALL)
+fuzz_link_MODEL := $(BEARSSL_ALL) $(LZ4_SRC)
 fuzz_bzimage_SRCS := hv/platform/bzimage.c
 fuzz_bzimage_MODEL := hv/base/fmt.c
 

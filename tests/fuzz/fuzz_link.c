@@ -27,7 +27,7 @@ struct world {
 static const struct link_offer offer = {
 	.vendor = LINK_VENDOR_VMX,
 	.vcpus = 1,
-	.features = 0xf,
+	.features = 0xf | LINK_FEATURE_PACKED,
 	.region = { { 16, FRAMES }, { 1000, 8 } },
 };
 
@@ -190,6 +190,12 @@ static size_t likely(struct world *w, struct link_body *body, uint8_t *to)
 	case LINK_PAGE:
 		memset(to, 3, LINK_PIECE_BYTES);
 		return link_page_piece(n);
+	case LINK_PACKED_PAGE:
+		memset(to + LINK_PIECE_BYTES, (int)n, PAGE_SIZE);
+		bytes = pack_page(to + LINK_PIECE_BYTES, w->answerer.pack_room, to);
+		for (unsigned int i = 0; n % 2 && i < 4; i++)
+			to[fuzz_take(&w->in, 1) % bytes] ^= (uint8_t)fuzz_take(&w->in, 1);
+		return bytes - n % 3;
 	case LINK_STATE:
 		memcpy(to, w->answerer.image, LINK_ID);
 		memset(to + LINK_ID, 4, LINK_PIECE_BYTES);
@@ -205,12 +211,12 @@ static void forge(struct world *w, bool to_asker)
 	static const uint8_t kinds[] = {
 		LINK_ASK,    LINK_STATE_ASK, LINK_TAKE,    LINK_DONE, LINK_LEAVE,
 		LINK_OPENED, LINK_STATUS,    LINK_STATE,   LINK_PAGE, LINK_RUNS,
-		LINK_GIVEN,  LINK_ENDED,     LINK_REFUSED, 0,         6,
+		LINK_GIVEN,  LINK_ENDED,     LINK_REFUSED, 0,         LINK_PACKED_PAGE,
 		255
 	};
 	struct channel *c = to_asker ? &w->asker.channel : &w->answerer.channel;
 	struct channel other = { .session = c->session, .suite = c->suite, .out = c->in };
-	uint8_t datagram[LINK_DATAGRAM_MAX + 64];
+	uint8_t datagram[LINK_DATAGRAM_MAX + 64 + PAGE_SIZE];
 	uint8_t *then = datagram + sizeof(struct link_head) + sizeof(struct link_body);
 	struct link_body body;
 	uint64_t exact, gfn;

@@ -196,7 +196,7 @@ static void a_value_of_the_wrong_name_is_answered_with_the_right_ones(void **sta
 		"hot, idle, density, never");
 	refuses("exit=Qemu", 1, "line 1: exit=Qemu: must be one of halt, bochs, qemu, reset");
 	refuses("order=bubbl", 1,
-		"line 1: order=bubbl: must be one of linear, reverse, random, bubble");
+		"line 1: order=bubbl: must be one of linear, reverse, random, bubble, densest, record, replay, none");
 	refuses("trigger=ready2", 1, "line 1: trigger=ready2: must be one of ready, guest, time");
 }
 
@@ -395,6 +395,11 @@ static void no_more_pages_are_lost_than_there_are(void **state)
 		"line 1: [a]: region=128M has fewer pages that no payload uses than lose=15360 and "
 		"lose_late=1 together; lose fewer or make region larger");
 	takes("region=128M\nlose=15359\nlose_late=1\n");
+	refuses("[a]\nhops=3\norder=none\n", 1,
+		"line 1: [a]: hops=3: with order=none and order=record pages stay behind; leave out hops= or "
+		"take another order");
+	refuses("[a]\norder=record\nlatency=0\n", 1,
+		"line 1: [a]: latency=0: order=record notes requests, and with latency=0 there are none");
 	refuses("[a]\nhops=3\nlose=1\n", 1,
 		"line 1: [a]: hops=3: pages can be lost in a single migration only; leave out hops= or "
 		"lose= and lose_late=");

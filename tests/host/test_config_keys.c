@@ -99,7 +99,8 @@ static void every_name_of_an_enumeration_is_taken(void **state)
 #undef X
 	};
 	static const char *const triggers[] = { "ready", "guest", "time" };
-	static const char *const orders[] = { "linear", "reverse", "random", "bubble" };
+	static const char *const orders[] = { "linear",  "reverse", "random", "bubble",
+					      "densest", "record",  "replay", "none" };
 	static const char *const logs[] = { "auto", "writes", "bits", "hardware" };
 	static const char *const arrivals[] = { "4K", "64K", "2M", "1G" };
 	static const uint64_t arrival[] = { 4 * KIB, 64 * KIB, 2 * MIB, GIB };

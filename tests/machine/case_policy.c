@@ -160,7 +160,7 @@ static const char *density_fetches_the_rest(struct lab *lab)
 	uint64_t n = lab->config.density;
 	const gfn_t range = FIRST + RANGE_FRAMES;
 
-	stream_init(&stream, &lab->vm->mem, &lab->config);
+	stream_init(&stream, &lab->vm->mem, &lab->config, NULL);
 	stream_set_rate(&stream, 0);
 	place(lab, FIRST, n - 1);
 	place(lab, range, n - 1);

@@ -32,16 +32,16 @@ svm2-cases_RUN := qemu 2 $(MACHINE_IMAGE)
 svm4_RUN := qemu 4 $(MACHINE_IMAGE)
 svmb1_RUN := bochs-svm 1 $(MACHINE_IMAGE)
 vmx1-large_RUN := bochs 1 $(BUILD)/cleave.efi
-vmx1_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 0/5 --no-head; }
-vmx2_CFG := { cat tests/machine/cases.cfg tests/machine/relocate.cfg && $(MATRIX_SMALL) --share 1/5 --no-head; }
-vmx4_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 2/5 --no-head; }
-svm1_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 0/2 --no-head; }
-svm2_CFG := { $(MATRIX_LARGE) && $(MATRIX_SMALL) --share 0/3 --no-head; }
+vmx1_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 0/10 --no-head; }
+vmx2_CFG := { cat tests/machine/cases.cfg tests/machine/relocate.cfg && $(MATRIX_SMALL) --share 1/10 --no-head; }
+vmx4_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 2/10 --no-head; }
+svm1_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 0/4 --no-head; }
+svm2_CFG := { $(MATRIX_LARGE) --share 0/4 && $(MATRIX_SMALL) --share 1/4 --no-head; }
 svm2-cases_CFG := cat tests/machine/cases.cfg
-svm4_CFG := { cat tests/machine/cases.cfg tests/machine/relocate.cfg && $(MATRIX_SMALL) --share 1/2 --no-head; }
+svm4_CFG := { cat tests/machine/cases.cfg tests/machine/relocate.cfg && $(MATRIX_SMALL) --share 2/4 --no-head; }
 svmb1_CFG := { cat tests/machine/cases.cfg && $(MATRIX_SMALL) --share 0/11 --no-head; }
 # A share of them; vmx1-all has all.
-vmx1-large_CFG := $(MATRIX_LARGE) --share 0/9
+vmx1-large_CFG := $(MATRIX_LARGE) --share 1/16
 
 # The product's jobs, by what a user would write.
 jobs1_RUN := qemu 1 $(MACHINE_IMAGE)
@@ -53,6 +53,7 @@ vmx2-jobs_CFG := cat tests/machine/jobs.cfg
 # What the host's tests of the pure parts of hv/ need besides themselves.
 test_mca_SRCS := hv/cpu/mca.c
 test_control_SRCS := hv/cpu/control.c
+test_vmx_switch_SRCS := hv/cpu/control.c
 test_ether_SRCS := hv/net/ether.c
 test_state_SRCS := hv/vm/state_check.c
 test_debug_SRCS := hv/cpu/debug.c

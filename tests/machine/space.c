@@ -16,6 +16,7 @@
 #include "mm/x86.h"
 
 #define VECTOR_PF 14
+#define VECTOR_DF 8
 #define VECTORS   256
 #define SCRATCH   (MMIO_MAP + 512 * GIB) /* an address that nobody uses */
 #define OP_RET    0xc3
@@ -51,15 +52,21 @@ __asm__(".pushsection .text\n"
 static struct gate gates[VECTORS];
 static struct idt_pointer saved;
 
+static void gate_to(unsigned int vector, uintptr_t to)
+{
+	gates[vector].offset_low = (uint16_t)to;
+	gates[vector].offset_mid = (uint16_t)(to >> 16);
+	gates[vector].offset_high = (uint32_t)(to >> 32);
+}
+
 static void trap_begin(void)
 {
 	struct idt_pointer idtr = { sizeof(gates) - 1, (uintptr_t)gates };
 	uintptr_t to = (uintptr_t)space_recover;
 
 	memcpy(gates, (const void *)this_cpu()->idt, sizeof(gates));
-	gates[VECTOR_PF].offset_low = (uint16_t)to;
-	gates[VECTOR_PF].offset_mid = (uint16_t)(to >> 16);
-	gates[VECTOR_PF].offset_high = (uint32_t)(to >> 32);
+	gate_to(VECTOR_PF, to);
+	gate_to(VECTOR_DF, to);
 	__asm__ volatile("sidt %0; lidt %1" : "=m"(saved) : "m"(idtr));
 }
 
@@ -116,7 +123,8 @@ static bool call_faults(uint64_t at)
 	return faulted;
 }
 
-/* Pushes onto a full stack. */
+/* Pushes onto a full stack: the page fault finds no room there either, and becomes a double fault.
+ */
 static bool overflow_faults(uint64_t bottom)
 {
 	uint64_t stack;

@@ -21,6 +21,9 @@
 /* Intercepts: word 0 (offset 0), of writes to control registers */
 #define I0_CR4_WRITE (1u << 20)
 
+/* Intercepts: word 1, of reads and writes of DR0 to DR7 */
+#define I1_DRS 0x00ff00ffu
+
 /* Intercepts: word 3 (offset 0x0c), word 4 (0x10) */
 #define I3_INTR          (1u << 0)
 #define I3_CR0_SEL_WRITE (1u << 5) /* of other bits than TS and MP */
@@ -80,6 +83,8 @@
 
 enum svm_exit {
 	SVM_CR4_WRITE = 0x14,
+	SVM_DR_READ = 0x20, /* + register */
+	SVM_DR_WRITE = 0x30,
 	SVM_EXCEPTION = 0x40, /* + vector */
 	SVM_INTR = 0x60,
 	SVM_NMI = 0x61,
@@ -183,10 +188,17 @@ struct svm_features {
 
 extern struct svm_features svm;
 
+/* GS base, which VMRUN does not switch. */
+struct svm_gs {
+	uint64_t guest, host;
+};
+
 /* The VMCB whose guest this CPU holds, and the one that keeps the host's own state. */
 struct svm_cpu {
 	struct vmcb *current;
 	hpa_t host;
+	hpa_t inside; /* HPA_NONE; or the VMCB whose guest's TR and so on the CPU holds */
+	struct svm_gs gs;
 	enum {
 		FLUSH_NOT,
 		FLUSH_DONE,
@@ -205,6 +217,13 @@ bool svm_has_dirty(void);
 bool svm_nx_rule(void);
 void svm_flush(const struct ept *ept);
 
+/* --- svm_world.c --------------------------------------------------------------------------- */
+
+/* Makes this CPU hold what VMLOAD loads of the current guest; gives it back to the host, and to the
+ * VMCB what VMSAVE saves. */
+void svm_come_in(hpa_t vmcb);
+void svm_leave(void);
+
 /* --- svm_vmcb.c ---------------------------------------------------------------------------- */
 
 int svm_create(struct vcpu *vcpu);
@@ -212,6 +231,7 @@ void svm_destroy(struct vcpu *vcpu);
 void svm_load(struct vcpu *vcpu);
 void svm_activate(struct vcpu *vcpu);
 void svm_deactivate(struct vcpu *vcpu);
+void svm_debug(struct vcpu *vcpu, bool own);
 void svm_save(struct vcpu *vcpu);
 void svm_peek(const struct vcpu *vcpu, struct guest_state *s);
 
@@ -248,6 +268,6 @@ void svm_dump(void);
  * svm_enter.asm. Switches to the guest's registers and runs it until it exits, with the host's
  * interrupts open to exits and closed to the host itself. gpr[RAX] and gpr[RSP] are the VMCB's.
  */
-void svm_enter(uint64_t gpr[GPRS], hpa_t vmcb, hpa_t host_vmcb);
+void svm_enter(uint64_t gpr[GPRS], hpa_t vmcb, struct svm_gs *gs);
 
 #endif

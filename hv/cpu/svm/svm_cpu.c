@@ -12,6 +12,7 @@
 #include "mm/x86.h"
 
 #define CPUID_SVM      (1u << 2)  /* 8000_0001h ECX */
+#define CPUID_FSGSBASE (1u << 0)  /* 7 EBX */
 #define CPUID_GIB_PAGE (1u << 26) /* 8000_0001h EDX */
 
 struct svm_features svm;
@@ -43,6 +44,10 @@ int svm_probe(void)
 		con_printf("cleave: this CPU has no nested paging, which Cleave needs\n");
 		return -ENODEV;
 	}
+	if (x86_cpuid(0, 0).eax < 7 || !(x86_cpuid(7, 0).ebx & CPUID_FSGSBASE)) {
+		con_printf("cleave: this CPU has no FSGSBASE, which Cleave needs with SVM\n");
+		return -ENODEV;
+	}
 	svm.asids = c.ebx;
 	svm.nrip = c.edx & SVM_NRIP;
 	svm.decode = svm.nrip && c.edx & SVM_DECODE;
@@ -67,12 +72,15 @@ int svm_enable(void)
 	svm_cpus[me].host = frame_alloc(&machine_frames, FRAME_ORDER_4K);
 	if (hsave_page[me].v == HPA_NONE.v || svm_cpus[me].host.v == HPA_NONE.v)
 		return -ENOMEM;
+	svm_cpus[me].inside = HPA_NONE;
+	svm_cpus[me].gs.host = (uintptr_t)this_cpu();
+	x86_write_cr4(x86_read_cr4() | CR4_FSGSBASE);
 	x86_wrmsr(MSR_EFER, x86_rdmsr(MSR_EFER) | EFER_SVME);
 	x86_wrmsr(MSR_VM_HSAVE_PA, hsave_page[me].v);
 	/* The nested tables' memory types are indexes into the host's PAT. */
 	x86_wrmsr(MSR_PAT, EPT_AMD_PAT);
 	xstate_enable(!svm.decode); /* with them, XSETBV and CR4.OSXSAVE exit */
-	/* What VMLOAD gives back to the host after each exit. */
+	/* What VMLOAD gives back to the host: svm_leave(). */
 	__asm__ volatile("vmsave" : : "a"(svm_cpus[me].host.v) : "memory");
 	return 0;
 }

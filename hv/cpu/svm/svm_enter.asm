@@ -2,16 +2,16 @@
 ;
 ; VMRUN and back.
 ;
-;	void svm_enter(uint64_t gpr[16], uint64_t vmcb, uint64_t host_vmcb)
+;	void svm_enter(uint64_t gpr[16], uint64_t vmcb, struct svm_gs *gs)
 ;
 ; Contract: gpr[] is in the encoding's order; gpr[0] and gpr[4], RAX and RSP, belong to the VMCB and are
-; not touched. VMRUN switches the registers in the save area; VMLOAD and VMSAVE the others (FS, GS,
-; TR, LDTR, the MSRs of SYSCALL and SYSENTER), for the guest and back for the host (APM vol. 2,
-; "VMSAVE and VMLOAD Instructions").
+; not touched. VMRUN switches the registers in the save area. FS, TR, LDTR and the MSRs of SYSCALL and
+; SYSENTER are the guest's already, and stay so (svm_come_in(), svm_leave()); of GS, too, but for its
+; base, which root mode needs: gs->guest is the guest's, gs->host ours.
 ;
-; The global interrupt flag is off from CLGI to STGI. IF is set within, so that an interrupt for the
-; host makes the guest exit (V_INTR_MASKING), and cleared again before STGI, so that the host takes
-; it only where it asks to. DF is clear after #VMEXIT: RFLAGS come back as VMRUN saved them.
+; The global interrupt flag is off. IF is set within, so that an interrupt for the host makes the guest
+; exit (V_INTR_MASKING), and cleared again. DF is clear after #VMEXIT: RFLAGS come back as VMRUN saved
+; them.
 
 	bits 64
 	default rel
@@ -26,13 +26,12 @@ svm_enter:
 	push r13
 	push r14
 	push r15
-	push rdx			; host_vmcb
+	push rdx			; gs
 	push rdi			; gpr
-	mov rax, rsi			; VMLOAD, VMRUN and VMSAVE take the address in RAX
-	push rax			; vmcb
-	clgi
+	mov rax, rsi			; VMRUN takes the address in RAX
+	mov rcx, [rdx]
+	wrgsbase rcx
 	sti
-	vmload
 	mov rcx, [rdi + 1 * 8]
 	mov rdx, [rdi + 2 * 8]
 	mov rbx, [rdi + 3 * 8]
@@ -48,12 +47,8 @@ svm_enter:
 	mov r15, [rdi + 15 * 8]
 	mov rdi, [rdi + 7 * 8]
 	vmrun
-	; RAX and RSP are the host's again
-	mov rax, [rsp]
-	vmsave
-	mov rax, [rsp + 16]
-	vmload
-	mov rax, [rsp + 8]
+	cli
+	pop rax				; RAX and RSP are the host's again
 	mov [rax + 1 * 8], rcx
 	mov [rax + 2 * 8], rdx
 	mov [rax + 3 * 8], rbx
@@ -68,9 +63,11 @@ svm_enter:
 	mov [rax + 13 * 8], r13
 	mov [rax + 14 * 8], r14
 	mov [rax + 15 * 8], r15
-	cli
-	stgi
-	add rsp, 24
+	pop rdx
+	rdgsbase rcx
+	mov [rdx], rcx
+	mov rcx, [rdx + 8]
+	wrgsbase rcx
 	pop r15
 	pop r14
 	pop r13

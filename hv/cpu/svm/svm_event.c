@@ -161,7 +161,7 @@ void svm_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	svm_step_over(b, exit->length);
 	if (b->rflags & RFLAGS_TF)
 		due = DR6_BS;
-	if (b->exit_code == SVM_IO)
+	if (vcpu->debug && b->exit_code == SVM_IO)
 		due |= debug_io_hits(b->dr7, b->cr4, exit->port, exit->size);
 	if (!due)
 		return;

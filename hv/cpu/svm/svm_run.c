@@ -126,6 +126,9 @@ static enum exit_reason decode(struct vcpu *vcpu, struct vmcb *b, struct vcpu_ex
 		return EXIT_KICK;
 	case SVM_EXCEPTION ... SVM_EXCEPTION + 31:
 		return exception_exit(vcpu, b);
+	case SVM_DR_READ ... SVM_DR_WRITE + 15: /* executed again */
+		svm_debug(vcpu, true);
+		return EXIT_RETRY;
 	case SVM_CPUID:
 		exit->length = length_of(b, 2);
 		return EXIT_CPUID;
@@ -189,9 +192,9 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
 }
 
 /*
- * Does what an entry rarely needs: another deadline; a flush, or none after one. Flushes all ASIDs,
- * even where the CPU can flush one: other vCPUs of the same second stage on this CPU have ASIDs of
- * their own.
+ * Does what an entry rarely needs: the first of a run; another deadline; a flush, or none after
+ * one. Flushes all ASIDs, even where the CPU can flush one: other vCPUs of the same second stage on
+ * this CPU have ASIDs of their own.
  */
 static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
 {
@@ -202,6 +205,8 @@ static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
 		set_timer(vcpu, vcpu->until);
 	c->current->tlb_control = asked ? TLB_ALL : TLB_NOTHING;
 	c->flush = asked ? FLUSH_DONE : FLUSH_NOT;
+	if (c->inside.v == HPA_NONE.v)
+		svm_come_in(vcpu->hw_page);
 }
 
 static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *b,
@@ -211,6 +216,7 @@ static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *
 	if (exit->reason != EXIT_KICK || !vcpu->hw_deadline)
 		return;
 	if (clock_now() >= vcpu->hw_deadline) {
+		svm_leave();
 		x86_take_interrupts();
 		exit->reason = EXIT_SLICE;
 	} else {
@@ -221,13 +227,15 @@ static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *
 
 void svm_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	const struct svm_cpu *c = &svm_cpus[vcpu->cpu];
+	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
 	struct vmcb *b = c->current;
 
-	if (__builtin_expect(c->flush != FLUSH_NOT || vcpu->until != vcpu->hw_deadline, 0))
+	if (__builtin_expect(c->flush != FLUSH_NOT || vcpu->until != vcpu->hw_deadline ||
+				     c->inside.v == HPA_NONE.v,
+			     0))
 		prepare_entry(vcpu);
 	b->rax = vcpu->state.gpr[RAX];
-	svm_enter(vcpu->state.gpr, vcpu->hw_page, c->host);
+	svm_enter(vcpu->state.gpr, vcpu->hw_page, &c->gs);
 	vcpu->state.gpr[RAX] = b->rax;
 	exit->code = b->exit_code;
 	b->event_inject = 0;
@@ -318,9 +326,11 @@ const struct vendor vendor_svm = {
 	.load = svm_load,
 	.activate = svm_activate,
 	.deactivate = svm_deactivate,
+	.debug = svm_debug,
 	.save = svm_save,
 	.peek = svm_peek,
 	.run = svm_run,
+	.leave = svm_leave,
 	.inject = svm_inject,
 	.open = svm_open,
 	.interrupt = svm_interrupt,

@@ -3,6 +3,7 @@
 #include "hv/cpu/svm/svm.h"
 
 #include "hv/base/panic.h"
+#include "hv/cpu/debug.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
@@ -37,6 +38,11 @@ static void make_maps(void)
 		msr_pass(passed[i]);
 }
 
+#define ASIDS_MAX 64
+
+/* Who had the ASID last on a CPU: there are not always as many as vCPUs. */
+static const struct vcpu *asid_user[MAX_CPUS][ASIDS_MAX];
+
 int svm_create(struct vcpu *vcpu)
 {
 	static uint32_t last_asid;
@@ -45,7 +51,7 @@ int svm_create(struct vcpu *vcpu)
 	if (vcpu->hw_page.v == HPA_NONE.v)
 		return -ENOMEM;
 	/* 0 is the host's. Each load flushes what a former user of the number left. */
-	last_asid = last_asid + 1 < svm.asids ? last_asid + 1 : 1;
+	last_asid = last_asid + 1 < MIN(svm.asids, ASIDS_MAX) ? last_asid + 1 : 1;
 	vcpu->hw_tag = last_asid;
 	make_maps();
 	return 0;
@@ -101,6 +107,7 @@ static void load_controls(const struct vcpu *vcpu, struct vmcb *b)
 {
 	const struct guest_state *s = &vcpu->state;
 
+	b->intercept_dr = I1_DRS;
 	b->intercept_exceptions = 1u << EXCEPTION_DB | 1u << EXCEPTION_AC | 1u << EXCEPTION_MC;
 	b->intercept3 = I3_INTR | I3_NMI | I3_SMI | I3_INIT | I3_RDPMC | I3_CPUID | I3_INVD |
 			I3_HLT | I3_INVLPGA | I3_IO | I3_MSR | I3_SHUTDOWN;
@@ -164,21 +171,41 @@ void svm_load(struct vcpu *vcpu)
 
 void svm_activate(struct vcpu *vcpu)
 {
+	struct svm_cpu *c = &svm_cpus[cpu_id()];
 	struct vmcb *b = direct(vcpu->hw_page);
 
 	b->tlb_control = TLB_NOTHING; /* svm_run() knows when not */
-	svm_cpus[cpu_id()].current = b;
+	c->current = b;
+	if (asid_user[vcpu->cpu][vcpu->hw_tag] != vcpu)
+		svm_flush(vcpu_ept(vcpu));
+	asid_user[vcpu->cpu][vcpu->hw_tag] = vcpu;
 	x86_write_cr2(b->cr2);
 }
 
-/* VMLOAD and VMSAVE switch the rest at each exit. CR2 is in the VMCB, too, but Bochs 2.7 switches
- * it neither at VMRUN nor at #VMEXIT; root mode leaves it as the guest had it. */
+/* VMLOAD and VMSAVE switch the rest, see svm_leave(). CR2 is in the VMCB, too, but Bochs 2.7
+ * switches it neither at VMRUN nor at #VMEXIT; root mode leaves it as the guest had it. */
 void svm_deactivate(struct vcpu *vcpu)
 {
 	struct vmcb *b = direct(vcpu->hw_page);
 
+	svm_leave();
 	b->cr2 = x86_read_cr2();
 	svm_cpus[cpu_id()].current = NULL;
+}
+
+/* DR6 and DR7 are the VMCB's. */
+void svm_debug(struct vcpu *vcpu, bool own)
+{
+	struct vmcb *b = direct(vcpu->hw_page);
+
+	vcpu->debug = own;
+	b->intercept_dr = own ? 0 : I1_DRS;
+	if (own) {
+		debug_load(vcpu->state.dr);
+		return;
+	}
+	debug_take(vcpu->state.dr);
+	vcpu->state.dr7 = b->dr7;
 }
 
 static void save_event(const struct vmcb *b, struct guest_state *s)
@@ -233,6 +260,7 @@ void svm_peek(const struct vcpu *vcpu, struct guest_state *s)
 	struct vmcb *b = direct(vcpu->hw_page);
 
 	*s = vcpu->state;
+	svm_leave(); /* to have all in the VMCB */
 	take_vmcb(b, s);
 	if (svm_cpus[cpu_id()].current == b)
 		s->cr2 = x86_read_cr2();

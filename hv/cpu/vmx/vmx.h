@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VMX: the VMCS's fields and the bits of its controls that Cleave uses, and the instructions.
- * Numbers: SDM vol. 3D, appendices A (capability MSRs), B (field encodings), C (exit reasons).
+ * VMX: what Cleave uses of the capability MSRs, of the bits of controls, and of exit reasons.
+ * Numbers: SDM vol. 3D, appendices A (capability MSRs) and C (exit reasons).
  */
 #ifndef HV_VMX_H
 #define HV_VMX_H
 
 #include "hv/cpu/control.h"
 #include "hv/cpu/vcpu.h"
+#include "hv/cpu/vmx/vmx_insn.h"
 
 #define MSR_VMX_BASIC          0x480
 #define MSR_VMX_PROCBASED      0x482
@@ -48,6 +49,7 @@
 #define CPU_RDPMC      (1u << 11)
 #define CPU_CR8_LOAD   (1u << 19)
 #define CPU_CR8_STORE  (1u << 20)
+#define CPU_MOV_DR     (1u << 23)
 #define CPU_IO         (1u << 24)
 #define CPU_MSR_BITMAP (1u << 28)
 #define CPU_MONITOR    (1u << 29)
@@ -91,85 +93,6 @@
 #define BLOCKED_BY_MOV_SS (1u << 1)
 #define BLOCKED_BY_NMI    (1u << 3)
 
-enum vmcs_field {
-	VMCS_VPID = 0x0000,
-	VMCS_GUEST_ES = 0x0800, /* + 2 * enum segment */
-	VMCS_PML_INDEX = 0x0812,
-	VMCS_HOST_ES = 0x0c00,
-	VMCS_HOST_CS = 0x0c02,
-	VMCS_HOST_SS = 0x0c04,
-	VMCS_HOST_DS = 0x0c06,
-	VMCS_HOST_FS = 0x0c08,
-	VMCS_HOST_GS = 0x0c0a,
-	VMCS_HOST_TR = 0x0c0c,
-	VMCS_MSR_BITMAP = 0x2004,
-	VMCS_PML_ADDRESS = 0x200e,
-	VMCS_TSC_OFFSET = 0x2010,
-	VMCS_EPTP = 0x201a,
-	VMCS_GUEST_PHYS = 0x2400,
-	VMCS_LINK = 0x2800,
-	VMCS_GUEST_DEBUGCTL = 0x2802,
-	VMCS_GUEST_PAT = 0x2804,
-	VMCS_GUEST_EFER = 0x2806,
-	VMCS_HOST_PAT = 0x2c00,
-	VMCS_HOST_EFER = 0x2c02,
-	VMCS_PIN = 0x4000,
-	VMCS_CPU = 0x4002,
-	VMCS_EXCEPTIONS = 0x4004,
-	VMCS_EXITC = 0x400c,
-	VMCS_ENTRYC = 0x4012,
-	VMCS_INJECT_INFO = 0x4016,
-	VMCS_INJECT_ERROR = 0x4018,
-	VMCS_INJECT_LENGTH = 0x401a,
-	VMCS_CPU2 = 0x401e,
-	VMCS_ERROR = 0x4400,
-	VMCS_REASON = 0x4402,
-	VMCS_INTR_INFO = 0x4404,
-	VMCS_INTR_ERROR = 0x4406,
-	VMCS_IDTV_INFO = 0x4408,
-	VMCS_IDTV_ERROR = 0x440a,
-	VMCS_LENGTH = 0x440c,
-	VMCS_GUEST_ES_LIMIT = 0x4800, /* + 2 * enum segment */
-	VMCS_GUEST_GDT_LIMIT = 0x4810,
-	VMCS_GUEST_IDT_LIMIT = 0x4812,
-	VMCS_GUEST_ES_ATTR = 0x4814, /* + 2 * enum segment */
-	VMCS_GUEST_INTERRUPTIBILITY = 0x4824,
-	VMCS_GUEST_ACTIVITY = 0x4826,
-	VMCS_GUEST_SYSENTER_CS = 0x482a,
-	VMCS_PREEMPT = 0x482e,
-	VMCS_HOST_SYSENTER_CS = 0x4c00,
-	VMCS_CR0_MASK = 0x6000,
-	VMCS_CR4_MASK = 0x6002,
-	VMCS_CR0_SHADOW = 0x6004,
-	VMCS_CR4_SHADOW = 0x6006,
-	VMCS_QUALIFICATION = 0x6400,
-	VMCS_GUEST_CR0 = 0x6800,
-	VMCS_GUEST_CR3 = 0x6802,
-	VMCS_GUEST_CR4 = 0x6804,
-	VMCS_GUEST_ES_BASE = 0x6806, /* + 2 * enum segment */
-	VMCS_GUEST_GDT_BASE = 0x6816,
-	VMCS_GUEST_IDT_BASE = 0x6818,
-	VMCS_GUEST_DR7 = 0x681a,
-	VMCS_GUEST_RSP = 0x681c,
-	VMCS_GUEST_RIP = 0x681e,
-	VMCS_GUEST_RFLAGS = 0x6820,
-	VMCS_GUEST_PENDING_DEBUG = 0x6822,
-	VMCS_GUEST_SYSENTER_ESP = 0x6824,
-	VMCS_GUEST_SYSENTER_EIP = 0x6826,
-	VMCS_HOST_CR0 = 0x6c00,
-	VMCS_HOST_CR3 = 0x6c02,
-	VMCS_HOST_CR4 = 0x6c04,
-	VMCS_HOST_FS_BASE = 0x6c06,
-	VMCS_HOST_GS_BASE = 0x6c08,
-	VMCS_HOST_TR_BASE = 0x6c0a,
-	VMCS_HOST_GDT_BASE = 0x6c0c,
-	VMCS_HOST_IDT_BASE = 0x6c0e,
-	VMCS_HOST_SYSENTER_ESP = 0x6c10,
-	VMCS_HOST_SYSENTER_EIP = 0x6c12,
-	VMCS_HOST_RSP = 0x6c14,
-	VMCS_HOST_RIP = 0x6c16,
-};
-
 /* Basic exit reasons (SDM vol. 3D, appendix C) */
 enum vmx_reason {
 	VMX_EXCEPTION = 0,
@@ -185,6 +108,7 @@ enum vmx_reason {
 	VMX_VMCLEAR = 19,
 	VMX_VMXON = 27,
 	VMX_CR = 28,
+	VMX_DR = 29,
 	VMX_IO = 30,
 	VMX_RDMSR = 31,
 	VMX_WRMSR = 32,
@@ -224,9 +148,6 @@ bool vmx_nx_rule(void);
 void vmx_flush(const struct ept *ept);
 uint64_t vmx_eptp(const struct ept *ept);
 
-/* Ends the machine: a VMX instruction failed that must not. */
-_Noreturn void vmx_failed(const char *instruction, uint64_t operand);
-
 /* --- vmx_vmcs.c ---------------------------------------------------------------------------- */
 
 int vmx_create(struct vcpu *vcpu);
@@ -234,6 +155,9 @@ void vmx_destroy(struct vcpu *vcpu);
 void vmx_load(struct vcpu *vcpu);
 void vmx_activate(struct vcpu *vcpu);
 void vmx_deactivate(struct vcpu *vcpu);
+void vmx_debug(struct vcpu *vcpu, bool own);
+/* Writes the primary processor-based controls as the vCPU's state wants them. */
+void vmx_write_cpu(const struct vcpu *vcpu);
 void vmx_save(struct vcpu *vcpu);
 void vmx_peek(const struct vcpu *vcpu, struct guest_state *s);
 
@@ -242,6 +166,15 @@ void vmx_peek(const struct vcpu *vcpu, struct guest_state *s);
 bool vmx_has_log(void);
 void vmx_log(struct vcpu *vcpu, bool on);
 void vmx_drain(struct vcpu *vcpu);
+
+/* --- vmx_msr.c ----------------------------------------------------------------------------- */
+
+/* Its physical address. */
+uintptr_t vmx_msr_bitmap(void);
+/* Makes the current vCPU's SYSCALL find its MSRs, if it may execute one. */
+void vmx_load_syscall_msrs(struct vcpu *vcpu);
+int vmx_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
+int vmx_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value);
 
 /* --- vmx_cr.c ------------------------------------------------------------------------------ */
 
@@ -285,99 +218,5 @@ void vmx_dump(void);
  */
 int vmx_enter(uint64_t gpr[GPRS], bool launched, uint64_t *host_rsp);
 void vmx_exit_point(void); /* where HOST_RIP points; not to be called */
-
-/* --- instructions (SDM vol. 3C, "VMX Instruction Reference") -------------------------------- */
-
-static inline uint64_t vmread(enum vmcs_field field)
-{
-	uint64_t value;
-	bool fail;
-
-	__asm__ volatile("vmread %[field], %[value]"
-			 : [value] "=r"(value), "=@ccbe"(fail)
-			 : [field] "r"((uint64_t)field)
-			 : "memory");
-	if (__builtin_expect(fail, 0))
-		vmx_failed("VMREAD", field);
-	return value;
-}
-
-static inline void vmwrite(enum vmcs_field field, uint64_t value)
-{
-	bool fail;
-
-	__asm__ volatile("vmwrite %[value], %[field]"
-			 : "=@ccbe"(fail)
-			 : [field] "r"((uint64_t)field), [value] "r"(value)
-			 : "memory");
-	if (__builtin_expect(fail, 0))
-		vmx_failed("VMWRITE", field);
-}
-
-static inline void vmptrld(hpa_t vmcs)
-{
-	bool fail;
-
-	__asm__ volatile("vmptrld %1" : "=@ccbe"(fail) : "m"(vmcs.v) : "memory");
-	if (fail)
-		vmx_failed("VMPTRLD", vmcs.v);
-}
-
-/* The current VMCS; UINT64_MAX: none. */
-static inline hpa_t vmptrst(void)
-{
-	hpa_t vmcs;
-
-	__asm__ volatile("vmptrst %0" : "=m"(vmcs.v) : : "memory");
-	return vmcs;
-}
-
-static inline void vmclear(hpa_t vmcs)
-{
-	bool fail;
-
-	__asm__ volatile("vmclear %1" : "=@ccbe"(fail) : "m"(vmcs.v) : "memory");
-	if (fail)
-		vmx_failed("VMCLEAR", vmcs.v);
-}
-
-enum {
-	INVEPT_SINGLE = 1,
-	INVEPT_ALL = 2
-};
-enum {
-	INVVPID_SINGLE = 1,
-	INVVPID_ALL = 2
-};
-
-static inline void invept(uint64_t type, uint64_t eptp)
-{
-	struct {
-		uint64_t eptp, zero;
-	} d = { eptp, 0 };
-	bool fail;
-
-	__asm__ volatile("invept %[d], %[type]"
-			 : "=@ccbe"(fail)
-			 : [d] "m"(d), [type] "r"(type)
-			 : "memory");
-	if (fail)
-		vmx_failed("INVEPT", eptp);
-}
-
-static inline void invvpid(uint64_t type, uint16_t vpid)
-{
-	struct {
-		uint64_t vpid, address;
-	} d = { vpid, 0 };
-	bool fail;
-
-	__asm__ volatile("invvpid %[d], %[type]"
-			 : "=@ccbe"(fail)
-			 : [d] "m"(d), [type] "r"(type)
-			 : "memory");
-	if (fail)
-		vmx_failed("INVVPID", vpid);
-}
 
 #endif

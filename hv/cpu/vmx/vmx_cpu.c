@@ -60,7 +60,7 @@ static int choose_controls(void)
 		return missing("exits on interrupts and NMIs (VMX)");
 	if (!choose(MSR_VMX_TRUE_PROCBASED,
 		    CPU_HLT | CPU_IO | CPU_MSR_BITMAP | CPU_SECONDARY | CPU_TSC_OFFSET | CPU_MWAIT |
-			    CPU_MONITOR | CPU_CR8_LOAD | CPU_CR8_STORE | CPU_RDPMC,
+			    CPU_MONITOR | CPU_CR8_LOAD | CPU_CR8_STORE | CPU_RDPMC | CPU_MOV_DR,
 		    0, &vmx.cpu))
 		return missing("secondary controls or MSR bitmaps (VMX)");
 	if (!choose(MSR_VMX_PROCBASED2, CPU2_EPT,

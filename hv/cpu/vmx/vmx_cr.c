@@ -65,7 +65,7 @@ struct control vmx_control(const struct vcpu *vcpu)
 	return (struct control){
 		.cr0 = vmx_get_cr0(),
 		.cr4 = vmx_get_cr4(),
-		.efer = vmread(VMCS_GUEST_EFER),
+		.efer = vcpu->state.efer,
 		.code_64 = vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_CS) & ATTR_LONG,
 		.xsave = vcpu_has_xsave(vcpu),
 	};
@@ -73,12 +73,11 @@ struct control vmx_control(const struct vcpu *vcpu)
 
 /* The entry control says again what EFER.LMA says (SDM vol. 3C, "Checks on Guest Control Registers,
  * Debug Registers, and MSRs"). */
-static void write_efer(uint64_t efer)
+static void write_efer(struct vcpu *vcpu, uint64_t efer)
 {
-	uint64_t entry = vmread(VMCS_ENTRYC) & ~(uint64_t)ENTRYC_GUEST_64;
-
+	vcpu->state.efer = efer;
 	vmwrite(VMCS_GUEST_EFER, efer);
-	vmwrite(VMCS_ENTRYC, entry | (efer & EFER_LMA ? ENTRYC_GUEST_64 : 0));
+	vmwrite(VMCS_ENTRYC, vmx.entry | (efer & EFER_LMA ? ENTRYC_GUEST_64 : 0));
 }
 
 /* The CPU's own MOV would have forgotten translations that these bits govern. */
@@ -97,7 +96,8 @@ static bool set_cr0(struct vcpu *vcpu, uint64_t value)
 	if (!vmx.unrestricted && (c.cr0 & (CR0_PG | CR0_PE)) != (CR0_PG | CR0_PE))
 		return false;
 	write_cr0(c.cr0);
-	write_efer(c.efer);
+	if (c.efer != vcpu->state.efer)
+		write_efer(vcpu, c.efer);
 	forget_translations(vcpu);
 	return true;
 }

@@ -79,9 +79,10 @@ void vmx_interrupt(struct vcpu *vcpu, unsigned int vector)
 
 bool vmx_window(struct vcpu *vcpu, bool on)
 {
-	if (on != vcpu->hw_window)
-		vmwrite(VMCS_CPU, vmx.cpu | (on ? CPU_WINDOW : 0));
-	vcpu->hw_window = on;
+	if (on != vcpu->hw_window) {
+		vcpu->hw_window = on;
+		vmx_write_cpu(vcpu);
+	}
 	return true;
 }
 
@@ -127,17 +128,16 @@ uint64_t vmx_rip(const struct vcpu *vcpu)
 
 bool vmx_in_kernel(const struct vcpu *vcpu)
 {
-	(void)vcpu;
-	return vmread(VMCS_GUEST_EFER) & EFER_LMA &&
-	       vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_CS) & ATTR_LONG &&
+	return vcpu->state.efer & EFER_LMA && vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_CS) & ATTR_LONG &&
 	       !(vmread(VMCS_GUEST_ES_ATTR + 2 * SEG_SS) & ATTR_DPL);
 }
 
 /* Of the debug exceptions that are pending, those that the instruction brings. */
-static uint64_t steps_and_breakpoints(const struct vcpu_exit *exit, uint64_t rflags)
+static uint64_t steps_and_breakpoints(const struct vcpu *vcpu, const struct vcpu_exit *exit,
+				      uint64_t rflags)
 {
 	uint64_t pending = rflags & RFLAGS_TF ? PENDING_STEP : 0;
-	uint64_t hits = exit->code != VMX_IO
+	uint64_t hits = !vcpu->debug || exit->code != VMX_IO
 				? 0
 				: debug_io_hits(vmread(VMCS_GUEST_DR7), vmread(VMCS_GUEST_CR4),
 						exit->port, exit->size);
@@ -154,20 +154,21 @@ void vmx_skip(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	uint64_t rflags = vmread(VMCS_GUEST_RFLAGS), pending;
 
-	(void)vcpu;
 	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + exit->length);
 	if (rflags & RFLAGS_RF)
 		vmwrite(VMCS_GUEST_RFLAGS, rflags & ~(uint64_t)RFLAGS_RF);
-	pending = steps_and_breakpoints(exit, rflags);
+	pending = steps_and_breakpoints(vcpu, exit, rflags);
 	if (pending)
 		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | pending);
 	unblock();
 }
 
-/* DR6's new bits come as a qualification (SDM vol. 3C, "Exit Qualification for Debug Exceptions");
- * DR6 itself is the guest's all the time. */
-static void note_debug_status(void)
+/* DR6's new bits come as a qualification (SDM vol. 3C, "Exit Qualification for Debug Exceptions").
+ */
+static void note_debug_status(struct vcpu *vcpu)
 {
+	if (!vcpu->debug)
+		vmx_debug(vcpu, true);
 	x86_write_dr6(x86_read_dr6() | (vmread(VMCS_QUALIFICATION) & 0x600f));
 }
 
@@ -188,7 +189,7 @@ void vmx_pass_on(struct vcpu *vcpu, uint32_t info, unsigned int length)
 		return;
 	}
 	if (vector == EXCEPTION_DB)
-		note_debug_status();
+		note_debug_status(vcpu);
 	vmx_inject(vcpu, vector,
 		   info & INTR_HAS_ERROR ? (int64_t)vmread(VMCS_INTR_ERROR) : INJECT_NO_ERROR);
 }

@@ -6,7 +6,6 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/base/smp.h"
-#include "mm/err.h"
 #include "mm/x86.h"
 
 #define QUAL_NMI_UNBLOCKED (UINT64_C(1) << 12) /* by IRET */
@@ -114,6 +113,9 @@ static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_e
 			return EXIT_GP;
 		vmx_skip(vcpu, exit);
 		return EXIT_RETRY;
+	case VMX_DR: /* executed again */
+		vmx_debug(vcpu, true);
+		return EXIT_RETRY;
 	case VMX_IO:
 		return io_exit(exit);
 	case VMX_RDMSR:
@@ -144,14 +146,15 @@ static enum exit_reason decode(struct vcpu *vcpu, uint32_t reason, struct vcpu_e
 }
 
 /* The timer counts down from (deadline - now), in units of 2^shift cycles. */
-static void set_timer(uint64_t deadline)
+static void set_timer(struct vcpu *vcpu, uint64_t deadline)
 {
+	bool on = deadline && vmx.preempt;
 	uint64_t now, left;
 
-	if (!vmx.preempt)
-		return;
-	vmwrite(VMCS_PIN, deadline ? vmx.pin | PIN_PREEMPT : vmx.pin);
-	if (!deadline)
+	if (on != vcpu->hw_timer)
+		vmwrite(VMCS_PIN, on ? vmx.pin | PIN_PREEMPT : vmx.pin);
+	vcpu->hw_timer = on;
+	if (!on)
 		return;
 	now = clock_now();
 	left = deadline > now ? (deadline - now) >> vmx.preempt_shift : 0;
@@ -162,10 +165,8 @@ void vmx_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	uint32_t idtv;
 
-	if (vcpu->until || vcpu->hw_timer) {
-		set_timer(vcpu->until);
-		vcpu->hw_timer = vcpu->until != 0;
-	}
+	if (vcpu->until || vcpu->hw_timer)
+		set_timer(vcpu, vcpu->until);
 	if (vmx_enter(vcpu->state.gpr, vcpu->hw_launched, &vcpu->hw_rsp)) {
 		exit->code = vmread(VMCS_ERROR);
 		exit->reason = EXIT_BROKEN;
@@ -186,6 +187,11 @@ void vmx_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 	}
 	if (__builtin_expect(idtv & INTR_VALID, 0) && exit->code != VMX_EXCEPTION)
 		vmx_keep_event(idtv);
+}
+
+/* Each exit gives all of it back. */
+static void vmx_leave(void)
+{
 }
 
 void vmx_dump(void)
@@ -219,49 +225,6 @@ static uint64_t vmx_cr4(const struct vcpu *vcpu)
 	return vmx_get_cr4();
 }
 
-/* EFER and PAT live in the VMCS, and so does what the TSC is off by. */
-static int vmx_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-	switch (msr) {
-	case MSR_TSC:
-		*value = x86_rdtsc() + vcpu->state.tsc_offset;
-		return 0;
-	case MSR_EFER:
-		*value = vmread(VMCS_GUEST_EFER);
-		return 0;
-	case MSR_PAT:
-		*value = vmread(VMCS_GUEST_PAT);
-		return 0;
-	default:
-		return -ENOENT;
-	}
-}
-
-static int vmx_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
-{
-	struct control c;
-
-	switch (msr) {
-	case MSR_TSC:
-		vcpu->state.tsc_offset = value - x86_rdtsc();
-		vmwrite(VMCS_TSC_OFFSET, vcpu->state.tsc_offset);
-		return 0;
-	case MSR_EFER:
-		c = vmx_control(vcpu);
-		if (!control_set_efer(&c, value))
-			return -EINVAL;
-		vmwrite(VMCS_GUEST_EFER, c.efer);
-		return 0;
-	case MSR_PAT:
-		if (!control_pat_valid(value))
-			return -EINVAL;
-		vmwrite(VMCS_GUEST_PAT, value);
-		return 0;
-	default:
-		return -ENOENT;
-	}
-}
-
 static unsigned int vmx_cr8(const struct vcpu *vcpu)
 {
 	return (unsigned int)vcpu->state.cr8;
@@ -291,9 +254,11 @@ const struct vendor vendor_vmx = {
 	.load = vmx_load,
 	.activate = vmx_activate,
 	.deactivate = vmx_deactivate,
+	.debug = vmx_debug,
 	.save = vmx_save,
 	.peek = vmx_peek,
 	.run = vmx_run,
+	.leave = vmx_leave,
 	.inject = vmx_inject,
 	.open = vmx_open,
 	.interrupt = vmx_interrupt,

@@ -3,56 +3,22 @@
  * Structures", "Preparation and Launching a Virtual Machine"). */
 #include "hv/cpu/vmx/vmx.h"
 
+#include "hv/cpu/debug.h"
 #include "mm/err.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
 #include "mm/x86.h"
 
-#define MSR_BITMAP_READ_LOW   0    /* MSRs 0 to 0x1fff */
-#define MSR_BITMAP_READ_HIGH  1024 /* MSRs 0xc0000000 to 0xc0001fff */
-#define MSR_BITMAP_WRITE_LOW  2048
-#define MSR_BITMAP_WRITE_HIGH 3072
-
-/* One bitmap for all: 1 means exit. The others are switched at entry and exit, or with the vCPU. */
-static uint8_t msr_bitmap[PAGE_SIZE] __attribute__((aligned(4096)));
-
-static void msr_pass(uint32_t msr)
-{
-	uint32_t bit = msr & 0x1fff;
-	bool high = msr >= 0xc0000000;
-
-	msr_bitmap[(high ? MSR_BITMAP_READ_HIGH : MSR_BITMAP_READ_LOW) + bit / 8] &=
-		(uint8_t) ~(1u << bit % 8);
-	msr_bitmap[(high ? MSR_BITMAP_WRITE_HIGH : MSR_BITMAP_WRITE_LOW) + bit / 8] &=
-		(uint8_t) ~(1u << bit % 8);
-}
-
-/* MSRs that a guest may write freely: VM entry and exit switch some, vcpu_switch.c the others. */
-static void make_msr_bitmap(void)
-{
-	static const uint32_t passed[] = {
-		MSR_SYSENTER_CS, MSR_SYSENTER_ESP,   MSR_SYSENTER_EIP, MSR_STAR,
-		MSR_LSTAR,       MSR_CSTAR,          MSR_FMASK,        MSR_FS_BASE,
-		MSR_GS_BASE,     MSR_KERNEL_GS_BASE,
-	};
-
-	if (!msr_bitmap[MSR_BITMAP_READ_LOW])
-		__builtin_memset(msr_bitmap, 0xff, sizeof(msr_bitmap));
-	for (size_t i = 0; i < ARRAY_LEN(passed); i++)
-		msr_pass(passed[i]);
-}
-
 int vmx_create(struct vcpu *vcpu)
 {
-	static uint16_t last_vpid;
-
 	vcpu->hw_page = frame_alloc(&machine_frames, FRAME_ORDER_4K);
 	if (vcpu->hw_page.v == HPA_NONE.v)
 		return -ENOMEM;
-	/* 0 is the host's. Each load forgets what a former user of the number left. */
-	last_vpid = last_vpid == UINT16_MAX ? 1 : (uint16_t)(last_vpid + 1);
-	vcpu->hw_tag = last_vpid;
-	make_msr_bitmap();
+	/* 0 is the host's. What is cached of a guest has its EPTP beside its VPID, so those of one
+	 * VM are enough to differ (SDM vol. 3C, "Information That May Be Cached"); a hypervisor
+	 * below us may flush whenever the number changes. Each load forgets what a former user
+	 * left. */
+	vcpu->hw_tag = vcpu->index + 1;
 	__builtin_memset(direct(vcpu->hw_page), 0, PAGE_SIZE);
 	*(volatile uint32_t *)direct(vcpu->hw_page) = vmx.revision;
 	return 0;
@@ -71,14 +37,14 @@ static void load_controls(const struct vcpu *vcpu)
 	const struct guest_state *s = &vcpu->state;
 
 	vmwrite(VMCS_PIN, vmx.pin);
-	vmwrite(VMCS_CPU, vmx.cpu);
+	vmx_write_cpu(vcpu);
 	vmwrite(VMCS_CPU2, vmx.cpu2);
 	vmwrite(VMCS_EXITC, vmx.exit);
 	vmwrite(VMCS_ENTRYC, vmx.entry | (s->efer & EFER_LMA ? ENTRYC_GUEST_64 : 0));
 	/* Debug and alignment exceptions whose delivery raises themselves would hold the CPU for
 	 * ever, unreachable by a kick: Cleave delivers them. */
 	vmwrite(VMCS_EXCEPTIONS, 1u << EXCEPTION_DB | 1u << EXCEPTION_AC | 1u << EXCEPTION_MC);
-	vmwrite(VMCS_MSR_BITMAP, (uintptr_t)msr_bitmap);
+	vmwrite(VMCS_MSR_BITMAP, vmx_msr_bitmap());
 	vmwrite(VMCS_TSC_OFFSET, s->tsc_offset);
 	vmwrite(VMCS_LINK, UINT64_MAX);
 	vmwrite(VMCS_EPTP, vmx_eptp(vcpu_ept(vcpu)));
@@ -199,6 +165,7 @@ void vmx_load(struct vcpu *vcpu)
 	vcpu->hw_launched = false;
 	vcpu->hw_rsp = 0;
 	vcpu->hw_window = false;
+	vcpu->hw_timer = false;
 	load_controls(vcpu);
 	load_host();
 	load_plain(&vcpu->state);
@@ -211,30 +178,43 @@ void vmx_load(struct vcpu *vcpu)
 		invvpid(INVVPID_SINGLE, (uint16_t)vcpu->hw_tag);
 }
 
+void vmx_write_cpu(const struct vcpu *vcpu)
+{
+	vmwrite(VMCS_CPU,
+		(vmx.cpu & ~(vcpu->debug ? CPU_MOV_DR : 0)) | (vcpu->hw_window ? CPU_WINDOW : 0));
+}
+
+void vmx_debug(struct vcpu *vcpu, bool own)
+{
+	struct guest_state *s = &vcpu->state;
+
+	vcpu->debug = own;
+	vmx_write_cpu(vcpu);
+	if (own) {
+		debug_load(s->dr);
+		x86_write_dr6(s->dr6);
+		return;
+	}
+	debug_take(s->dr);
+	s->dr6 = x86_read_dr6();
+	s->dr7 = vmread(VMCS_GUEST_DR7);
+}
+
 /* VM entry and exit switch none of these; root mode uses none. */
 void vmx_activate(struct vcpu *vcpu)
 {
 	const struct guest_state *s = &vcpu->state;
 
 	vmptrld(vcpu->hw_page);
-	x86_wrmsr(MSR_STAR, s->star);
-	x86_wrmsr(MSR_LSTAR, s->lstar);
-	x86_wrmsr(MSR_CSTAR, s->cstar);
-	x86_wrmsr(MSR_FMASK, s->fmask);
+	vmx_load_syscall_msrs(vcpu);
 	x86_wrmsr(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
 	x86_write_cr2(s->cr2);
-	x86_write_dr6(s->dr6);
 }
 
 static void take_active(struct guest_state *s)
 {
-	s->star = x86_rdmsr(MSR_STAR);
-	s->lstar = x86_rdmsr(MSR_LSTAR);
-	s->cstar = x86_rdmsr(MSR_CSTAR);
-	s->fmask = x86_rdmsr(MSR_FMASK);
 	s->kernel_gs_base = x86_rdmsr(MSR_KERNEL_GS_BASE);
 	s->cr2 = x86_read_cr2();
-	s->dr6 = x86_read_dr6();
 }
 
 void vmx_deactivate(struct vcpu *vcpu)
@@ -263,13 +243,16 @@ void vmx_save(struct vcpu *vcpu)
 
 void vmx_peek(const struct vcpu *vcpu, struct guest_state *s)
 {
-	hpa_t current = vmptrst();
+	hpa_t before = vmptrst();
 
 	*s = vcpu->state;
 	vmptrld(vcpu->hw_page);
 	take_vmcs(s);
-	if (current.v == vcpu->hw_page.v)
+	if (before.v == vcpu->hw_page.v) {
 		take_active(s);
-	else if (current.v != UINT64_MAX)
-		vmptrld(current);
+		if (vcpu->debug)
+			s->dr6 = x86_read_dr6();
+	} else if (before.v != UINT64_MAX) {
+		vmptrld(before);
+	}
 }

@@ -7,9 +7,10 @@
 #include "mm/err.h"
 #include "tests/host/random.h"
 
-#define STEP  20   /* us */
-#define CHUNK 16   /* pages of a background request */
-#define RUNS  3000 /* us that the guest runs at the source, when an asker is there */
+#define STEP    20   /* us */
+#define AT_ONCE 8    /* datagrams that the destination takes in one step */
+#define CHUNK   16   /* pages of a background request */
+#define RUNS    3000 /* us that the guest runs at the source, when an asker is there */
 
 static const uint8_t key[] = "a key that both machines know";
 
@@ -29,6 +30,8 @@ static void vm_page(const struct vm *vm, gfn_t gfn, uint8_t *to)
 		uint32_t word = rnd(&seed);
 
 		memcpy(to + i, &word, 4);
+		if (vm->plain && i >= 256)
+			memcpy(to + i, to + i - 256, 4);
 	}
 }
 
@@ -330,7 +333,8 @@ static void step_destination(struct machines *m)
 	uint8_t datagram[LINK_DATAGRAM_MAX];
 	size_t n;
 
-	while ((n = faulty_receive(&m->link, FAULTY_TO_ASKER, m->now, datagram)))
+	for (unsigned int i = 0;
+	     i < AT_ONCE && (n = faulty_receive(&m->link, FAULTY_TO_ASKER, m->now, datagram)); i++)
 		asker_receive(&m->asker, m->now, datagram, n);
 	if (asker_phase(&m->asker) == ASKER_STATE)
 		load(m);
@@ -349,8 +353,10 @@ static void step_destination(struct machines *m)
 void machines_step(struct machines *m)
 {
 	m->now += STEP;
-	step_source(m);
-	step_destination(m);
+	if (m->now > m->source_stands)
+		step_source(m);
+	if (m->now > m->destination_stands)
+		step_destination(m);
 	if (m->source_runs && m->destination_runs)
 		broken(m, "both sides run the guest");
 }

@@ -25,6 +25,7 @@ enum vm_page {
 
 struct vm {
 	uint64_t seed;
+	bool plain;   /* its pages pack well */
 	uint64_t age; /* how often it has run on after it was stopped */
 	uint64_t frames;
 	uint8_t kind[VM_PAGES];
@@ -40,6 +41,7 @@ struct arrived {
 
 struct machines {
 	uint64_t now, seed;
+	uint64_t source_stands, destination_stands; /* us: still until then */
 	struct faulty link;
 	struct vm vm;
 
