@@ -308,7 +308,8 @@ static void check_stream(const struct ept_format *fmt, uint64_t npages, uint64_t
 static void streams_on_the_toy_geometry_agree_with_the_reference(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= 12; seed++)
+	/* Of these, two bring late bits. */
+	for (uint64_t seed = 13; seed <= 20; seed++)
 		check_stream(&ept_format_toy, 64, seed, 10000, 1);
 	assert_true(late_bits > 0);
 }
