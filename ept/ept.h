@@ -63,8 +63,9 @@
  *  - All else (map, split of a present leaf, collapse, freeze, protect, poison, unmap) holds the
  *    lock of the table that contains the slot. Collapse and unmap also hold the lock of the
  *    child table that they take away, always parent before child, and mark it dead. A CPU that
- *    finds a table dead after locking it starts again from the root. Only the dirty bit of a
- *    tracked leaf is cleared without the lock: a tracked leaf never collapses.
+ *    finds a table dead after locking it starts again from the root. Only two bits are
+ *    cleared without the lock: the dirty bit of a tracked leaf, which never collapses; and the
+ *    accessed bit of a slot that points to a table, by a collection (ept/track.h).
  *  - Hardware sets accessed and dirty bits at any time. So a present entry is changed by
  *    compare-and-swap even under the lock.
  *
