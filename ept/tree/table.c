@@ -28,8 +28,9 @@ int table_make_empty(struct ept_cpu *me, enum pg_level level, enum ept_why why, 
 {
 	int err = table_make(me, level, why, table);
 
+	/* Plain: nobody else sees it. */
 	if (!err)
-		table_fill(me->ept, *table, 0, 0);
+		__builtin_memset((void *)table_entries(me->ept, *table), 0, PAGE_SIZE);
 	return err;
 }
 
