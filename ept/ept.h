@@ -149,7 +149,7 @@
 #include "ept/stats.h"
 #include "mm/frame.h"
 
-#ifndef EPT_GATHER_MAX /* a test that runs all orders has few */
+#ifndef EPT_GATHER_MAX     /* a test that runs all orders has few */
 #define EPT_GATHER_MAX 257 /* tables that wait for one flush; 2 flushes collapse a full GiB */
 #endif
 
