@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import tap
+from broken import broken
 
 layers = tap.load("tools/check-layers")
 check = tap.load("tools/check")
@@ -248,6 +249,26 @@ class Rules(tap.Sandbox):
             self.assertEqual(len(failing), 1, failing)
             self.assertTrue(failing[0].startswith(claim) and path in failing[0], failing)
             os.unlink(target)
+
+
+class Breaks(tap.Sandbox):
+    """What breaks the sources on purpose finds what it breaks: else a slow test notices, days later."""
+
+    def test_each_break_still_has_its_text(self):
+        mutations, link, sabotages, plant = (tap.load(path) for path in (
+            "tests/host/mutations", "tests/host/link/mutations", "tests/machine/sabotages", "tests/fuzz/plant"))
+        breaks = list(mutations.MUTATIONS.values())
+        breaks += [(f"hv/link/{file}", edits) for file, edits in link.MUTATIONS.values()]
+        breaks += [where for _, where in sabotages.SABOTAGES.values()]
+        breaks += [(file, [(old, new)]) for _, file, old, new in plant.BUGS.values()]
+        self.assertGreater(len(breaks), 200)
+        for file, edits in breaks:
+            self.assertNotEqual(broken(file, edits), broken(file, []))
+
+    def test_a_text_that_is_not_there_is_named(self):
+        for text in ("no such text", "text"):
+            with self.assertRaisesRegex(RuntimeError, "times in tests/broken.py: '" + text):
+                broken("tests/broken.py", [(text, "")])
 
 
 if __name__ == "__main__":

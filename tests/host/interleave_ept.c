@@ -13,6 +13,9 @@ static void half(struct crowd_cpu *cpu)
 	arrive(cpu, 1, PG_LEVEL_4K);
 }
 
+_Static_assert(EPT_GATHER_MAX < INTERLEAVE_TABLES / 2,
+	       "the tables run out before a gather is full");
+
 /* Single entries, and one more table makes CPU 0's gather flush. */
 static void present_small_gather_full(struct crowd_cpu *cpu)
 {

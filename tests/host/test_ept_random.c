@@ -21,8 +21,9 @@ struct stream {
 	uint64_t random; /* state of the generator */
 	uint64_t seed;
 	struct step last[KEPT];
-	uint64_t done;  /* steps */
-	uint64_t epoch; /* steps from one fresh region to the next */
+	struct step collapse; /* comes after the touch, if it is one */
+	uint64_t done;        /* steps */
+	uint64_t epoch;       /* steps from one fresh region to the next */
 	uint64_t count[STEP_CODES];
 };
 
@@ -235,6 +236,25 @@ static bool renew(struct stream *s)
 	return true;
 }
 
+/* CPUs walk by a table, it collapses, and they write by the pointer that they remember. */
+static void follow(struct stream *s, struct step *t)
+{
+	const struct step *last = &s->last[(s->done - 1) % KEPT];
+
+	if (t->code == STEP_COLLAPSE && draw(s, 2)) {
+		s->collapse = *t;
+		*t = (struct step){ .code = STEP_TOUCH, .gfn = t->gfn };
+	} else if (s->done && last->code == STEP_TOUCH && s->collapse.code == STEP_COLLAPSE) {
+		*t = s->collapse;
+		s->collapse.code = STEP_TOUCH;
+	} else if (s->done && last->code == STEP_COLLAPSE && draw(s, 2)) {
+		*t = (struct step){ .code = STEP_SYNC,
+				    .also = last->gfn,
+				    .write = true,
+				    .way = (uint8_t)draw(s, 4) };
+	}
+}
+
 static bool run(struct stream *s, uint64_t steps, uint64_t whole_every)
 {
 	while (s->done < steps) {
@@ -243,12 +263,7 @@ static bool run(struct stream *s, uint64_t steps, uint64_t whole_every)
 
 		if (s->done % s->epoch == 0 && !renew(s))
 			return false;
-		/* A late write to what has just collapsed. */
-		if (s->done && (s->last[(s->done - 1) % KEPT].code == STEP_COLLAPSE && draw(s, 2)))
-			t = (struct step){ .code = STEP_SYNC,
-					   .also = s->last[(s->done - 1) % KEPT].gfn,
-					   .write = true,
-					   .way = (uint8_t)draw(s, 4) };
+		follow(s, &t);
 		if (s->w.gather.n > 40)
 			t = (struct step){ .code = STEP_SYNC };
 		if (!world_allows(&s->w, &t))
@@ -308,10 +323,9 @@ static void check_stream(const struct ept_format *fmt, uint64_t npages, uint64_t
 static void streams_on_the_toy_geometry_agree_with_the_reference(void **state)
 {
 	(void)state;
-	/* Of these, two bring late bits. */
-	for (uint64_t seed = 13; seed <= 20; seed++)
+	for (uint64_t seed = 1; seed <= 12; seed++)
 		check_stream(&ept_format_toy, 64, seed, 10000, 1);
-	assert_true(late_bits > 0);
+	assert_true(late_bits > 0); /* they are rare: a stream has few or none */
 }
 
 static void streams_on_the_real_geometries_agree_with_the_reference(void **state)

@@ -9,7 +9,6 @@
 #include "tests/host/model/toy.h"
 
 #define STACK       (256 * KIB)
-#define TABLES      160   /* table pages of each CPU */
 #define PATIENCE    400   /* accesses after which others get a turn: it may wait for them */
 #define SPINS       16    /* accesses to one address in a row, likewise */
 #define TOO_LONG    50000 /* accesses of a run that goes nowhere */
@@ -203,7 +202,7 @@ static unsigned int one_run(const struct plan *plan)
 	struct crowd *c = &run.crowd;
 	bool ok = true;
 
-	crowd_init(c, &ept_format_toy, TABLES, 1);
+	crowd_init(c, &ept_format_toy, INTERLEAVE_TABLES, 1);
 	c->relax = relax;
 	for (unsigned int i = 0; i < CROWD_CPUS; i++)
 		crowd_leave(&c->cpu[i]);

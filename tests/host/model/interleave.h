@@ -12,8 +12,9 @@
 
 #include "tests/host/model/crowd.h"
 
-#define INTERLEAVE_PAGES 16
-#define INTERLEAVE_CPUS  3
+#define INTERLEAVE_PAGES  16
+#define INTERLEAVE_CPUS   3
+#define INTERLEAVE_TABLES 160 /* table pages of each CPU */
 
 struct scene {
 	const char *name;
