@@ -7,7 +7,8 @@
 #include "mm/err.h"
 #include "tests/host/random.h"
 
-#define STEP    20   /* us */
+#define STEP    20   /* us, unless it is set */
+#define VCPUS   4    /* likewise */
 #define AT_ONCE 8    /* datagrams that the destination takes in one step */
 #define CHUNK   16   /* pages of a background request */
 #define RUNS    3000 /* us that the guest runs at the source, when an asker is there */
@@ -106,6 +107,8 @@ void machines_init(struct machines *m, uint64_t seed, const struct faults *fault
 
 	memset(m, 0, sizeof(*m));
 	m->now = 1000;
+	m->step = STEP;
+	m->faults_max = VCPUS;
 	m->seed = seed;
 	faulty_init(&m->link, seed + 1, faults);
 	vm_init(&m->vm, seed + 2);
@@ -203,7 +206,7 @@ static void step_guest_at_source(struct machines *m)
 {
 	struct answerer *s = &m->answerer;
 
-	if (m->source_runs && answerer_connected(s, m->now) && rnd(&m->seed) % RUNS < STEP) {
+	if (m->source_runs && answerer_connected(s, m->now) && rnd(&m->seed) % RUNS < m->step) {
 		make_state(m);
 		if (!answerer_freeze(s, m->now, m->state, VM_STATE))
 			m->source_runs = false;
@@ -260,9 +263,12 @@ static void take_answers(struct machines *m)
 	while (asker_take(&m->asker, false, &a)) {
 		for (uint64_t i = 0; i < a.extent.frames; i++)
 			place_one(m, a.extent.gfn + i, &a.extent);
-		if (a.urgent)
+		if (a.urgent) {
 			m->faults--;
-		else if (a.completes != ASKER_NOTHING)
+			if (m->waits < WAITS_MAX)
+				m->wait[m->waits++] = (uint32_t)a.waited;
+		}
+		if (!a.urgent && a.completes != ASKER_NOTHING)
 			m->under_way--;
 	}
 }
@@ -278,7 +284,7 @@ static void touch(struct machines *m)
 			d->written[gfn] = true;
 			memset(d->bytes[gfn], 0x77, PAGE_SIZE);
 		}
-	} else if (m->faults < FAULTS_MAX && !asker_ask(&m->asker, m->now, gfn, 1, true)) {
+	} else if (m->faults < m->faults_max && !asker_ask(&m->asker, m->now, gfn, 1, true)) {
 		m->faults++;
 		m->urgent++;
 	}
@@ -309,7 +315,8 @@ static void step_guest_at_destination(struct machines *m)
 	}
 	if (rnd(&m->seed) % 10 == 0)
 		touch(m);
-	stream(m);
+	if (!m->idle)
+		stream(m);
 	take_answers(m);
 }
 
@@ -352,7 +359,7 @@ static void step_destination(struct machines *m)
 
 void machines_step(struct machines *m)
 {
-	m->now += STEP;
+	m->now += m->step;
 	if (m->now > m->source_stands)
 		step_source(m);
 	if (m->now > m->destination_stands)

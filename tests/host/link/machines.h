@@ -11,11 +11,11 @@
 #include "hv/link/asker.h"
 #include "tests/host/link/faulty.h"
 
-#define VM_PAGES   256
-#define VM_STATE   (3 * LINK_PIECE_BYTES + 77)
-#define WINDOW     48
-#define PAGES      96 /* struct asker_page */
-#define FAULTS_MAX 4  /* vCPUs that wait */
+#define VM_PAGES  256
+#define VM_STATE  (3 * LINK_PIECE_BYTES + 77)
+#define WINDOW    48
+#define PAGES     96 /* struct asker_page */
+#define WAITS_MAX 4096
 
 enum vm_page {
 	VM_ZERO,
@@ -41,6 +41,9 @@ struct arrived {
 
 struct machines {
 	uint64_t now, seed;
+	uint64_t step;                              /* us of one step */
+	unsigned int faults_max;                    /* vCPUs that wait */
+	bool idle;                                  /* the background stream asks for nothing */
 	uint64_t source_stands, destination_stands; /* us: still until then */
 	struct faulty link;
 	struct vm vm;
@@ -62,6 +65,8 @@ struct machines {
 	gfn_t next; /* of the background stream */
 	unsigned int under_way, faults;
 	uint64_t duplicates, urgent;
+	uint32_t wait[WAITS_MAX]; /* us: how long urgent pages took */
+	unsigned int waits;
 	uint64_t loaded; /* the age of the state that is loaded */
 	bool load_fails;
 	const char *broken; /* what was not as it must be */
@@ -73,7 +78,7 @@ void machines_init(struct machines *m, uint64_t seed, const struct faults *fault
 /* Begins, with what the setups say by then. */
 void machines_begin(struct machines *m);
 
-/* 20 us of everything. */
+/* A step's time of everything. */
 void machines_step(struct machines *m);
 
 /* Steps until the asker is in that phase; false: not before that much time. */
