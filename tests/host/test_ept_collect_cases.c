@@ -81,11 +81,30 @@ static void a_collection_before_the_flush_calls_nothing_quiet(void **state)
 		w.ref.page[gfn].logged = false;
 }
 
+/* The slot does not say any more that its table was walked, and a CPU remembers where that is. */
+static void no_write_is_missed_by_a_collapse_that_follows_a_collection(void **state)
+{
+	(void)state;
+	map(0, F_1G, EPT_PRESENT);
+	track(F_1G, false);
+	touch(5, false, 0);
+	assert_int_equal(collect(F_1G), 0);
+	step((struct step){ .code = STEP_UNTRACK, .frames = F_1G });
+	assert_true(w.gather.owed); /* no flush until now */
+	assert_int_equal(ept_collapse(me(), 0, PG_LEVEL_2M, &w.gather), 1);
+	touch(5, true, 3);
+	assert_false(ept_lookup(&w.ept, 5).dirty);
+	ept_sync(&w.gather);
+	assert_int_equal(ept_lookup(&w.ept, 5).level, PG_LEVEL_2M);
+	assert_true(ept_lookup(&w.ept, 5).dirty);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(no_write_is_missed_by_a_collection_that_skips_tables),
 		CASE(a_collection_before_the_flush_calls_nothing_quiet),
+		CASE(no_write_is_missed_by_a_collapse_that_follows_a_collection),
 	};
 
 	return cmocka_run_group_tests_name("the second stage: collections", tests, NULL, NULL);
