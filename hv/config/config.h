@@ -92,7 +92,8 @@ struct run_config {
 	enum config_trigger trigger;
 	unsigned int after_ms; /* after= */
 	unsigned int hops;
-	unsigned int precopy; /* rounds */
+	unsigned int precopy;     /* rounds */
+	unsigned int downtime_ms; /* downtime= */
 	enum config_log log;
 	enum config_order order;
 	char replay[CONFIG_NAME_MAX]; /* the name of a file */

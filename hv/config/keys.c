@@ -183,8 +183,12 @@ const struct config_key config_keys[] = {
 	  RUN(hops), NUMBER(1, 1000) },
 	{ "precopy", "0",
 	  "Rounds in which pages are copied while the source still runs, before the switch-over. "
-	  "0 copies nothing ahead.",
+	  "0 copies nothing ahead. Between two machines the source's counts.",
 	  RUN(precopy), NUMBER(0, 30) },
+	{ "downtime", "0",
+	  "Milliseconds, for precopy: a round that took no longer is the last. 0: as many as precopy says, "
+	  "as long as each has more than 64 pages and fewer than the one before.",
+	  RUN(downtime_ms), NUMBER(0, 86400000) },
 	{ "log", "auto",
 	  "How a dirty log notes writes: `writes` by write faults, `bits` by dirty bits, "
 	  "`hardware` by the CPU's own log. `auto` takes the best that the CPU has.",

@@ -5,6 +5,7 @@
 #include "hv/base/string.h"
 #include "hv/link/say.h"
 #include "hv/link/serve.h"
+#include "hv/link/serve_map.h"
 #include "mm/err.h"
 
 #define ALIVE 2000000 /* us: who was heard since is connected */
@@ -51,6 +52,7 @@ int answerer_freeze(struct answerer *s, uint64_t now, const void *state, size_t 
 	if (!bytes || bytes > LINK_STATE_MAX)
 		return -E2BIG;
 	s->phase = LINK_FROZEN;
+	serve_forget(s);
 	s->setup.state = state;
 	s->setup.state_bytes = bytes;
 	s->frozen = now;
@@ -110,6 +112,7 @@ static void begin_session(struct answerer *s, const struct channel *channel,
 	/* Whoever recorded this session's opening cannot open it again. */
 	random_fill(s, s->nonce, LINK_NONCE);
 	serve_forget(s);
+	serve_map_init(s);
 	s->open = true;
 	s->ready = false;
 	s->left = LINK_REASON_NONE;
@@ -243,7 +246,7 @@ static void end(struct answerer *s)
 
 static bool ask(struct answerer *s, const struct link_body *body, size_t bytes)
 {
-	if (s->phase == LINK_GONE)
+	if (serve_may_ask(s))
 		return serve_asks(s, body, bytes);
 	refuse(s, LINK_REASON_PHASE);
 	return true;
@@ -277,6 +280,8 @@ static bool dispatch(struct answerer *s, const struct link_body *body, size_t by
 			return false;
 		take(s, &image);
 		return true;
+	case LINK_MAP_ASK:
+		return serve_map_ask(s, body, bytes);
 	case LINK_DONE:
 		if (bytes != sizeof(*body))
 			return false;

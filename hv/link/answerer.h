@@ -16,6 +16,10 @@
  * refused. In GONE the state and the pages are for the taker alone. A server of a snapshot begins
  * in GONE with nobody as its taker, and serves whoever asks.
  *
+ * Pre-copy: where the setup has round(), the asker may ask for pages in RUNS_HERE, too, in rounds
+ *of which it asks for each when it has the pages of the one before. The one that it asks for in
+ *FROZEN is the last: it says what of all that was sent is of no use.
+ *
  * Call it from one CPU at a time.
  */
 #ifndef HV_LINK_ANSWERER_H
@@ -44,10 +48,22 @@ struct answerer_setup {
 	 * @extent: .gfn <= gfn < .gfn + .frames. A run may begin earlier and be longer than one
 	 *	datagram can say; .data is valid until the next look().
 	 *
-	 * Called by answerer_poll() only, for pages of the offer's regions only, and only in GONE.
+	 * Called by answerer_poll() only, for pages of the offer's regions only; in GONE, and while
+	 *the guest runs once round() has returned true.
 	 */
 	void (*look)(void *ctx, gfn_t gfn, struct link_extent *extent);
-	void *ctx;
+	/**
+	 * round() - write the map of the next round of pre-copy.
+	 * @round: from 1 on; 1 again: another session, which has no pages
+	 * @last: the guest has stopped
+	 *
+	 * The map is of all pages with contents in round 1, and of those that were written since
+	 * the last call in a later one; each page's contents are read afterwards. NULL: no
+	 * pre-copy, and the offer must not have LINK_FEATURE_ROUNDS. Return: false: not yet.
+	 */
+	bool (*round)(void *ctx, unsigned int round, bool last);
+	const uint8_t *map; /* that round() writes: a bit for each page below link_end() */
+	void *ctx;          /* of both */
 };
 
 /* A link_ask that waits to be answered. */
@@ -96,6 +112,10 @@ struct answerer {
 	struct link_hello hello;  /* that the welcome answers */
 	uint32_t unknown;         /* that the stale names */
 	uint64_t state_pieces;    /* mask */
+	unsigned int round;       /* of pre-copy; 0: none has begun */
+	bool map_last;            /* its map was made when the guest had stopped */
+	uint32_t map_first;       /* the piece that bit 0 of the next one is */
+	uint64_t map_pieces;      /* mask */
 	enum link_reason refusal; /* that LINK_REFUSED names */
 	enum link_reason left;    /* why the asker left, if it did */
 	bool done;                /* nothing is owed to the asker any more */

@@ -4,6 +4,7 @@
 
 #include "hv/base/string.h"
 #include "hv/link/fetch.h"
+#include "hv/link/fetch_map.h"
 #include "hv/link/tell.h"
 #include "mm/err.h"
 
@@ -81,6 +82,7 @@ void asker_take_over(struct asker *a)
 {
 	if (a->phase != ASKER_STATE)
 		return;
+	fetch_drop(a);
 	a->phase = ASKER_TAKING;
 	turn_to(a, a->heard);
 }
@@ -126,7 +128,10 @@ static void note_image(struct asker *a, uint64_t now, const struct link_status *
 	if (!same_id(status->image, a->there.image)) {
 		a->state_have = 0;
 		a->phase = ASKER_WAITING;
+		a->map.last = false;
+		a->map.overtaken = true;
 	}
+	a->map.next = now; /* it may have stopped: then the last map can be had */
 	turn_to(a, now);
 	memcpy(a->there.image, status->image, LINK_ID);
 	a->there.phase = status->phase;
@@ -240,6 +245,9 @@ static bool opened(struct asker *a, uint64_t now, const struct link_offer *offer
 		return true; /* said twice */
 	note_trip(a, now);
 	a->session = ASKER_OPEN;
+	fetch_map_init(a);
+	if (a->phase < ASKER_RUNS)
+		fetch_drop(a); /* of the pre-copy */
 	a->not_opened = 0;
 	a->stats.sessions++;
 	turn_to(a, now);
@@ -350,6 +358,8 @@ static bool dispatch(struct asker *a, uint64_t now, const struct link_body *body
 		return fetch_packed(a, now, body, bytes);
 	case LINK_RUNS:
 		return fetch_runs(a, now, body, bytes);
+	case LINK_MAP:
+		return fetch_map(a, now, body, bytes);
 	case LINK_GIVEN:
 		if (!follows(body, bytes, &image, sizeof(image)))
 			return false;

@@ -6,7 +6,7 @@
  * again until it has come. Its phase says what the caller may do:
  *
  *	CONNECTING	it opens the first session
- *	WAITING		the guest runs at the source, or its state is on its way
+ *	WAITING		the guest runs at the source, or its state is on its way; pre-copy goes on
  *	STATE		the state is here: load it, then asker_take_over() or asker_refuse()
  *	TAKING		the source is asked to let go; the guest may not run yet
  *	RUNS		the guest runs here, and nowhere else: ask for pages
@@ -76,6 +76,8 @@ struct asker_setup {
 	struct link_offer offer;
 	void *state; /* room for the guest's state; the caller's */
 	size_t state_room;
+	uint8_t *map; /* room for a bit of each page below link_end(); the caller's. NULL: no
+			 pre-copy */
 	struct asker_page *pages; /* room for requests; the caller's */
 	unsigned int npages;      /* at least 64 */
 	unsigned int window;      /* most background pages under way on the wire */
@@ -103,6 +105,24 @@ enum asker_session {
 	ASKER_OPEN,
 };
 
+enum asker_map_state {
+	ASKER_NO_MAP, /* no round has begun */
+	ASKER_MAP_COMES,
+	ASKER_MAP_CAME,
+};
+
+/* The newest round of pre-copy. */
+struct asker_map {
+	enum asker_map_state state;
+	unsigned int round; /* from 1 on */
+	bool last;          /* made when the guest had stopped, for good as far as we know */
+	bool overtaken;     /* the guest went on since it was asked for: it is not the last */
+	uint32_t first;     /* pieces below have come */
+	uint64_t have;      /* mask: bit n is piece first + n */
+	uint64_t next;      /* us: when to ask again */
+	unsigned int tries;
+};
+
 struct asker {
 	struct asker_setup setup;
 	enum asker_phase phase;
@@ -127,6 +147,7 @@ struct asker {
 		there;        /* the answerer's: its image, phase, and state are kept up to date */
 	uint64_t state_have;  /* mask of pieces */
 	uint64_t state_asked; /* those asked for last */
+	struct asker_map map;
 
 	struct pace pace;
 	unsigned int under_way;  /* background pages on the wire */
@@ -151,6 +172,33 @@ void asker_receive(struct asker *a, uint64_t now, const void *datagram, size_t b
  */
 size_t asker_poll(struct asker *a, uint64_t now, void *out);
 
+/* --- pre-copy: while the guest runs at the source ----------------------------------------------
+ *
+ * asker_next_round(), and when the map has come forget the pages that it has, for they have
+ * changed; then ask for them in the background, and keep those that come with data. When there are
+ * no more, the next round. When the guest has stopped (there.phase), one more round: what its map
+ * has is of no use, all else that was kept is right. Take the guest over only then.
+ *
+ * A session that is lost loses all of it: stats.sessions counts them.
+ */
+
+/* Can both sides? Is it the time for it? */
+static inline bool asker_has_rounds(const struct asker *a)
+{
+	return (a->phase == ASKER_WAITING || a->phase == ASKER_STATE) && a->session == ASKER_OPEN &&
+	       a->setup.map && a->there.features & a->setup.offer.features & LINK_FEATURE_ROUNDS;
+}
+
+/* Asks for the next round's map. Drops what was asked for and has not come. Return: 0; -EAGAIN: not
+ * now; -ENOSPC: there are no more rounds: forget all pages. */
+int must_check asker_next_round(struct asker *a, uint64_t now);
+
+/* The map of the round that was asked for is in the setup's room. */
+static inline bool asker_map_came(const struct asker *a)
+{
+	return a->map.state == ASKER_MAP_CAME;
+}
+
 /* --- the switch-over ------------------------------------------------------------------------ */
 
 /* In ASKER_STATE: the state's bytes, in the setup's room. */
@@ -173,9 +221,9 @@ void asker_refuse(struct asker *a, enum link_reason reason);
  * asked for urgently and in the background is given out for both. A quarter of the setup's pages
  * is kept for urgent requests.
  *
- * Return: 0; -EAGAIN: the phase is not RUNS; -ENOSPC: too much is under way; -EINVAL: not pages of
- * the guest; -EALREADY: an urgent request for the page, or a background one for one of the pages,
- * is under way.
+ * Return: 0; -EAGAIN: the phase is not RUNS, and no round of pre-copy is on; -ENOSPC: too much is
+ * under way; -EINVAL: not pages of the guest; -EALREADY: an urgent request for the page, or a
+ * background one for one of the pages, is under way.
  */
 int must_check asker_ask(struct asker *a, uint64_t now, gfn_t gfn, uint64_t frames, bool urgent);
 

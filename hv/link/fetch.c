@@ -103,9 +103,15 @@ static int ask_background(struct asker *a, uint64_t now, gfn_t gfn, uint64_t fra
 	return 0;
 }
 
+/* In pre-copy, by the newest map. */
+static bool may_ask_ahead(const struct asker *a)
+{
+	return asker_has_rounds(a) && asker_map_came(a) && a->there.phase == LINK_RUNS_HERE;
+}
+
 int asker_ask(struct asker *a, uint64_t now, gfn_t gfn, uint64_t frames, bool urgent)
 {
-	if (a->phase != ASKER_RUNS)
+	if (a->phase != ASKER_RUNS && !may_ask_ahead(a))
 		return -EAGAIN;
 	if (!frames || frames > LINK_ASK_FRAMES_MAX || !link_has(&a->there, gfn, frames))
 		return -EINVAL;
@@ -233,6 +239,14 @@ void fetch_again(struct asker *a, uint64_t now)
 	}
 }
 
+void fetch_drop(struct asker *a)
+{
+	EACH_PAGE(a, p)
+	p->state = ASKER_FREE;
+	a->under_way = 0;
+	a->lent = NULL;
+}
+
 void fetch_later(struct asker *a, uint64_t us)
 {
 	EACH_PAGE(a, p)
@@ -249,6 +263,15 @@ bool fetch_waits(const struct asker *a)
 }
 
 /* --- what comes ------------------------------------------------------------------------------- */
+
+/* What was read in another round than this one is out of date. */
+static bool is_of_now(struct asker *a, uint64_t round)
+{
+	bool is = round == (a->phase == ASKER_RUNS ? 0 : a->map.round);
+
+	a->stats.unasked += !is;
+	return is;
+}
 
 static void came(struct asker *a, struct asker_page *p, uint64_t now, struct link_extent extent)
 {
@@ -299,11 +322,13 @@ static void take_piece(struct asker *a, struct asker_page *p, uint64_t now, unsi
 
 bool fetch_page(struct asker *a, uint64_t now, const struct link_body *body, size_t bytes)
 {
-	unsigned int piece = body->detail;
+	unsigned int piece = body->detail & LINK_PARITY;
 	struct asker_page *p;
 
-	if (piece > LINK_PARITY || bytes != sizeof(*body) + link_page_piece(piece))
+	if (bytes != sizeof(*body) + link_page_piece(piece))
 		return false;
+	if (!is_of_now(a, LINK_ROUND(body->detail)))
+		return true;
 	p = find(a, link_body_gfn(body));
 	if (!p || p->state != ASKER_ASKED || p->have & 1u << piece)
 		a->stats.pieces_duplicate++;
@@ -329,9 +354,12 @@ bool fetch_packed(struct asker *a, uint64_t now, const struct link_body *body, s
 {
 	struct asker_page *p;
 
-	if (!(a->there.features & a->setup.offer.features & LINK_FEATURE_PACKED) || body->detail ||
-	    bytes <= sizeof(*body) || bytes > sizeof(*body) + LINK_PIECE_BYTES)
+	if (!(a->there.features & a->setup.offer.features & LINK_FEATURE_PACKED) ||
+	    body->detail & LINK_PARITY || bytes <= sizeof(*body) ||
+	    bytes > sizeof(*body) + LINK_PIECE_BYTES)
 		return false;
+	if (!is_of_now(a, LINK_ROUND(body->detail)))
+		return true;
 	p = find(a, link_body_gfn(body));
 	if (p && p->state == ASKER_ASKED)
 		return take_packed(a, p, now, body + 1, bytes - sizeof(*body));
@@ -383,6 +411,8 @@ bool fetch_runs(struct asker *a, uint64_t now, const struct link_body *body, siz
 	for (unsigned int i = 0; i < body->detail; i++)
 		if (!is_good_run(a, run[i]))
 			return false;
+	if (!is_of_now(a, link_body_gfn(body)))
+		return true;
 	for (unsigned int i = 0; i < body->detail; i++)
 		take_run(a, now, run[i]);
 	return true;

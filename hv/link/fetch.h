@@ -8,6 +8,9 @@
 /* A new session: whatever is under way is asked for again at once. */
 void fetch_again(struct asker *a, uint64_t now);
 
+/* Nothing of what was asked for is wanted any more. */
+void fetch_drop(struct asker *a);
+
 /* The asker was away for so long: what came meanwhile is not late. */
 void fetch_later(struct asker *a, uint64_t us);
 

@@ -48,6 +48,15 @@ const char *link_suite_name(unsigned int suite)
 	return cipher ? cipher->name : "unknown";
 }
 
+uint64_t link_end(const struct link_offer *offer)
+{
+	uint64_t end = 0;
+
+	for (unsigned int i = 0; i < LINK_REGIONS_MAX; i++)
+		end = MAX(end, offer->region[i].gfn + offer->region[i].frames);
+	return end;
+}
+
 bool link_has(const struct link_offer *offer, gfn_t gfn, uint64_t frames)
 {
 	for (unsigned int i = 0; i < LINK_REGIONS_MAX; i++) {

@@ -91,6 +91,9 @@ unsigned int link_best_suite(const struct link_key *key, uint32_t offered);
 /* Are all of these frames in one of the offer's regions? */
 bool link_has(const struct link_offer *offer, gfn_t gfn, uint64_t frames);
 
+/* One above the last frame of the offer's regions. */
+uint64_t link_end(const struct link_offer *offer);
+
 /* The reason's sentence; never NULL, whatever the number. */
 const char *link_reason_text(unsigned int reason);
 

@@ -4,6 +4,7 @@
 
 #include "hv/base/string.h"
 #include "hv/link/serve.h"
+#include "hv/link/serve_map.h"
 
 static bool owed(struct answerer *s, enum answerer_owes what)
 {
@@ -100,6 +101,8 @@ static size_t put_state(struct answerer *s, struct link_body *body)
 
 size_t say_next(struct answerer *s, struct link_body *body)
 {
+	size_t n;
+
 	if (owed(s, ANSWERER_OPENED))
 		return put_opened(s, body);
 	if (owed(s, ANSWERER_REFUSED))
@@ -113,5 +116,6 @@ size_t say_next(struct answerer *s, struct link_body *body)
 	s->state_pieces &= link_state_pieces(s->setup.state_bytes);
 	if (s->state_pieces)
 		return put_state(s, body);
-	return serve_next(s, body);
+	n = serve_map_next(s, body);
+	return n ? n : serve_next(s, body);
 }

@@ -8,6 +8,7 @@
 #include "hv/link/serve.h"
 
 #include "hv/base/string.h"
+#include "hv/link/serve_map.h"
 
 void serve_init(struct answerer *s)
 {
@@ -167,43 +168,45 @@ static void parity_of(const uint8_t *page, uint8_t *to)
 			to[i] ^= page[piece * LINK_PIECE_BYTES + i];
 }
 
-/* All of the ask's first page in one datagram, if it is to begin and packs so well; else 0. */
-static size_t packed(struct answerer *s, struct answerer_ask *ask, struct link_body *body)
+/* The ask's first page that is left. */
+static gfn_t first_gfn(const struct answerer_ask *ask)
 {
-	gfn_t gfn = ask->gfn + (unsigned int)__builtin_ctzll(ask->data);
-	struct link_extent e;
+	return ask->gfn + (unsigned int)__builtin_ctzll(ask->data);
+}
+
+/* All of the page in one datagram, if it is to begin and packs so well; else 0. */
+static size_t packed(struct answerer *s, struct answerer_ask *ask, const void *page,
+		     struct link_body *body)
+{
 	size_t n;
 
 	if (ask->left || !(s->features & LINK_FEATURE_PACKED))
 		return 0;
-	look(s, gfn, &e);
-	n = pack_page(e.data, s->pack_room, body + 1);
+	n = pack_page(page, s->pack_room, body + 1);
 	if (!n)
 		return 0;
-	*body = link_body(LINK_PACKED_PAGE, 0, gfn);
+	*body = link_body(LINK_PACKED_PAGE, LINK_DETAIL(serve_round(s), 0), first_gfn(ask));
 	ask->data &= ask->data - 1;
 	s->stats.pages_sent++;
 	s->stats.pages_packed++;
 	return sizeof(*body) + n;
 }
 
-/* The next piece of the ask's first page that is left. */
-static size_t next_piece(struct answerer *s, struct answerer_ask *ask, struct link_body *body)
+/* The page's next piece. */
+static size_t next_piece(struct answerer *s, struct answerer_ask *ask, const uint8_t *page,
+			 struct link_body *body)
 {
-	unsigned int index = (unsigned int)__builtin_ctzll(ask->data), piece;
 	uint8_t *to = (uint8_t *)(body + 1);
-	struct link_extent e;
+	unsigned int piece;
 
 	if (!ask->left)
 		ask->left = ask->pieces;
 	piece = (unsigned int)__builtin_ctz(ask->left);
-	look(s, ask->gfn + index, &e);
-	*body = link_body(LINK_PAGE, piece, ask->gfn + index);
+	*body = link_body(LINK_PAGE, LINK_DETAIL(serve_round(s), piece), first_gfn(ask));
 	if (piece == LINK_PARITY)
-		parity_of(e.data, to);
+		parity_of(page, to);
 	else
-		memcpy(to, (const uint8_t *)e.data + piece * LINK_PIECE_BYTES,
-		       link_page_piece(piece));
+		memcpy(to, page + piece * LINK_PIECE_BYTES, link_page_piece(piece));
 	ask->left &= (uint8_t)(ask->left - 1);
 	if (!ask->left)
 		ask->data &= ask->data - 1;
@@ -212,25 +215,44 @@ static size_t next_piece(struct answerer *s, struct answerer_ask *ask, struct li
 	return sizeof(*body) + link_page_piece(piece);
 }
 
+static size_t put_runs(struct answerer *s, const struct link_run *runs, unsigned int n,
+		       struct link_body *body)
+{
+	*body = link_body(LINK_RUNS, n, serve_round(s));
+	memcpy(body + 1, runs, n * sizeof(runs[0]));
+	s->stats.runs_sent += n;
+	return sizeof(*body) + n * sizeof(runs[0]);
+}
+
+/* A guest that runs here may have given the page back since it was looked at. */
+static size_t answer_page(struct answerer *s, struct answerer_ask *ask, struct link_body *body)
+{
+	struct link_extent e;
+	struct link_run run;
+	size_t bytes;
+
+	look(s, first_gfn(ask), &e);
+	if (e.what != LINK_DATA) {
+		run = run_around(s, first_gfn(ask), &e);
+		ask->data &= ask->data - 1;
+		ask->left = 0;
+		return put_runs(s, &run, 1, body);
+	}
+	bytes = packed(s, ask, e.data, body);
+	return bytes ? bytes : next_piece(s, ask, e.data, body);
+}
+
 static size_t answer(struct answerer *s, struct answerer_ask *ask, struct link_body *body)
 {
 	struct link_run runs[LINK_RUNS_MAX];
 	unsigned int n;
-	size_t bytes;
 
 	if (!ask->looked) {
 		n = look_at_all(s, ask, runs);
-		if (n) {
-			*body = link_body(LINK_RUNS, n, 0);
-			memcpy(body + 1, runs, n * sizeof(runs[0]));
-			s->stats.runs_sent += n;
-			return sizeof(*body) + n * sizeof(runs[0]);
-		}
+		if (n)
+			return put_runs(s, runs, n, body);
 	}
-	if (!ask->data)
-		return 0;
-	bytes = packed(s, ask, body);
-	return bytes ? bytes : next_piece(s, ask, body);
+	return ask->data ? answer_page(s, ask, body) : 0;
 }
 
 static size_t ring_next(struct answerer *s, struct answerer_ring *ring, struct link_body *body)

@@ -4,6 +4,7 @@
 
 #include "hv/base/string.h"
 #include "hv/link/fetch.h"
+#include "hv/link/fetch_map.h"
 
 #define POLL          5000   /* us: how often to ask whether the guest has stopped */
 #define KEEP_UP       100000 /* us: how often to be heard while the state is loaded */
@@ -103,12 +104,22 @@ static size_t poll_end(struct asker *a, uint64_t now, struct link_body *body)
 			  : put(body, LINK_DONE, 0, body + 1, 0);
 }
 
+/* The state, and pre-copy beside it. */
+static size_t poll_waiting(struct asker *a, uint64_t now, struct link_body *body)
+{
+	size_t n = poll_state(a, now, body);
+
+	if (!n)
+		n = fetch_map_next(a, now, body);
+	return n ? n : fetch_next(a, now, body);
+}
+
 size_t tell_next(struct asker *a, uint64_t now, struct link_body *body)
 {
 	switch (a->phase) {
 	case ASKER_WAITING:
 	case ASKER_STATE:
-		return poll_state(a, now, body);
+		return poll_waiting(a, now, body);
 	case ASKER_TAKING:
 		return is_time(a, now) ? put(body, LINK_TAKE, 0, a->there.image, LINK_ID) : 0;
 	case ASKER_RUNS:

@@ -114,17 +114,22 @@ enum link_kind {
 	LINK_TAKE = 3,      /* then link_image: "I have all of the state. May I run?" */
 	LINK_DONE = 4,      /* nothing is owed any more */
 	LINK_LEAVE = 5,     /* detail: enum link_reason, why the asker goes */
+	LINK_MAP_ASK = 6,   /* then link_map_ask */
 	/* From the answerer. */
 	LINK_OPENED = 17, /* then a link_offer: the answer to link_open */
 	LINK_STATUS = 18, /* then link_status: the answer to a link_state_ask without pieces */
 	LINK_STATE =
 		19, /* detail: which piece; gfn: bytes of the whole; link_image, then the piece */
-	LINK_PAGE = 20,        /* detail: which piece, or LINK_PARITY; gfn; then the piece */
-	LINK_RUNS = 21,        /* detail: how many link_run follow */
+	LINK_PAGE = 20,        /* detail: which piece, or LINK_PARITY, and the round; gfn; then the
+				* piece */
+	LINK_RUNS = 21,        /* detail: how many link_run follow; gfn: the round */
 	LINK_GIVEN = 22,       /* then link_image: "run; I never shall again" */
 	LINK_ENDED = 23,       /* the answer to LINK_DONE and LINK_LEAVE */
 	LINK_REFUSED = 24,     /* detail: enum link_reason */
-	LINK_PACKED_PAGE = 25, /* gfn; then the page as one LZ4 block, where both sides can */
+	LINK_PACKED_PAGE = 25, /* detail: the round; gfn; then the page as one LZ4 block, where both
+				* sides can */
+	LINK_MAP = 26,         /* detail: the round; gfn: which piece, and LINK_MAP_LAST; then
+				* the piece */
 };
 
 struct link_body {
@@ -167,6 +172,26 @@ struct link_state_ask {
 	uint64_t pieces; /* mask; 0: tell me how far you are */
 } LINK_PACKED;
 
+/*
+ * Pre-copy: while the guest runs at the source, its pages are asked for in rounds, counted from 1.
+ * The map of a round has a bit for each page that it is about: in the first, of those with
+ * contents; in a later one, of those that were written since the map before. What a page's datagram
+ * names is the round in which its contents were read; 0: the guest had stopped for good.
+ */
+#define LINK_ROUNDS_MAX       63
+#define LINK_ROUND(detail)    ((detail) >> 2) /* of LINK_PAGE and LINK_PACKED_PAGE */
+#define LINK_DETAIL(r, piece) ((r) << 2 | (piece))
+#define LINK_MAP_FRAMES       (LINK_PIECE_BYTES * 8) /* pages that a piece of a map tells of */
+
+#define LINK_MAP_LAST (UINT64_C(1) << 32) /* the guest had stopped when the map was made */
+
+/* Asks for pieces of the newest map; or, with the next round's number, for the next round. */
+struct link_map_ask {
+	uint32_t round;  /* 1 to LINK_ROUNDS_MAX */
+	uint32_t first;  /* piece */
+	uint64_t pieces; /* mask: bit n is piece first + n */
+} LINK_PACKED;
+
 struct link_image {
 	uint8_t id[LINK_ID];
 } LINK_PACKED;
@@ -195,7 +220,8 @@ struct link_status {
 	X(POISON, 2, "lost pages travel as lost pages")                                            \
 	X(PARITY, 3, "a parity piece for urgent pages")                                            \
 	X(MEMORY_ONLY, 4, "memory without a guest, which no machine can run")                      \
-	X(PACKED, 5, "pages packed by LZ4")
+	X(PACKED, 5, "pages packed by LZ4")                                                        \
+	X(ROUNDS, 6, "rounds of pre-copy, while the guest runs at the source")
 
 enum link_feature {
 #define X(name, bit, what) LINK_FEATURE_##name = 1 << (bit),
@@ -312,6 +338,18 @@ static inline uint64_t link_state_pieces(size_t bytes)
 	size_t n = (bytes + LINK_PIECE_BYTES - 1) / LINK_PIECE_BYTES;
 
 	return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+}
+
+/* Pieces of a map of so many pages, from page 0 on; and bytes of one, the last one shorter. */
+static inline uint32_t link_map_pieces(uint64_t frames)
+{
+	return (uint32_t)((frames + LINK_MAP_FRAMES - 1) / LINK_MAP_FRAMES);
+}
+
+static inline size_t link_map_piece(uint64_t frames, uint32_t piece)
+{
+	return MIN((frames + 7) / 8 - piece * (uint64_t)LINK_PIECE_BYTES,
+		   (uint64_t)LINK_PIECE_BYTES);
 }
 
 /* How many pieces a mask has. */

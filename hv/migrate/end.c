@@ -193,7 +193,8 @@ void end_offer(struct link_offer *offer, const struct vm *vm, bool told, bool pa
 		.backing = (uint8_t)vm->mem.ept.leaf_max,
 		.vcpus = (uint8_t)vm->nvcpus,
 		.state_version = VM_STATE_VERSION,
-		.features = FEATURES | LINK_FEATURE_PARITY | (packs ? LINK_FEATURE_PACKED : 0),
+		.features = FEATURES | LINK_FEATURE_PARITY | LINK_FEATURE_ROUNDS |
+			    (packs ? LINK_FEATURE_PACKED : 0),
 		.needs = FEATURES,
 		.region = { { .gfn = 0, .frames = vm->mem.frames } },
 	};

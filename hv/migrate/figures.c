@@ -60,9 +60,9 @@ struct figures figures_of(const struct migration *m)
 		.compared = (int64_t)m->compared,
 		.written = (int64_t)m->written,
 		.lost = (int64_t)m->lost,
-		.precopy_rounds = m->precopy.rounds,
-		.precopy_copied = (int64_t)m->precopy.copied,
-		.precopy_dirty_at_stop = (int64_t)m->precopy.at_stop,
+		.precopy_rounds = m->link ? m->ahead.rounds : m->precopy.rounds.n,
+		.precopy_copied = (int64_t)m->precopy.staging.copied,
+		.precopy_dirty_at_stop = (int64_t)(m->link ? m->ahead.at_stop : m->precopy.at_stop),
 		.monitor_changes = m->watched.changes ? (int64_t)m->watched.changes : -1,
 	};
 

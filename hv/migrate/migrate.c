@@ -76,8 +76,8 @@ static void set_up_source(struct migration *m)
 	if (m->config->stream != CONFIG_UNLIMITED)
 		pace.per_page = us_to_cycles(1000) / m->config->stream;
 	source_vm_init(&m->source, &m->from->mem.ept, m->from->mem.frames, &pace);
-	if (m->precopy.staged.word)
-		m->source.staged = &m->precopy.staged;
+	if (m->precopy.staging.staged.word)
+		m->source.source.staged = &m->precopy.staging.staged;
 }
 
 /* NULL, or why pages could not be lost on purpose. */

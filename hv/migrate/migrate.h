@@ -7,6 +7,7 @@
 #include "hv/config/boot_info.h"
 #include "hv/cpu/vcpu.h"
 #include "hv/cpu/vm.h"
+#include "hv/link/ahead.h"
 #include "hv/migrate/huge.h"
 #include "hv/migrate/precopy.h"
 #include "hv/migrate/stream.h"
@@ -26,6 +27,7 @@ struct migration {
 	struct source_vm source;
 	const struct source_link *link; /* to->mem's source is on another machine: no `from` */
 	struct precopy precopy;
+	struct ahead ahead; /* pre-copy from another machine, into precopy.staging */
 	struct stream stream;
 	struct touches replay;    /* for order=replay */
 	uint32_t *recorded;       /* for order=record; or NULL */

@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pre-copy: rounds that copy the source's pages ahead to the frames of the destination, while the
- * guest still runs at the source. A dirty log says what has changed since.
- *
- * Staged pages stay absent at the destination until the switch-over. Then the source answers that
- * they are in place; all other pages are pulled.
+ * Pre-copy within one machine: rounds that copy the source's pages ahead to the frames of the
+ * destination, while the guest still runs at the source. At the switch-over the source answers that
+ * what is staged is in place; all other pages are pulled. Between two machines: hv/link/ahead.h.
  */
 #ifndef HV_MIGRATE_PRECOPY_H
 #define HV_MIGRATE_PRECOPY_H
 
-#include "hv/mem/bitmap.h"
-#include "hv/vm/dirty_log.h"
+#include "hv/migrate/rounds.h"
+#include "hv/migrate/staging.h"
 
 struct precopy {
-	struct vm *from, *to;
-	struct dirty_log log;
-	bool logging;
-	struct bitmap staged; /* pages whose contents lie in the destination's frames, unchanged */
-	struct bitmap dirty;  /* of the last collection */
-	unsigned int rounds;  /* that were made */
-	uint64_t copied;      /* pages, once for each copy */
-	uint64_t at_stop;     /* pages that were dirty when the source stopped */
+	struct rounds rounds;
+	struct staging staging;
+	uint64_t at_stop; /* pages that were dirty when the source stopped */
 };
 
 /**

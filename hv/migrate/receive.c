@@ -23,6 +23,7 @@ struct room {
 };
 
 static struct source_link link;
+static struct bitmap map; /* of the newest round of pre-copy */
 
 static unsigned int room_order(void)
 {
@@ -36,22 +37,52 @@ static const char *refusal(void)
 	return link_reason_text(asker_reason(&link.asker));
 }
 
-/* Goes on until the asker has left this phase. */
-static const char *await(struct migration *m, enum asker_phase phase, const char *too_late)
+/* Goes on for a while, in one of the phases before the guest is here. */
+static const char *turn(struct migration *m, const char *too_late)
 {
-	while (asker_phase(&link.asker) == phase) {
-		end_rest(source_link_pump(&link));
-		TRY(monitor_turn());
-		MUST(!migrate_out_of_time(m), too_late);
-	}
+	end_rest(source_link_pump(&link));
+	ahead_step(&m->ahead, &link.asker, end_now());
+	TRY(monitor_turn());
+	MUST(!migrate_out_of_time(m), too_late);
 	return asker_phase(&link.asker) == ASKER_REFUSED ? refusal() : NULL;
 }
+
+/* --- what comes ahead ----------------------------------------------------------------------- */
+
+static void keep(void *ctx, gfn_t gfn, const void *data)
+{
+	stage(ctx, gfn, data);
+}
+
+static void forget(void *ctx, gfn_t gfn)
+{
+	unstage(ctx, gfn);
+}
+
+static const struct ahead_ops into_staging = { keep, forget };
+
+static const char *begin_ahead(struct migration *m)
+{
+	ahead_init(&m->ahead, &into_staging, &m->precopy.staging);
+	if (staging_begin(&m->precopy.staging, &m->to->mem) || bitmap_make(&map, m->to->mem.frames))
+		return "no memory for the bitmaps of the pre-copy";
+	return NULL;
+}
+
+static void end_ahead(struct migration *m)
+{
+	staging_end(&m->precopy.staging);
+	bitmap_free(&map);
+}
+
+/* --- the switch-over ------------------------------------------------------------------------ */
 
 static const char *connect(struct migration *m, const struct boot_info *info, struct room *room)
 {
 	struct asker_setup setup = {
 		.state = room->state,
 		.state_room = sizeof(room->state),
+		.map = (uint8_t *)map.word,
 		.pages = room->page,
 		.npages = PAGES,
 		.window = m->config->window,
@@ -64,33 +95,54 @@ static const char *connect(struct migration *m, const struct boot_info *info, st
 	setup.random = end.random;
 	setup.limit = end.limit;
 	end_offer(&setup.offer, m->to, false, m->config->compress);
+	if (m->config->precopy)
+		setup.offer.needs |= LINK_FEATURE_ROUNDS;
 	MUST(!source_link_init(&link, &setup, end.transport, &m->lost_pages, end_before),
 	     "the link cannot be set up with this key");
+	link.source.staged = &m->precopy.staging.staged;
 	con_printf("cleave: link: waits for a guest\n");
-	TRY(await(m, ASKER_CONNECTING,
-		  "no source answered in time: is the other machine up, and are "
-		  "link=, address= and peer= right on both sides?"));
+	while (asker_phase(&link.asker) == ASKER_CONNECTING)
+		TRY(turn(m, "no source answered in time: is the other machine up, and are "
+			    "link=, address= and peer= right on both sides?"));
 	con_printf("cleave: link: connected, %s\n", link_suite_name(link.asker.channel.suite));
-	return await(m, ASKER_WAITING, "the source kept its guest until the time was over");
+	return NULL;
 }
 
-/* From here on the source does not run it any more, or not yet. */
-static const char *take_over(struct migration *m, struct room *room)
+/* Until the state is here, and what came ahead is known to be right. */
+static const char *wait_for_state(struct migration *m)
+{
+	while (asker_phase(&link.asker) < ASKER_STATE || !ahead_settled(&m->ahead, &link.asker))
+		TRY(turn(m, "the source kept its guest until the time was over"));
+	return NULL;
+}
+
+static const char *load(struct migration *m, struct room *room)
 {
 	const char *why = vm_state_load(m->to, room->state, asker_state_bytes(&link.asker));
 
 	if (why) {
 		asker_refuse(&link.asker, LINK_REASON_STATE);
 		(void)source_link_pump(&link);
-		return why;
 	}
+	return why;
+}
+
+/* Asks the source to let the guest go. Then it does, or it takes it back and stops it again later:
+ * with another state. */
+static const char *take_over(struct migration *m, struct room *room)
+{
+	do {
+		TRY(wait_for_state(m));
+		m->stopped = clock_now();
+		TRY(load(m, room));
+		asker_take_over(&link.asker);
+		while (asker_phase(&link.asker) == ASKER_TAKING)
+			TRY(turn(m, "nobody knows whether the source has let the guest go: it must "
+				    "not run here"));
+	} while (asker_phase(&link.asker) != ASKER_RUNS);
 	arrive_mark(m);
 	arrive_prepare(m, &link.source);
-	m->stopped = clock_now();
-	asker_take_over(&link.asker);
-	return await(m, ASKER_TAKING,
-		     "nobody knows whether the source has let the guest go: it must "
-		     "not run here");
+	return NULL;
 }
 
 static const char *go_on(struct migration *m)
@@ -104,6 +156,7 @@ static const char *go_on(struct migration *m)
 
 static const char *whole(struct migration *m, const struct boot_info *info, struct room *room)
 {
+	TRY(begin_ahead(m));
 	TRY(connect(m, info, room));
 	TRY(take_over(m, room));
 	return arrive_judge(m, go_on(m));
@@ -116,6 +169,7 @@ static const char *with_room(struct migration *m, const struct boot_info *info)
 
 	MUST(where.v != HPA_NONE.v, "no memory for the link's requests");
 	why = whole(m, info, direct(where));
+	end_ahead(m);
 	if (frame_free(&machine_frames, where, room_order()))
 		why = "the memory of the link's requests could not be given back";
 	return why;
@@ -134,9 +188,8 @@ const char *receive(struct migration *m, const struct run_config *config,
 		.verbose = info->config.verbose,
 		.hw_dirty = vendor->has_dirty(),
 	};
-	MUST(config->arrive == PAGE_SIZE && !config->precopy && !config->lose_late &&
-		     config->hops == 1,
-	     "arrive=, precopy=, lose_late= and hops= are for a migration within one machine");
+	MUST(config->arrive == PAGE_SIZE && !config->lose_late && config->hops == 1,
+	     "arrive=, lose_late= and hops= are for a migration within one machine");
 	why = arrive_make(m);
 	if (!why)
 		why = touched_begin(m, info);

@@ -82,7 +82,7 @@ static void print_head(const struct migration *m)
 
 static void print_times(const struct migration *m, const struct figures *f)
 {
-	if (m->precopy.rounds)
+	if (f->precopy_rounds)
 		con_printf(
 			"cleave:   pre-copy: %lld pages in %lld rounds, %lld dirty at the stop\n",
 			(ll)f->precopy_copied, (ll)f->precopy_rounds, (ll)f->precopy_dirty_at_stop);

@@ -10,6 +10,7 @@
 #include "hv/migrate/end.h"
 #include "hv/migrate/lose.h"
 #include "hv/migrate/report_link.h"
+#include "hv/migrate/rounds.h"
 #include "hv/migrate/watch.h"
 #include "hv/monitor/monitor.h"
 #include "hv/vm/make.h"
@@ -24,13 +25,15 @@
 static struct answerer answerer;
 static struct transport *transport;
 static uint8_t state[PAGE_SIZE * 4];
+static struct rounds rounds; /* of pre-copy */
+static bool ahead_is_over;
 
 /* --- the link ----------------------------------------------------------------------------- */
 
 /* The contents of the frozen source. */
 static void look(void *ctx, gfn_t gfn, struct link_extent *extent)
 {
-	struct source_vm *s = ctx;
+	struct source_vm *s = &((struct migration *)ctx)->source;
 	struct page_reply reply;
 
 	s->source.ops->page(&s->source, gfn, &reply);
@@ -42,6 +45,25 @@ static void look(void *ctx, gfn_t gfn, struct link_extent *extent)
 			: reply.data ? LINK_DATA
 				     : LINK_ZEROS,
 	};
+}
+
+static bool next_round(void *ctx, unsigned int round, bool last)
+{
+	struct migration *m = ctx;
+
+	if (!rounds.marked)
+		return false;
+	if (last) {
+		rounds_last(&rounds);
+		return true;
+	}
+	if (round > 1 && (ahead_is_over = rounds_enough(&rounds)))
+		return false;
+	rounds_next(&rounds, round == 1);
+	if (m->verbose)
+		con_printf("cleave-progress: pre-copy, round %u: %llu pages were written\n", round,
+			   (unsigned long long)rounds.written);
+	return true;
 }
 
 /* Return: was there anything to do? */
@@ -74,7 +96,7 @@ static void serve_and_rest(void)
 
 static const char *listen(struct migration *m, const struct boot_info *info)
 {
-	struct answerer_setup setup = { .look = look, .ctx = &m->source };
+	struct answerer_setup setup = { .look = look, .ctx = m };
 	struct end end;
 
 	TRY(end_open(&end, m->config, info));
@@ -82,6 +104,14 @@ static const char *listen(struct migration *m, const struct boot_info *info)
 	setup.random = end.random;
 	setup.limit = end.limit;
 	end_offer(&setup.offer, m->from, true, m->config->compress);
+	if (m->config->precopy) {
+		setup.offer.needs |= LINK_FEATURE_ROUNDS;
+		TRY(rounds_begin(&rounds, m->from, m->config));
+		setup.round = next_round;
+		setup.map = (const uint8_t *)rounds.map.word;
+	} else {
+		setup.offer.features &= ~(uint64_t)LINK_FEATURE_ROUNDS;
+	}
 	transport = end.transport;
 	MUST(!answerer_init(&answerer, &setup), "the link cannot be set up with this key");
 	return NULL;
@@ -89,10 +119,18 @@ static const char *listen(struct migration *m, const struct boot_info *info)
 
 /* --- until it goes ------------------------------------------------------------------------ */
 
+/* Whoever takes the guest is there. Return: NULL, or what went wrong; *done: the guest may stop. */
+static const char *run_ahead(const struct migration *m, bool *done)
+{
+	*done = !m->config->precopy || ahead_is_over;
+	return *done || rounds.marked ? NULL : rounds_mark(&rounds);
+}
+
 /* Runs until the moment to go has come and somebody is there to take it. */
 static const char *run_here(struct migration *m)
 {
 	uint64_t due = 0;
+	bool done;
 
 	for (;;) {
 		TRY(depart_turn(m));
@@ -102,8 +140,13 @@ static const char *run_here(struct migration *m)
 			(void)serve();
 		if (!depart_due(m))
 			continue;
-		if (answerer_connected(&answerer, end_now()))
-			return NULL;
+		if (answerer_connected(&answerer, end_now())) {
+			TRY(run_ahead(m, &done));
+			if (done)
+				return NULL;
+			due = 0;
+			continue;
+		}
 		if (!due) {
 			due = end_now();
 			con_printf(
@@ -118,9 +161,6 @@ static const char *run_here(struct migration *m)
  * wanted. */
 static const char *offer(struct migration *m)
 {
-	struct source_pace at_once = { .arrive = 1 };
-
-	source_vm_init(&m->source, &m->from->mem.ept, m->from->mem.frames, &at_once);
 	if (answerer_freeze(&answerer, end_now(), state, vm_state_save(m->from, state)))
 		return NULL;
 	while (answerer_phase(&answerer) == LINK_FROZEN) {
@@ -221,9 +261,11 @@ static void run_to_its_end(struct migration *m)
 
 static const char *whole(struct migration *m, const struct boot_info *info)
 {
+	struct source_pace at_once = { .arrive = 1 };
 	const char *why;
 
 	TRY(depart_make(m, info));
+	source_vm_init(&m->source, &m->from->mem.ept, m->from->mem.frames, &at_once);
 	TRY(listen(m, info));
 	MUST(vm_state_bytes(m->from->nvcpus) <= sizeof(state), "no room for the guest's state");
 	why = lose_pages(&m->from->mem, m->config, m->config->lose, &m->lost_pages);
@@ -248,11 +290,12 @@ const char *send(struct migration *m, const struct run_config *config, const str
 		.begun = clock_now(),
 		.verbose = info->config.verbose,
 	};
-	MUST(!config->precopy && !config->lose_late && config->hops == 1,
-	     "precopy=, lose_late= and hops= are for a migration within one machine");
+	MUST(!config->lose_late && config->hops == 1,
+	     "lose_late= and hops= are for a migration within one machine");
 	if (bitmap_make(&m->lost_pages, config->region >> PAGE_SHIFT))
 		return "no memory to note what is lost";
 	why = whole(m, info);
+	rounds_end(&rounds);
 	bitmap_free(&m->lost_pages);
 	if (m->from)
 		vm_destroy(m->from);

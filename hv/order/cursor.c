@@ -2,6 +2,8 @@
 /* Looking for pages that are owed. See hv/order/cursor.h. */
 #include "hv/order/cursor.h"
 
+#include "hv/source/source.h"
+
 #define LOOKS 64 /* entries looked at in one step */
 
 void cursor_init(struct cursor *c, const struct memory *mem, uint64_t chunk)
@@ -64,24 +66,31 @@ bool cursor_look_down(struct cursor *c, gfn_t *gfn)
 	return false;
 }
 
+/* What is in place already is asked for by nobody. */
+static bool is_to_ask_for(const struct cursor *c, gfn_t gfn)
+{
+	const struct bitmap *staged = c->mem->pager.source->staged;
+	gfn_t from, to;
+
+	return !(staged && bitmap_test(staged, gfn)) && cursor_owed(c, gfn, &from, &to);
+}
+
 static uint64_t extent_up(const struct cursor *c, gfn_t gfn, uint64_t most)
 {
-	gfn_t from, to;
 	uint64_t n = 1;
 
-	while (n < most && gfn + n < c->mem->end && cursor_owed(c, gfn + n, &from, &to))
+	while (n < most && gfn + n < c->mem->end && is_to_ask_for(c, gfn + n))
 		n++;
 	return n;
 }
 
 uint64_t cursor_extent(const struct cursor *c, gfn_t *gfn, uint64_t most)
 {
-	gfn_t from, to;
 	uint64_t n = 1;
 
 	if (!c->downwards)
 		return extent_up(c, *gfn, most);
-	for (; n < most && *gfn && cursor_owed(c, *gfn - 1, &from, &to); n++)
+	for (; n < most && *gfn && is_to_ask_for(c, *gfn - 1); n++)
 		(*gfn)--;
 	return n;
 }

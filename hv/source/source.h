@@ -60,8 +60,15 @@ struct source_ops {
 
 struct page_source {
 	const struct source_ops *ops;
-	uint64_t sent; /* pages with contents in answers, sent one by one */
+	uint64_t sent;               /* pages with contents in answers, sent one by one */
+	const struct bitmap *staged; /* pages whose contents lie in their frames already; or NULL */
 };
+
+/* --- source_staged.c ----------------------------------------------------------------------- */
+
+/* Is the page staged? Then replies that, of all of its 2 MiB if they are. Call it only if
+ * source->staged is set. */
+bool source_staged(const struct page_source *source, gfn_t gfn, struct page_reply *reply);
 
 /* --- source_zero.c ------------------------------------------------------------------------- */
 
@@ -83,7 +90,6 @@ struct source_vm {
 	struct ept *from; /* the frozen VM's second stage */
 	uint64_t frames;  /* of its memory */
 	struct source_pace pace;
-	const struct bitmap *staged; /* pages whose contents lie in their frames already; or NULL */
 	struct source_ring urgent[MAX_CPUS];
 	struct source_ring background;
 	struct source_request urgent_slot[MAX_CPUS][SOURCE_URGENT];

@@ -120,10 +120,7 @@ bool source_link_pump(struct source_link *s)
 
 static bool link_now(struct page_source *source, gfn_t gfn, struct page_reply *reply)
 {
-	(void)source;
-	(void)gfn;
-	(void)reply;
-	return false;
+	return source->staged && source_staged(source, gfn, reply);
 }
 
 static int link_request(struct page_source *source, unsigned int cpu, gfn_t gfn, uint64_t frames,

@@ -41,21 +41,6 @@ static uint64_t untouched(const struct source_vm *s, gfn_t gfn, const struct ept
 	return MIN(at, end) - gfn;
 }
 
-/* Are the page's contents in its frame? Replies a run of the 2 MiB if all of it is staged. */
-static bool staged(const struct source_vm *s, gfn_t gfn, struct page_reply *reply)
-{
-	uint64_t frames = level_frames(PG_LEVEL_2M);
-
-	if (!bitmap_test(s->staged, gfn))
-		return false;
-	reply->in_place = true;
-	if (bitmap_full(s->staged, ALIGN_DOWN(gfn, frames), frames)) {
-		reply->gfn = ALIGN_DOWN(gfn, frames);
-		reply->frames = frames;
-	}
-	return true;
-}
-
 /* Answers for a page that the frozen VM never touched, or lost. */
 static __attribute__((noinline)) void content_absent(const struct source_vm *s, gfn_t gfn,
 						     struct page_reply *reply)
@@ -79,7 +64,8 @@ static void content(const struct source_vm *s, gfn_t gfn, struct page_reply *rep
 	*reply = (struct page_reply){ .gfn = gfn, .frames = 1 };
 	if (!ept_page(s->from, gfn, &frame))
 		content_absent(s, gfn, reply);
-	else if (!(s->staged && staged(s, gfn, reply)) && !all_zero(direct(frame)))
+	else if (!(s->source.staged && source_staged(&s->source, gfn, reply)) &&
+		 !all_zero(direct(frame)))
 		reply->data = direct(frame);
 }
 
@@ -103,7 +89,7 @@ static bool vm_now(struct page_source *source, gfn_t gfn, struct page_reply *rep
 {
 	struct source_vm *s = (struct source_vm *)source;
 
-	if (s->pace.latency && !(s->staged && bitmap_test(s->staged, gfn)))
+	if (s->pace.latency && !(s->source.staged && bitmap_test(s->source.staged, gfn)))
 		return false;
 	if (s->pace.arrive > 1)
 		content_whole(s, gfn, reply);
@@ -218,9 +204,7 @@ static const struct source_ops vm_ops = {
 /* What was copied ahead is here. */
 static bool cut_now(struct page_source *source, gfn_t gfn, struct page_reply *reply)
 {
-	struct source_vm *s = (struct source_vm *)source;
-
-	return s->staged && bitmap_test(s->staged, gfn) && vm_now(source, gfn, reply);
+	return source->staged && bitmap_test(source->staged, gfn) && vm_now(source, gfn, reply);
 }
 
 static bool cut_poll(struct page_source *source, bool urgent_only, struct page_answer *a)

@@ -12,6 +12,7 @@
 #define FRAMES 200
 #define PAGES  64
 #define STATE  (2 * LINK_PIECE_BYTES + 9)
+#define MAP    (1008 / 8) /* bytes: up to the last region's end */
 
 struct world {
 	struct fuzz_input in;
@@ -19,15 +20,16 @@ struct world {
 	struct answerer answerer;
 	struct asker asker;
 	struct asker_page *pages;
-	uint8_t *state; /* room for it at the asker, exactly */
-	bool source_runs, gone, started;
+	uint8_t *state;                /* room for it at the asker, exactly */
+	uint8_t *map_here, *map_there; /* exactly */
+	bool source_runs, gone, started, ahead;
 	uint64_t asked, completed;
 };
 
 static const struct link_offer offer = {
 	.vendor = LINK_VENDOR_VMX,
 	.vcpus = 1,
-	.features = 0xf | LINK_FEATURE_PACKED,
+	.features = 0xf | LINK_FEATURE_PACKED | LINK_FEATURE_ROUNDS,
 	.region = { { 16, FRAMES }, { 1000, 8 } },
 };
 
@@ -44,12 +46,25 @@ static void look(void *ctx, gfn_t gfn, struct link_extent *e)
 	static uint8_t page[PAGE_SIZE];
 	const struct world *w = ctx;
 
-	fuzz_check(w->gone);
+	fuzz_check(w->gone || (w->source_runs && w->ahead));
 	fuzz_check((gfn >= 16 && gfn < 16 + FRAMES) || (gfn >= 1000 && gfn < 1008));
 	memset(page, (int)gfn, sizeof(page));
 	*e = (struct link_extent){ gfn, 1, page, LINK_DATA };
 	if (gfn % 8 >= 5)
 		*e = (struct link_extent){ gfn - gfn % 8 + 5, 3, NULL, LINK_ZEROS };
+}
+
+/* Every third time it is too early. */
+static bool next_round(void *ctx, unsigned int round, bool last)
+{
+	struct world *w = ctx;
+
+	fuzz_check(!w->gone && round && round <= LINK_ROUNDS_MAX);
+	if (!last && w->random++ % 3 == 0)
+		return false;
+	memset(w->map_there, (int)round, MAP);
+	w->ahead = true;
+	return true;
 }
 
 static void begin(struct world *w)
@@ -59,12 +74,15 @@ static void begin(struct world *w)
 					   .offer = offer,
 					   .limit = 50000,
 					   .look = look,
+					   .round = next_round,
+					   .map = w->map_there,
 					   .ctx = w };
 	struct asker_setup asker = { .key = { .insecure = true },
 				     .random = { fill, w },
 				     .offer = offer,
 				     .state = w->state,
 				     .state_room = STATE,
+				     .map = w->map_here,
 				     .pages = w->pages,
 				     .npages = PAGES,
 				     .window = 16 };
@@ -189,7 +207,18 @@ static size_t likely(struct world *w, struct link_body *body, uint8_t *to)
 		return bytes;
 	case LINK_PAGE:
 		memset(to, 3, LINK_PIECE_BYTES);
-		return link_page_piece(n);
+		return link_page_piece(n & LINK_PARITY);
+	case LINK_MAP:
+		memset(to, 0x11, MAP);
+		return MAP;
+	case LINK_MAP_ASK: {
+		struct link_map_ask map = { .round = (uint32_t)fuzz_take(&w->in, 1) % 4,
+					    .first = (uint32_t)fuzz_take(&w->in, 1) % 2,
+					    .pieces = fuzz_take(&w->in, 1) };
+
+		memcpy(to, &map, sizeof(map));
+		return sizeof(map);
+	}
 	case LINK_PACKED_PAGE:
 		memset(to + LINK_PIECE_BYTES, (int)n, PAGE_SIZE);
 		bytes = pack_page(to + LINK_PIECE_BYTES, w->answerer.pack_room, to);
@@ -212,7 +241,7 @@ static void forge(struct world *w, bool to_asker)
 		LINK_ASK,    LINK_STATE_ASK, LINK_TAKE,    LINK_DONE, LINK_LEAVE,
 		LINK_OPENED, LINK_STATUS,    LINK_STATE,   LINK_PAGE, LINK_RUNS,
 		LINK_GIVEN,  LINK_ENDED,     LINK_REFUSED, 0,         LINK_PACKED_PAGE,
-		255
+		LINK_MAP,    LINK_MAP_ASK,   255
 	};
 	struct channel *c = to_asker ? &w->asker.channel : &w->answerer.channel;
 	struct channel other = { .session = c->session, .suite = c->suite, .out = c->in };
@@ -250,6 +279,8 @@ static void ask(struct world *w)
 	gfn_t gfn = fuzz_take(&w->in, 2) % 1100;
 	uint64_t frames = fuzz_take(&w->in, 1) % 70;
 
+	if (frames > 60)
+		(void)!asker_next_round(&w->asker, w->now);
 	w->asked += !asker_ask(&w->asker, w->now, gfn, frames, frames == 1);
 }
 
@@ -316,11 +347,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	w->in = (struct fuzz_input){ data, size };
 	w->pages = calloc(PAGES, sizeof(*w->pages));
 	w->state = malloc(STATE);
+	w->map_here = calloc(1, MAP);
+	w->map_there = calloc(1, MAP);
 	w->now = 1;
 	begin(w);
 	hurry(w);
 	for (unsigned int i = 0; w->in.n && i < 64; i++)
 		step(w);
+	free(w->map_here);
+	free(w->map_there);
 	free(w->state);
 	free(w->pages);
 	free(w);

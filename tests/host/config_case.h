@@ -13,10 +13,10 @@
 #include "hv/config/parse.h"
 #include "mm/err.h"
 
-#define KNOWN                                                                                                        \
-	"known: exit, verbose, cpus, debugger, trace, monitor, live, link, address, peer, tsc_khz, job, "            \
-	"guest, region, backing, populate, arrive, vcpus, collapse, budget, density, nx, trigger, after, "           \
-	"hops, precopy, log, order, replay, latency, window, stream, lose, lose_late, rounds, start, work, stride, " \
+#define KNOWN                                                                                                                  \
+	"known: exit, verbose, cpus, debugger, trace, monitor, live, link, address, peer, tsc_khz, job, "                      \
+	"guest, region, backing, populate, arrive, vcpus, collapse, budget, density, nx, trigger, after, "                     \
+	"hops, precopy, downtime, log, order, replay, latency, window, stream, lose, lose_late, rounds, start, work, stride, " \
 	"seed, timeout, key, insecure, compress, limit"
 
 static struct hv_config config;

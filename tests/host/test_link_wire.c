@@ -83,6 +83,9 @@ static const struct field fields[] = {
 	F(link_ask, flags, "1: urgent"),
 	F(link_ask, zero, "zero"),
 	F(link_run, bits, "see below"),
+	F(link_map_ask, round, "that of the newest map, or the next"),
+	F(link_map_ask, first, "piece"),
+	F(link_map_ask, pieces, "mask: bit n is piece first + n"),
 };
 
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
@@ -97,7 +100,7 @@ static void fields_have_no_gap_and_none_is_missing(void **state)
 #define S(type) { #type, sizeof(struct type) }
 		S(link_hello),  S(link_welcome), S(link_open),   S(link_stale),     S(link_head),
 		S(link_body),   S(link_offer),   S(link_region), S(link_state_ask), S(link_image),
-		S(link_status), S(link_ask),     S(link_run),
+		S(link_status), S(link_ask),     S(link_run),    S(link_map_ask),
 	};
 	size_t at = 0, n = 0;
 

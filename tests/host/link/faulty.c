@@ -45,6 +45,8 @@ static void enqueue(struct faulty *f, enum faulty_way way, uint64_t due, const v
 		d->due = due + (f->faults.jitter ? rnd(&f->seed) % f->faults.jitter : 0);
 		if (chance(f, f->faults.reorder))
 			d->due += rnd(&f->seed) % (4 * f->faults.delay + 1);
+		if (f->faults.late && chance(f, f->faults.late))
+			d->due += rnd(&f->seed) % (f->faults.late_by + 1);
 		f->next[way] = MIN(f->next[way], d->due);
 		d->way = way;
 		d->number = f->number++;

@@ -18,6 +18,8 @@ struct faults {
 	unsigned int lose, duplicate, reorder, corrupt, truncate, replay;
 	uint64_t delay, jitter; /* us */
 	uint64_t each;          /* us that one datagram occupies the link */
+	unsigned int late;      /* chance that one comes later by... */
+	uint64_t late_by;       /* ...up to so many us */
 };
 
 struct faulty_datagram {

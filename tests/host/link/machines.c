@@ -25,7 +25,7 @@ static void broken(struct machines *m, const char *why)
 
 static void vm_page(const struct vm *vm, gfn_t gfn, uint8_t *to)
 {
-	uint64_t seed = vm->seed ^ gfn << 20 ^ vm->age << 50;
+	uint64_t seed = vm->seed ^ gfn << 20 ^ vm->age << 50 ^ (uint64_t)vm->writes[gfn] << 34;
 
 	for (unsigned int i = 0; i < PAGE_SIZE; i += 4) {
 		uint32_t word = rnd(&seed);
@@ -47,6 +47,40 @@ static void vm_init(struct vm *vm, uint64_t seed)
 			kind = rnd(&seed) % 3 ? VM_ZERO : VM_DATA;
 		vm->kind[gfn] = rnd(&seed) % 100 ? kind : VM_LOST;
 	}
+}
+
+/* A guest that runs where it is writes pages, some of which were zeros, and gives some back. */
+static void write_some(struct machines *m)
+{
+	gfn_t gfn = rnd(&m->seed) % m->vm.frames;
+
+	if (m->vm.kind[gfn] == VM_LOST)
+		return;
+	m->vm.kind[gfn] = rnd(&m->seed) % 8 ? VM_DATA : VM_ZERO;
+	m->vm.writes[gfn]++;
+	m->vm.dirty[gfn / 8] |= (uint8_t)(1u << gfn % 8);
+}
+
+static bool make_map(void *ctx, unsigned int round, bool last)
+{
+	struct machines *m = ctx;
+
+	if (round > m->rounds_wanted && !last)
+		return false;
+	memcpy(m->vm.map, m->vm.dirty, sizeof(m->vm.map));
+	memset(m->vm.dirty, 0, sizeof(m->vm.dirty));
+	for (gfn_t gfn = 0; round == 1 && gfn < m->vm.frames; gfn++)
+		if (m->vm.kind[gfn] == VM_DATA)
+			m->vm.map[gfn / 8] |= (uint8_t)(1u << gfn % 8);
+	m->vm.rounds++;
+	return true;
+}
+
+/* All its memory changes. */
+static void grow_older(struct machines *m)
+{
+	m->vm.age++;
+	memset(m->vm.dirty, 0xff, sizeof(m->vm.dirty));
 }
 
 static void look(void *ctx, gfn_t gfn, struct link_extent *e)
@@ -95,7 +129,7 @@ static const struct link_offer both = {
 	.vcpus = 2,
 	.state_version = 7,
 	.features = LINK_FEATURE_SMALL_ARRIVALS | LINK_FEATURE_EXACT_ADDRESS | LINK_FEATURE_POISON |
-		    LINK_FEATURE_PARITY,
+		    LINK_FEATURE_PARITY | LINK_FEATURE_ROUNDS,
 	.needs = LINK_FEATURE_EXACT_ADDRESS,
 	.region = { { 0, VM_PAGES } },
 	.cpu = { 0x5, 0xff },
@@ -118,6 +152,8 @@ void machines_init(struct machines *m, uint64_t seed, const struct faults *fault
 		.offer = both,
 		.limit = 400000,
 		.look = look,
+		.round = make_map,
+		.map = m->vm.map,
 		.ctx = m,
 	};
 	m->asker_setup = (struct asker_setup){
@@ -126,6 +162,7 @@ void machines_init(struct machines *m, uint64_t seed, const struct faults *fault
 		.offer = both,
 		.state = m->state_here,
 		.state_room = sizeof(m->state_here),
+		.map = m->arrived.map,
 		.pages = m->pages,
 		.npages = PAGES,
 		.window = WINDOW,
@@ -147,13 +184,15 @@ bool machines_stop_again(struct machines *m)
 {
 	if (answerer_thaw(&m->answerer))
 		return false;
-	m->vm.age++;
+	grow_older(m);
 	make_state(m);
 	return !answerer_freeze(&m->answerer, m->now, m->state, VM_STATE);
 }
 
 static void start_source(struct machines *m)
 {
+	if (!m->rounds_wanted || m->restore)
+		m->answerer_setup.offer.features &= ~(uint64_t)LINK_FEATURE_ROUNDS;
 	m->answerer_setup.snapshot = m->restore ? m->image : NULL;
 	m->answerer_setup.state = m->restore ? m->state : NULL;
 	m->answerer_setup.state_bytes = m->restore ? VM_STATE : 0;
@@ -163,6 +202,23 @@ static void start_source(struct machines *m)
 	m->source_runs = !m->restore;
 }
 
+static void keep(void *ctx, gfn_t gfn, const void *data)
+{
+	struct machines *m = ctx;
+
+	m->arrived.ahead[gfn] = true;
+	memcpy(m->arrived.bytes[gfn], data, PAGE_SIZE);
+}
+
+static void forget(void *ctx, gfn_t gfn)
+{
+	struct machines *m = ctx;
+
+	m->arrived.ahead[gfn] = false;
+}
+
+static const struct ahead_ops ahead_ops = { keep, forget };
+
 void machines_begin(struct machines *m)
 {
 	if (m->restore) {
@@ -170,6 +226,7 @@ void machines_begin(struct machines *m)
 		make_state(m);
 	}
 	start_source(m);
+	ahead_init(&m->ahead, &ahead_ops, m);
 	if (asker_init(&m->asker, &m->asker_setup))
 		broken(m, "the asker does not begin");
 }
@@ -196,23 +253,35 @@ void machines_restart_destination(struct machines *m)
 	m->next = 0;
 	m->under_way = 0;
 	m->faults = 0;
+	ahead_init(&m->ahead, &ahead_ops, m);
 	if (asker_init(&m->asker, &m->asker_setup))
 		broken(m, "the asker does not begin again");
 }
 
 /* --- the source ------------------------------------------------------------------------------- */
 
+static bool is_to_stop(struct machines *m)
+{
+	const struct answerer *s = &m->answerer;
+
+	if (m->stops_at)
+		return s->round == m->stops_at;
+	return s->round >= m->rounds_wanted && rnd(&m->seed) % RUNS < m->step;
+}
+
 static void step_guest_at_source(struct machines *m)
 {
 	struct answerer *s = &m->answerer;
 
-	if (m->source_runs && answerer_connected(s, m->now) && rnd(&m->seed) % RUNS < m->step) {
+	if (m->source_runs && m->rounds_wanted && rnd(&m->seed) % 4 == 0)
+		write_some(m);
+	if (m->source_runs && answerer_connected(s, m->now) && is_to_stop(m)) {
 		make_state(m);
 		if (!answerer_freeze(s, m->now, m->state, VM_STATE))
 			m->source_runs = false;
 	} else if (!m->source_runs && answerer_phase(s) == LINK_RUNS_HERE) {
 		m->source_runs = true;
-		m->vm.age++; /* all its memory changes */
+		grow_older(m);
 	}
 	m->was_gone |= !m->restore && answerer_phase(s) == LINK_GONE;
 	if (m->was_gone && m->source_runs)
@@ -252,7 +321,7 @@ static void place_one(struct machines *m, gfn_t gfn, const struct link_extent *e
 	d->here[gfn] = true;
 	d->n++;
 	d->kind[gfn] = e->what == LINK_DATA ? VM_DATA : e->what == LINK_LOST ? VM_LOST : VM_ZERO;
-	if (e->data)
+	if (e->data && e->data != d->bytes[gfn])
 		memcpy(d->bytes[gfn], e->data, PAGE_SIZE);
 }
 
@@ -304,10 +373,25 @@ static void stream(struct machines *m)
 	m->under_way++;
 }
 
+/* What came ahead and is right is here. */
+static void place_ahead(struct machines *m)
+{
+	for (gfn_t gfn = 0; gfn < m->vm.frames; gfn++) {
+		struct link_extent e = { gfn, 1, m->arrived.bytes[gfn], LINK_DATA };
+
+		if (!m->arrived.ahead[gfn])
+			continue;
+		place_one(m, gfn, &e);
+		m->came_ahead++;
+	}
+}
+
 static void step_guest_at_destination(struct machines *m)
 {
 	if (!m->destination_runs && m->loaded != m->vm.age)
 		broken(m, "it begins with an old state");
+	if (!m->destination_runs)
+		place_ahead(m);
 	m->destination_runs = true;
 	if (m->arrived.n == m->vm.frames && !m->faults && !m->under_way) {
 		asker_finish(&m->asker, m->now);
@@ -343,7 +427,9 @@ static void step_destination(struct machines *m)
 	for (unsigned int i = 0;
 	     i < AT_ONCE && (n = faulty_receive(&m->link, FAULTY_TO_ASKER, m->now, datagram)); i++)
 		asker_receive(&m->asker, m->now, datagram, n);
-	if (asker_phase(&m->asker) == ASKER_STATE)
+	ahead_step(&m->ahead, &m->asker, m->now);
+	if (asker_phase(&m->asker) == ASKER_STATE && ahead_settled(&m->ahead, &m->asker) &&
+	    !m->load_waits)
 		load(m);
 	if (asker_phase(&m->asker) == ASKER_RUNS)
 		step_guest_at_destination(m);

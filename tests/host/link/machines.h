@@ -7,6 +7,7 @@
 #ifndef TESTS_HOST_LINK_MACHINES_H
 #define TESTS_HOST_LINK_MACHINES_H
 
+#include "hv/link/ahead.h"
 #include "hv/link/answerer.h"
 #include "hv/link/asker.h"
 #include "tests/host/link/faulty.h"
@@ -29,6 +30,10 @@ struct vm {
 	uint64_t age; /* how often it has run on after it was stopped */
 	uint64_t frames;
 	uint8_t kind[VM_PAGES];
+	uint16_t writes[VM_PAGES];   /* to the page: its contents go by it */
+	uint8_t dirty[VM_PAGES / 8]; /* since the last map was made */
+	uint8_t map[VM_PAGES / 8];
+	unsigned int rounds; /* maps that were made */
 };
 
 /* What the destination has. */
@@ -37,6 +42,8 @@ struct arrived {
 	uint8_t kind[VM_PAGES];
 	uint8_t bytes[VM_PAGES][PAGE_SIZE];
 	uint64_t n;
+	bool ahead[VM_PAGES]; /* .bytes have what came ahead */
+	uint8_t map[VM_PAGES / 8];
 };
 
 struct machines {
@@ -51,7 +58,9 @@ struct machines {
 	struct answerer answerer;
 	struct answerer_setup answerer_setup;
 	bool source_up, source_runs;
-	bool restore; /* the source is a server of a snapshot */
+	bool restore;               /* the source is a server of a snapshot */
+	unsigned int rounds_wanted; /* of pre-copy */
+	unsigned int stops_at;      /* the source, as soon as this round has begun; 0: at random */
 	uint8_t image[LINK_ID];
 	uint8_t state[VM_STATE];
 
@@ -61,6 +70,8 @@ struct machines {
 	uint8_t state_here[LINK_STATE_MAX];
 	bool destination_runs;
 	bool was_gone; /* the source has let go once */
+	struct ahead ahead;
+	uint64_t came_ahead; /* pages that were right at the switch-over */
 	struct arrived arrived;
 	gfn_t next; /* of the background stream */
 	unsigned int under_way, faults;
@@ -68,7 +79,7 @@ struct machines {
 	uint32_t wait[WAITS_MAX]; /* us: how long urgent pages took */
 	unsigned int waits;
 	uint64_t loaded; /* the age of the state that is loaded */
-	bool load_fails;
+	bool load_fails, load_waits;
 	const char *broken; /* what was not as it must be */
 };
 
