@@ -81,7 +81,6 @@ static bool relocate_thaw(struct ept_cpu *me, const struct ept_frozen *f, struct
 		is.accessed = s.entry & ENTRY_ACCESSED;
 		is.dirty = s.entry & ENTRY_DIRTY;
 	} while (!slot_swap(&s, leaf_encode(ept, is)));
-	table_dirtied(f->table);
 	return leaf_completes(me, f->table, level);
 }
 

@@ -99,12 +99,56 @@ static void no_write_is_missed_by_a_collapse_that_follows_a_collection(void **st
 	assert_true(ept_lookup(&w.ept, 5).dirty);
 }
 
+/* CPU 1 owes the flush for a collapse while CPU 0 splits, tracks and collects. What was written by
+ * a pointer into the old table is found at CPU 1's flush. */
+static void no_write_is_missed_that_another_cpu_finds_late(void **state)
+{
+	struct ept_gather other;
+
+	(void)state;
+	ept_gather_init(&other, ept_cpu(&w.ept, 1));
+	map(0, F_1G, EPT_PRESENT);
+	track(F_1G, false);
+	step((struct step){ .code = STEP_UNTRACK, .frames = F_1G });
+	ept_sync(&w.gather);
+	touch(5, false, 0);
+	assert_int_equal(ept_collapse(ept_cpu(&w.ept, 1), 0, PG_LEVEL_2M, &other), 1);
+	touch(5, true, 3);
+	track(F_1G, false);
+	(void)collect(F_1G);
+	ept_sync(&w.gather);
+	(void)collect(F_1G); /* nobody has walked the new table: it is quiet */
+	ept_sync(&w.gather);
+	ept_sync(&other);
+	assert_true(collect(F_1G) > 0);
+	assert_true(bitmap[0] & 1 << 5);
+	ept_sync(&w.gather);
+	for (unsigned int gfn = 0; gfn < F_1G; gfn++)
+		w.ref.page[gfn].logged = false;
+}
+
+static void what_is_not_tracked_is_not_collected(void **state)
+{
+	(void)state;
+	map(0, F_1G, EPT_PRESENT);
+	track(F_2M / 2, false);
+	touch(5, true, 0);
+	touch(F_2M / 2 + 5, true, 0);
+	assert_int_equal(collect(F_2M), 1);
+	assert_true(ept_lookup(&w.ept, F_2M / 2 + 5).dirty);
+	ept_sync(&w.gather);
+	for (unsigned int gfn = 0; gfn < F_1G; gfn++)
+		w.ref.page[gfn].logged = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(no_write_is_missed_by_a_collection_that_skips_tables),
 		CASE(a_collection_before_the_flush_calls_nothing_quiet),
 		CASE(no_write_is_missed_by_a_collapse_that_follows_a_collection),
+		CASE(no_write_is_missed_that_another_cpu_finds_late),
+		CASE(what_is_not_tracked_is_not_collected),
 	};
 
 	return cmocka_run_group_tests_name("the second stage: collections", tests, NULL, NULL);
