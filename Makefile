@@ -9,7 +9,7 @@
 #	make restore	run it on from there, before its pages have come
 #	make test	all tests that fit into 25 minutes
 #	make test-long	the slow ones, in parts of at most an hour; PART="NAME ..." runs some
-#	make test-nested	under real KVM in an emulator (docs/nested.md); NESTED=svm1|svm2|vmx1,
+#	make test-nested	under real KVM in an emulator (docs/nested.md); NESTED=svm1|svm2|vmx1|vmx2,
 #			KERNEL=backports
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
@@ -200,7 +200,7 @@ test: setup-test
 		nested="tests/nested/run --build $(BUILD) --quick"
 
 # Under real KVM in an emulator: docs/nested.md.
-NESTED ?= svm1 svm2 vmx1
+NESTED ?= svm1 svm2 vmx1 vmx2
 KERNEL ?= stable
 nested = tests/nested/run --build $(BUILD) --kernel $(KERNEL) $(1)
 
@@ -214,7 +214,7 @@ test-nested: setup-nested
 LINUX_LONG := $(addprefix linux-,vcpus sizes policies hops crowded kernels bochs bochs-svm)
 LONG_PARTS := sabotages mutations-1 mutations-2 mutations-3 mutations-4 model-mutants fuzz-plant \
 	$(MACHINE_LONG) $(LINUX_LONG) bench-check link-machine snapshot-machine link-mutations \
-	nested-svm1 nested-svm2 nested-vmx1
+	nested-svm1 nested-svm2 nested-vmx1 nested-vmx2
 PART ?= $(LONG_PARTS)
 long_link-machine := tests/link_machine --build $(BUILD) long
 long_link-mutations = $(MAKE) --no-print-directory -s mutation-test-link
@@ -228,7 +228,7 @@ $(foreach n,1 2 3 4,$(eval long_mutations-$(n) = \
 $(foreach b,$(MACHINE_LONG),$(eval long_$(b) = \
 	$$(MAKE) --no-print-directory -s machine-test-$(b) MACHINE_TIMEOUT=3500))
 $(foreach p,$(LINUX_LONG),$(eval long_$(p) = tests/linux_machine --build $(BUILD) $(p:linux-%=%)))
-$(foreach n,svm1 svm2 vmx1,$(eval long_nested-$(n) = $$(call nested,$(n))))
+$(foreach n,svm1 svm2 vmx1 vmx2,$(eval long_nested-$(n) = $$(call nested,$(n))))
 
 $(if $(filter-out $(LONG_PARTS),$(PART)),$(error PART=$(filter-out $(LONG_PARTS),$(PART)): there \
 	is no such part; there are: $(LONG_PARTS)))

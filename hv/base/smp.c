@@ -36,7 +36,13 @@ bool cpu_busy(unsigned int cpu)
 void cpu_wait(unsigned int cpu)
 {
 	while (cpu_busy(cpu))
-		cpu_relax();
+		cpu_pass();
+}
+
+void cpu_pass(void)
+{
+	x86_take_interrupts();
+	cpu_relax();
 }
 
 void cpu_kick(unsigned int cpu)

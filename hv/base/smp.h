@@ -16,6 +16,13 @@ bool cpu_busy(unsigned int cpu);
 /* Waits until that CPU has nothing to do. */
 void cpu_wait(unsigned int cpu);
 
+/*
+ * One step of a wait for another CPU. Lets interrupts in: a hypervisor below that runs both CPUs on
+ * one of its own takes that away from us upon one, and in Bochs 2.7 none reaches it while our
+ * RFLAGS.IF is 0.
+ */
+void cpu_pass(void);
+
 /* Calls a CPU out of its guest, or out of its sleep. */
 void cpu_kick(unsigned int cpu);
 

@@ -10,10 +10,10 @@
 #define HV_MEM_MEMORY_H
 
 #include "ept/ept.h"
+#include "hv/base/smp.h"
 #include "hv/mem/backing.h"
 #include "hv/mem/pager.h"
 #include "hv/mem/tlb.h"
-#include "mm/lock.h"
 #include "mm/percpu.h"
 
 /* The machine's kind of second stage, from the vendor. */
@@ -90,7 +90,7 @@ static inline struct ept_gather *mem_gather(struct memory *mem)
 static inline void mem_pass(struct memory *mem)
 {
 	tlb_quiesce(&mem->tlb, cpu_id());
-	cpu_relax();
+	cpu_pass();
 }
 
 /* The 4 KiB contents of the page at gfn, or NULL if it is not present. */

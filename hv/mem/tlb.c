@@ -59,7 +59,7 @@ void tlb_flush(struct tlb *tlb, unsigned int cpu)
 			/* Two CPUs that flush at once wait for each other: acknowledge. */
 			tlb_quiesce(tlb, cpu);
 			cpu_remind(i);
-			cpu_relax();
+			cpu_pass();
 		}
 }
 

@@ -66,7 +66,7 @@ static void run_on_this_cpu(void *arg)
 	tlb_join(&vm->mem.tlb, me);
 	while (!atomic_load_explicit(&vm->stop, memory_order_acquire))
 		if (!vm_turn(vm) && !system_rest(vm, UINT64_MAX))
-			cpu_relax();
+			cpu_pass();
 	leave(vm, me);
 }
 
@@ -124,7 +124,7 @@ void vm_stop(struct vm *vm)
 		while (cpu_has_vcpu(vm, cpu) && cpu_busy(cpu)) {
 			tlb_quiesce(&vm->mem.tlb, 0);
 			kick_overdue(vm);
-			cpu_relax();
+			cpu_pass();
 		}
 	leave(vm, 0);
 }
@@ -168,7 +168,7 @@ void vm_wait(struct vm *vm)
 	if (ncpus == 1)
 		(void)vm_turn(vm);
 	else
-		cpu_relax();
+		cpu_pass();
 }
 
 const char *vm_casualty(const struct vm *vm)

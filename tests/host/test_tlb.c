@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "mm/lock.h"
 #include "hv/base/smp.h"
 #include "hv/mem/tlb.h"
 
@@ -34,6 +35,11 @@ void cpu_kick(unsigned int cpu)
 void cpu_remind(unsigned int cpu)
 {
 	(void)cpu;
+}
+
+void cpu_pass(void)
+{
+	cpu_relax();
 }
 
 static void flush_this_cpu(const struct ept *ept)
