@@ -12,9 +12,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "mm/lock.h"
 #include "hv/base/smp.h"
 #include "hv/mem/tlb.h"
+#include "mm/lock.h"
 
 #define CPUS 3
 
