@@ -252,7 +252,8 @@ bench-linux: setup
 	@tests/linux_bench --build $(BUILD) 2> $(BUILD)/bench-linux.log
 
 profile: setup
-	$(if $(NAME),,$(error make profile NAME=x: there are: arrival, copy, collapse, log, linux))
+	$(if $(NAME),,$(error make profile NAME=x: there are: arrival, copy, collapse, log, linux, link))
+	@$(if $(filter link,$(NAME)),tools/setup link)
 	@$(MAKE) --no-print-directory -s -j2 all test-image $(if $(filter linux,$(NAME)),linux-guest)
 	@$(if $(filter linux,$(NAME)),tools/linux --build $(BUILD) --mode idle &&) tools/profile --build $(BUILD) "$(NAME)"
 

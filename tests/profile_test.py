@@ -69,6 +69,11 @@ class Paths(unittest.TestCase):
         self.assertEqual((few.name, few.mean, many.name, many.mean), ("with", 2, "without", 1))
         self.assertEqual(many.usual(), (paths.Stretch((("first", 1),)), 2))
 
+    def test_all_of_a_log_is_told_for_each_call(self):
+        where = (0x1000, 0x2000, 0x2001, 0x1001, 0x2000, 0x1000, 0x2002, 0x1002, 0x1000)
+        found = paths.stretches(executed(*where), ("first",))
+        self.assertEqual(paths.for_each(found, "second"), ({"first": 4, "second": 4}, 3))
+
     def test_the_picture_has_each_part_with_its_count(self):
         found = paths.stretches(executed(None, *[0x1000] * 30, *[0x2000] * 12, None))
         drawn = picture.svg("a<b", paths.kinds(found, ()))

@@ -107,6 +107,15 @@ class Kind(NamedTuple):
         return collections.Counter(self.stretches).most_common(1)[0]
 
 
+def for_each(found, mark):
+    """(instructions of all stretches by function, how often the function `mark` was called)"""
+    total, calls = collections.Counter(), 0
+    for stretch in found:
+        total.update(stretch.by_function())
+        calls += sum(name == mark for name, _ in stretch.runs)
+    return total, max(calls, 1)
+
+
 def kinds(found, marks):
     """`marks`: ((function, name), ...): what calls the function is of that kind; the first that fits."""
     sorted_out = collections.defaultdict(list)
