@@ -12,8 +12,9 @@ from link import lz4, wire
 from link.seal import ANSWERER, Channel, Refused, best_suite, suites_of
 
 QUEUE = 32  # asks of each kind that are kept
-COUNTS = ("datagrams_received", "bytes_received", "datagrams_sent", "bytes_sent", "pages_sent",
-          "pages_packed", "runs_sent", "asks", "urgent_asks", "asks_dropped", "bad_form", "bad_seal", "replayed", "unknown_session", "sessions")
+COUNTS = ("datagrams_received", "bytes_received", "datagrams_sent", "bytes_sent", "pages_sent", "pages_packed",
+          "runs_sent", "asks", "urgent_asks", "asks_dropped", "bad_form", "bad_seal", "replayed", "unknown_session",
+          "sessions")
 COUNT_OF = {"form": "bad_form", "seal": "bad_seal", "replay": "replayed", "session": "unknown_session"}
 
 

@@ -22,8 +22,8 @@ OPEN_TRIES = 6
 BURST = 64  # datagrams that are taken before the next is sent
 FRAMES_MAX = 1 << 28  # of a guest: 1 TiB
 CLOSED, OPENING, OPEN = range(3)
-COUNTS = ("datagrams_received", "bytes_received", "datagrams_sent", "bytes_sent", "pages_came",
-          "pages_packed", "runs_came", "pieces_again", "pieces_duplicate", "parity_repaired", "bad_form", "bad_seal", "replayed",
+COUNTS = ("datagrams_received", "bytes_received", "datagrams_sent", "bytes_sent", "pages_came", "pages_packed",
+          "runs_came", "pieces_again", "pieces_duplicate", "parity_repaired", "bad_form", "bad_seal", "replayed",
           "unknown_session", "unasked", "sessions")
 OWN_FEATURES = wire.ALL_FEATURES & ~(wire.FEATURE["PACKED"] | wire.FEATURE["ROUNDS"]) | lz4.features()
 COUNT_OF = {"form": "bad_form", "seal": "bad_seal", "replay": "replayed", "session": "unknown_session"}
