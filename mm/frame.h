@@ -52,6 +52,8 @@ struct frame {
 	uint16_t unused;
 };
 
+_Static_assert(1000 * sizeof(struct frame) <= 4 * PAGE_SIZE, "0.4 % of the memory, at most");
+
 struct frame_pool {
 	struct frame
 		*frames;   /* frames[i] describes host frame base_pfn + i, where there[] says so */
