@@ -22,7 +22,7 @@ WARNINGS ?= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 
 # Root mode: no vector registers (a guest's stay in place), no red zone, nothing that needs a runtime.
 # A section for each function: tools/check-reach.
-ROOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden -fno-stack-protector \
+ROOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpie -fvisibility=hidden -fno-stack-protector \
 	       -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
 	       -fno-asynchronous-unwind-tables -fno-common -ffunction-sections $(WARNINGS) \
 	       -I.

@@ -162,35 +162,34 @@ int ept_fill_into(struct ept_cpu *me, gfn_t gfn, hpa_t frame, struct ept_claim *
 	return 0;
 }
 
+static inline bool publish(struct ept_cpu *me, const struct ept_claim *claim, uint64_t leaf)
+{
+	/* Release: the page's contents come first. The slot is ours alone, so a store will do. */
+	atomic_store_explicit(claim->slot, leaf, memory_order_release);
+	ept_stat_add(&me->stats.arrivals, 1);
+	return leaf_completes(me, claim->table, claim->level);
+}
+
 /* Not just what its rights say: tracked, or in a frame that was brought. What was discarded has
  * changed since it was last looked at. */
-static __attribute__((noinline)) uint64_t special_leaf(const struct ept *ept,
-						       const struct ept_claim *claim)
+static __attribute__((noinline)) bool publish_special(struct ept_cpu *me,
+						      const struct ept_claim *claim)
 {
-	struct ept_state s = entry_decode(ept->fmt, claim->entry, claim->level);
+	struct ept_state s = entry_decode(me->ept->fmt, claim->entry, claim->level);
 
 	s.frame = claim->frame;
 	s.cow = false;
 	s.dirty = s.tracked && s.zero;
-	return leaf_encode(ept, s);
-}
-
-/* As leaf_encode() would. */
-static inline uint64_t leaf_of(const struct ept *ept, const struct ept_claim *claim)
-{
-	if (__builtin_expect(claim->entry & (ENTRY_TRACKED | ENTRY_COW), 0))
-		return special_leaf(ept, claim);
-	return ept->leaf[claim->level][entry_rights(claim->entry)] | claim->frame.v;
+	return publish(me, claim, leaf_encode(me->ept, s));
 }
 
 bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim)
 {
-	const struct ept *ept = me->ept;
-
-	/* Release: the page's contents come first. The slot is ours alone, so a store will do. */
-	atomic_store_explicit(claim->slot, leaf_of(ept, claim), memory_order_release);
-	ept_stat_add(&me->stats.arrivals, 1);
-	return leaf_completes(me, claim->table, claim->level);
+	if (__builtin_expect(claim->entry & (ENTRY_TRACKED | ENTRY_COW), 0))
+		return publish_special(me, claim);
+	/* As leaf_encode() would. */
+	return publish(me, claim,
+		       me->ept->leaf[claim->level][entry_rights(claim->entry)] | claim->frame.v);
 }
 
 void ept_give_up(struct ept_cpu *me, const struct ept_claim *claim)

@@ -40,15 +40,13 @@
 #define ADDRESS_BITS 0xffffu
 #define LINEAR_BITS  (48u << 8) /* CR4 does not take LA57 */
 
-#define LEAF(number, a, b, c, d)                                                                   \
-	{                                                                                          \
-		.leaf = (number), .mask = {(a), (b), (c), (d) }                                    \
-	}
+/* The leaves from 0 on, and those from 0x80000000 on: subleaf 0 of each. */
+#define RANGE(leaf)  ((leaf) >> 31)
+#define NUMBER(leaf) ((leaf) & ~BIT(31))
 
-static const struct {
-	uint32_t leaf; /* its subleaf 0 */
-	struct cpuid mask;
-} told[] = {
+#define LEAF(leaf, a, b, c, d) [RANGE(leaf)][NUMBER(leaf)] = { (a), (b), (c), (d) }
+
+static const struct cpuid told[2][9] = {
 	LEAF(0x00, ALL, ALL, ALL, ALL), /* the largest leaf; the maker's name */
 	LEAF(0x01, ALL, CLFLUSH_SIZE, LEAF1_ECX, LEAF1_EDX), /* EAX: family, model, stepping */
 	LEAF(0x07, 0, LEAF7_EBX, 0, 0),
@@ -62,14 +60,13 @@ static const struct {
 
 static struct cpuid masked(uint32_t leaf, struct cpuid machine)
 {
-	for (size_t i = 0; i < ARRAY_LEN(told); i++) {
-		const struct cpuid *mask = &told[i].mask;
+	const struct cpuid *mask;
 
-		if (told[i].leaf == leaf)
-			return (struct cpuid){ machine.eax & mask->eax, machine.ebx & mask->ebx,
-					       machine.ecx & mask->ecx, machine.edx & mask->edx };
-	}
-	return (struct cpuid){ 0 };
+	if (NUMBER(leaf) >= ARRAY_LEN(told[0]))
+		return (struct cpuid){ 0 };
+	mask = &told[RANGE(leaf)][NUMBER(leaf)];
+	return (struct cpuid){ machine.eax & mask->eax, machine.ebx & mask->ebx,
+			       machine.ecx & mask->ecx, machine.edx & mask->edx };
 }
 
 static bool has_subleaves(uint32_t leaf)

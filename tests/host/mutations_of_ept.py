@@ -25,7 +25,7 @@ MUTATIONS = {
         ("\tgather_make_room(g);\n\ts = slot_find(ept, gfn, level);\n",
          "\ts = slot_find(ept, gfn, level);\n\tgather_make_room(g);\n")]),
     "publish_before_the_contents": ("ept/path/arrive.c", [
-        ("leaf_of(ept, claim), memory_order_release", "leaf_of(ept, claim), memory_order_relaxed")]),
+        ("claim->slot, leaf, memory_order_release", "claim->slot, leaf, memory_order_relaxed")]),
     "table_linked_before_its_entries": ("ept/tree/slot.h", [
         ("memory_order_acq_rel, memory_order_acquire", "memory_order_relaxed, memory_order_relaxed")]),
     "collapsed_table_not_marked_dead": ("ept/path/collapse.c", [
