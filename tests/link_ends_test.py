@@ -8,6 +8,7 @@ usage: tests/link_ends_test.py [NAME...]; the C ends are in CLEAVE_BUILD's host/
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import threading
@@ -18,7 +19,7 @@ import tap
 
 server = tap.load("tools/page-server")
 snapshot = tap.load("tools/snapshot")
-from link import asker as asker_module, core, images, wire
+from link import asker as asker_module, core, images, lz4, wire
 from link.answerer import Answerer
 from link.asker import Asker, Failed
 from link.seal import ANSWERER, ASKER, Channel, Refused
@@ -40,14 +41,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def memory(frames=FRAMES, seed=1, lost=True):
-    """Contents, zeros, and pages that the C end calls lost."""
+def memory(frames=FRAMES, seed=1, lost=True, text=0.0):
+    """Contents, so many of which are text, zeros, and pages that the C end calls lost."""
     dice = random.Random(seed)
     parts = []
     while len(parts) < frames:
         kind, n = dice.random(), min(dice.randrange(1, 40), frames - len(parts))
         parts += [bytes(wire.PAGE) if kind < 0.4 else
-                  b"lost".ljust(wire.PAGE, b"\0") if lost and kind < 0.45 else dice.randbytes(wire.PAGE)
+                  b"lost".ljust(wire.PAGE, b"\0") if lost and kind < 0.45 else
+                  dice.randbytes(64) * (wire.PAGE // 64) if kind > 1 - text else dice.randbytes(wire.PAGE)
                   for _ in range(n)]
     return b"".join(parts)
 
@@ -74,7 +76,7 @@ class Kept:
 class Ends(tap.Sandbox):
     def setUp(self):
         super().setUp()
-        self.port, self.said, self.processes = free_port(), [], []
+        self.port, self.said, self.processes, self.answered = free_port(), [], [], ""
         self.write_bytes("key", KEY)
         self.addCleanup(self.end_all)
 
@@ -112,9 +114,9 @@ class Ends(tap.Sandbox):
         words = [f"key={key.decode()}", f"aes={aes}"] if key else []
         return self.start(END, what, f"port={self.port}", "memory=mem", "state=state", *words, *args)
 
-    def offered(self, *args, seed=1, **key):
+    def offered(self, *args, seed=1, text=0.0, **key):
         """A machine's end that gives away a guest of this memory."""
-        self.write_bytes("mem", memory(seed=seed))
+        self.write_bytes("mem", memory(seed=seed, text=text))
         self.write_bytes("state", random.Random(seed).randbytes(3 * wire.PIECE + 77))
         return self.c_end("answer", *args, **({"key": b""} | key))
 
@@ -141,18 +143,19 @@ class Ends(tap.Sandbox):
 class WithMachines(Ends):
     """The Python of one end is written from docs/protocol.md, the C of the other is the machine's."""
 
-    def take(self, *faults, key=b"", aes=1):
-        answers = self.offered(*faults, key=key, aes=aes)
+    def take(self, *faults, key=b"", aes=1, **more):
+        answers = self.offered(*faults, key=key, aes=aes, **more)
         status, out = self.wait(self.tool("snapshot", "guest.core", *self.link_args(key)))
-        self.assertEqual((status, self.wait(answers)[0]), (0, 0), out)
+        ended, self.answered = self.wait(answers)
+        self.assertEqual((status, ended), (0, 0), out)
         image = self.kept()
         self.assertEqual(image.state, self.read_bytes("state"))
         self.assertEqual(self.contents(image), self.read_bytes("mem"))
         return out
 
-    def give(self, *faults, key=b"", aes=1):
+    def give(self, *faults, key=b"", aes=1, text=0.0):
         """To the C end, from a snapshot."""
-        image = {"lost": [], "pages": memory(seed=2)}
+        image = {"lost": [], "pages": memory(seed=2, text=text)}
         self.make_core(image["pages"], b"s" * 5000)
         serves = self.tool("page-server", "guest.core", "--once", *self.link_args(key))
         status, out = self.wait(self.c_end("ask", f"frames={FRAMES}", *faults, key=key, aes=aes))
@@ -189,6 +192,20 @@ class WithMachines(Ends):
     def test_a_snapshot_is_restored_over_a_link_with_faults(self):
         for n, (key, name) in enumerate(SUITES):
             self.assertIn(f"runs, {name}", self.give(*FAULTS, f"seed={n}", **key))
+
+    def test_pages_are_packed_where_both_sides_do(self):
+        plain = self.count(self.give("packed=0", text=0.4), "bytes_received")
+        out = self.give("packed=1", text=0.4, key=KEY)
+        packed, came = self.count(out, "pages_packed"), self.count(out, "pages_came")
+        self.assertTrue(0 < packed < came, out)
+        self.assertLess(self.count(out, "bytes_received"), 0.7 * plain)
+        self.assertEqual(self.count(self.give("packed=0", text=0.4), "pages_packed"), 0)
+        self.give("packed=1", *FAULTS, "seed=3", text=0.4, key=KEY)
+        self.take("packed=1", *FAULTS, "seed=4", text=0.4, key=KEY)
+        self.assertGreater(self.count(self.answered, "pages_packed"), 0)
+
+    def count(self, out, name):
+        return int(re.search(rf"\b{name}=(\d+)", out)[1])
 
     def test_parity_completes_pages_whose_other_pieces_are_lost(self):
         out = self.give("lose=200", "seed=7")
@@ -419,6 +436,15 @@ class AmongThemselves(Ends):
                 answerer.poll()
         self.assertGreater(answerer.counts["bad_form"], 1000)
         self.assertEqual(answerer.counts["pages_sent"], 0)
+
+
+    def test_blocks_that_are_no_page_are_refused(self):
+        block, dice = lz4.pack(b"text" * (wire.PAGE // 4)), random.Random(11)
+        self.assertEqual(lz4.unpack(block), b"text" * (wire.PAGE // 4))
+        self.assertIsNone(lz4.pack(dice.randbytes(wire.PAGE)))
+        self.assertIsNotNone(lz4.pack(bytes(wire.PAGE)))
+        for bad in (b"", block[:-1], block + block, block * 200, dice.randbytes(1300)):
+            self.assertRaises(wire.Malformed, lz4.unpack, bad)
 
 
 class Words(Ends):

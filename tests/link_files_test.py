@@ -327,6 +327,19 @@ class Others(Files):
         _, notes = elf.read(fd, "")
         self.assertEqual([note.data for note in notes if note.name == core.VMCOREINFO], [OSRELEASE])
 
+    def test_the_image_of_a_linux_is_at_its_virtual_addresses_too(self):
+        text = OSRELEASE + b"NUMBER(phys_base)=%d\nNUMBER(KERNEL_IMAGE_SIZE)=%d\n" % (wire.PAGE, 1 << 30)
+        note = elf.pack_note(elf.Note(core.VMCOREINFO, 0, text)).ljust(wire.PAGE, b"\0")
+        path = self.snapshot(pages={0: page(0), 600: note})
+        self.assertRegex(self.tool("readelf", "-lW", path),
+                         r"LOAD +0x002000 0xffffffff80000000 0x0000000000001000 0x3ff000 0x3ff000 RWE 0x1000")
+        image = self.open(path)
+        self.assertEqual(image.offer.regions, ((0, 1024),))
+        self.assertEqual(image.look(600).data, note)
+        for base in (b"-4096", b"1", b"%d" % (1 << 40)):
+            self.assertEqual(core.kernel_map(b"NUMBER(phys_base)=%s\nNUMBER(KERNEL_IMAGE_SIZE)=4096\n" % base,
+                                             [elf.Load(0, 4096, 1 << 22, 1 << 22)]), [])
+
     def test_gdb_shows_vcpus_registers_and_memory(self):
         text = self.tool("gdb", "-nx", "-batch", "-c", self.snapshot(), "-ex", "info threads", "-ex", "thread 2", "-ex",
                          "print/x $rip", "-ex", "print/x $rsp", "-ex", f"x/gx {5 * wire.PAGE}", "-ex",

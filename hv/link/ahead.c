@@ -90,7 +90,11 @@ static void mark(struct ahead *p, const struct asker *a)
 		return;
 	p->at_stop = forget(p, a, false);
 	p->marked = true;
-	p->rounds += !a->map.last;
+	if (a->map.last)
+		return;
+	if (p->rounds < AHEAD_ROUNDS)
+		p->pages[p->rounds] = p->at_stop;
+	p->rounds++;
 }
 
 static void go_on(struct ahead *p, struct asker *a, uint64_t now)

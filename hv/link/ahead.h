@@ -15,6 +15,8 @@ struct ahead_ops {
 	void (*forget)(void *ctx, gfn_t gfn);
 };
 
+#define AHEAD_ROUNDS 32 /* that are counted each; there can be more, in several sessions */
+
 struct ahead {
 	const struct ahead_ops *ops;
 	void *ctx;
@@ -24,9 +26,10 @@ struct ahead {
 	bool ended;        /* there are no more rounds: nothing is kept */
 	gfn_t next;        /* in the newest map */
 	unsigned int under_way;
-	unsigned int rounds; /* whose pages were asked for */
-	uint64_t kept;       /* pages, once for each time */
-	uint64_t at_stop;    /* pages that the last map had */
+	unsigned int rounds;          /* whose pages were asked for */
+	uint64_t kept;                /* pages, once for each time */
+	uint64_t at_stop;             /* pages that the last map had */
+	uint64_t pages[AHEAD_ROUNDS]; /* that the maps of the first so many rounds had */
 };
 
 void ahead_init(struct ahead *p, const struct ahead_ops *ops, void *ctx);

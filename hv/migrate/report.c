@@ -236,8 +236,10 @@ void report(const struct migration *m)
 		print_work(m);
 		print_vcpus(m);
 		print_latency(&f);
-		if (m->link)
+		if (m->link) {
+			report_rounds_print(m->ahead.pages, MIN(m->ahead.rounds, AHEAD_ROUNDS));
 			report_link_print(m->link, m->pager.data_frames);
+		}
 		print_contents(m);
 		print_system(m);
 	}

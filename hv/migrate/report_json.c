@@ -99,8 +99,10 @@ void report_json(const struct migration *m, const struct figures *f)
 	put_counters(&j, m);
 	if (m->to->platform)
 		put_system(&j, m->to->platform);
-	if (m->link)
+	if (m->link) {
+		report_rounds_json(&j, m->ahead.pages, MIN(m->ahead.rounds, AHEAD_ROUNDS));
 		report_link_json(&j, m->link, m->pager.data_frames);
+	}
 	put_levels(&j, "at_switch", &m->at_switch);
 	put_levels(&j, "worst", &m->worst);
 	put_levels(&j, "end", &m->end);

@@ -24,6 +24,24 @@ void report_link_counts(struct json *j, const struct link_stats *stats, const ch
 #undef X
 }
 
+void report_rounds_print(const uint64_t *pages, unsigned int n)
+{
+	if (!n)
+		return;
+	con_printf("cleave:   pages of each round:");
+	for (unsigned int i = 0; i < n; i++)
+		con_printf(" %llu", (ull)pages[i]);
+	con_printf("\n");
+}
+
+void report_rounds_json(struct json *j, const uint64_t *pages, unsigned int n)
+{
+	json_open(j, "precopy_pages", '[');
+	for (unsigned int i = 0; i < n; i++)
+		json_uint(j, NULL, pages[i]);
+	json_close(j, ']');
+}
+
 /* UDP payload that came for a thousand bytes of pages with contents. */
 static uint64_t per_thousand(const struct source_link *link, uint64_t pages)
 {

@@ -12,6 +12,11 @@
 void report_link_counts(struct json *j, const struct link_stats *stats, const char *suite,
 			const struct transport *transport);
 
+/* Either side: pages that each of the @n rounds of pre-copy had to copy. Prints nothing, and has an
+ * empty array, where there were none. */
+void report_rounds_print(const uint64_t *pages, unsigned int n);
+void report_rounds_json(struct json *j, const uint64_t *pages, unsigned int n);
+
 /* The destination's lines and members. @pages: with contents that were placed */
 void report_link_print(const struct source_link *link, uint64_t pages);
 void report_link_json(struct json *j, const struct source_link *link, uint64_t pages);

@@ -58,6 +58,8 @@ void rounds_next(struct rounds *r, bool first)
 	collect(r);
 	if (first)
 		add_all(r);
+	if (r->n < ROUNDS_MAX)
+		r->pages[r->n] = bitmap_count(&r->map);
 	r->n++;
 	r->begun = clock_now();
 }
@@ -73,6 +75,7 @@ bool rounds_enough(const struct rounds *r)
 void rounds_last(struct rounds *r)
 {
 	collect(r);
+	r->at_stop = r->written;
 }
 
 void rounds_end(struct rounds *r)

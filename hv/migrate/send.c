@@ -27,6 +27,7 @@ static struct transport *transport;
 static uint8_t state[PAGE_SIZE * 4];
 static struct rounds rounds; /* of pre-copy */
 static bool ahead_is_over;
+static uint64_t gone; /* TSC: when it knew; 0: the guest is here */
 
 /* --- the link ----------------------------------------------------------------------------- */
 
@@ -59,6 +60,7 @@ static bool next_round(void *ctx, unsigned int round, bool last)
 	}
 	if (round > 1 && (ahead_is_over = rounds_enough(&rounds)))
 		return false;
+	ahead_is_over = false;
 	rounds_next(&rounds, round == 1);
 	if (m->verbose)
 		con_printf("cleave-progress: pre-copy, round %u: %llu pages were written\n", round,
@@ -185,6 +187,7 @@ static const char *give_away(struct migration *m)
 				"cleave: link: the other machine has not taken the guest: it goes on "
 				"here\n");
 	}
+	gone = clock_now();
 	return NULL;
 }
 
@@ -219,6 +222,23 @@ static const char *serve_pages(struct migration *m)
 
 /* --- the report --------------------------------------------------------------------------- */
 
+static void report_ahead(const struct migration *m, struct json *j)
+{
+	unsigned int n = MIN(rounds.n, ROUNDS_MAX);
+	uint64_t stood = gone ? cycles_to_us(gone - m->stopped) : 0;
+
+	if (m->verbose && n) {
+		con_printf("cleave:   pre-copy: %u rounds, %llu dirty at the stop; the guest stood "
+			   "still for %llu us until it was gone\n",
+			   n, (unsigned long long)rounds.at_stop, (unsigned long long)stood);
+		report_rounds_print(rounds.pages, n);
+	}
+	json_int(j, "precopy_rounds", n);
+	json_uint(j, "precopy_dirty_at_stop", rounds.at_stop);
+	json_int(j, "stood_still_us", gone ? (int64_t)stood : -1);
+	report_rounds_json(j, rounds.pages, n);
+}
+
 static void report_sent(const struct migration *m, const char *why)
 {
 	const struct link_stats *s = &answerer.stats;
@@ -234,6 +254,7 @@ static void report_sent(const struct migration *m, const char *why)
 	json_begin(&j);
 	json_str(&j, "name", m->config->name);
 	json_str(&j, "verdict", why ? why : "pass");
+	report_ahead(m, &j);
 	report_link_counts(&j, s, link_suite_name(answerer.channel.suite), transport);
 	json_end(&j);
 }

@@ -64,11 +64,22 @@ struct page_source {
 	const struct bitmap *staged; /* pages whose contents lie in their frames already; or NULL */
 };
 
-/* --- source_staged.c ----------------------------------------------------------------------- */
-
 /* Is the page staged? Then replies that, of all of its 2 MiB if they are. Call it only if
- * source->staged is set. */
-bool source_staged(const struct page_source *source, gfn_t gfn, struct page_reply *reply);
+ * source->staged is set. Inline: most sources have none, and nobody shall pay for the call. */
+static inline bool source_staged(const struct page_source *source, gfn_t gfn,
+				 struct page_reply *reply)
+{
+	const uint64_t frames = level_frames(PG_LEVEL_2M);
+
+	if (!bitmap_test(source->staged, gfn))
+		return false;
+	*reply = (struct page_reply){ .gfn = gfn, .frames = 1, .in_place = true };
+	if (bitmap_full(source->staged, ALIGN_DOWN(gfn, frames), frames)) {
+		reply->gfn = ALIGN_DOWN(gfn, frames);
+		reply->frames = frames;
+	}
+	return true;
+}
 
 /* --- source_zero.c ------------------------------------------------------------------------- */
 

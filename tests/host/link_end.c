@@ -9,7 +9,7 @@
  * ask writes both files, answer reads them: raw memory, whose pages that begin with "lost" are
  * lost. port: of the answerer; frames: of the asker's region. key=TEXT (none: insecure), aes=0|1,
  *seed=N; lose, duplicate, corrupt: chances of 1000 for each datagram that goes or comes. run=MS:
- *for so long the guest of answer runs before it is offered.
+ *for so long the guest of answer runs before it is offered. packed=1: pages may travel packed.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ static uint64_t seed;
 
 static struct {
 	const char *port, *memory, *state, *key, *aes, *seed, *frames, *lose, *duplicate, *corrupt,
-		*run;
+		*run, *packed;
 } args;
 
 static void fail(const char *why)
@@ -170,7 +170,7 @@ static struct link_offer offer_of(void)
 		.backing = PG_LEVEL_2M,
 		.vcpus = 2,
 		.state_version = 9,
-		.features = 0xf,
+		.features = 0xf | (number(args.packed) ? LINK_FEATURE_PACKED : 0),
 		.needs = LINK_FEATURE_POISON,
 		.region = { { 0, frames } },
 		.cpu = { 1, 3 },
@@ -389,7 +389,7 @@ static void parse(char *word)
 		{ "aes", &args.aes },         { "seed", &args.seed },
 		{ "lose", &args.lose },       { "duplicate", &args.duplicate },
 		{ "corrupt", &args.corrupt }, { "run", &args.run },
-		{ "frames", &args.frames },
+		{ "frames", &args.frames },   { "packed", &args.packed },
 	};
 	char *value = strchr(word, '=');
 

@@ -139,6 +139,35 @@ static void garbage_in_place_of_a_packed_page_is_dropped(void **state)
 	ends_right();
 }
 
+/* Sealed, of the right size, and of no image that the source has now. */
+static void a_piece_of_another_state_is_not_taken(void **state)
+{
+	uint8_t datagram[LINK_DATAGRAM_MAX] = { 0 };
+	struct channel forger;
+	struct link_body body;
+	uint64_t unasked;
+
+	(void)state;
+	begin_with(&none);
+	machines_begin(&m);
+	assert_true(machines_until(&m, ASKER_WAITING, SECONDS));
+	while (!m.asker.there.state_bytes)
+		machines_step(&m);
+	assert_int_equal(asker_phase(&m.asker), ASKER_WAITING);
+	forger = (struct channel){ .session = m.asker.channel.session,
+				   .suite = m.asker.channel.suite,
+				   .out = m.asker.channel.in,
+				   .sent = m.asker.channel.high };
+	body = link_body(LINK_STATE, 1, m.asker.there.state_bytes);
+	memcpy(datagram + sizeof(struct link_head), &body, sizeof(body));
+	unasked = m.asker.stats.unasked;
+	asker_receive(&m.asker, m.now, datagram,
+		      channel_seal(&forger, datagram, sizeof(body) + LINK_ID + LINK_PIECE_BYTES));
+	assert_int_equal(m.asker.stats.unasked, unasked + 1);
+	assert_false(m.asker.state_have & 2);
+	ends_right();
+}
+
 #define RECORDED 16
 
 /* All that the asker says until its session is open. */
@@ -205,6 +234,7 @@ int main(void)
 		cmocka_unit_test(random_pages_are_not_packed),
 		cmocka_unit_test(what_is_no_packed_page_is_refused),
 		cmocka_unit_test(garbage_in_place_of_a_packed_page_is_dropped),
+		cmocka_unit_test(a_piece_of_another_state_is_not_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,17 +2,19 @@
 """The answerer: serves a snapshot to whoever knows the key. It keeps nothing for a request but its
 place in a short queue, so it may be killed and started again at any time.
 
-Like hv/link/answerer.h, but the guest is GONE from the beginning: there is no machine behind it.
+Like hv/link/answerer.h, but the guest is GONE from the beginning: there is no machine behind it, and
+so there are no rounds of pre-copy, whatever the snapshot's machine could do.
 """
 import collections
 import os
 
-from link import wire
+from link import lz4, wire
 from link.seal import ANSWERER, Channel, Refused, best_suite, suites_of
 
 QUEUE = 32  # asks of each kind that are kept
-COUNTS = ("datagrams_received", "bytes_received", "datagrams_sent", "bytes_sent", "pages_sent", "runs_sent",
-          "asks", "urgent_asks", "asks_dropped", "bad_form", "bad_seal", "replayed", "unknown_session", "sessions")
+COUNTS = ("datagrams_received", "bytes_received", "datagrams_sent", "bytes_sent", "pages_sent", "pages_packed",
+          "runs_sent", "asks", "urgent_asks", "asks_dropped", "bad_form", "bad_seal", "replayed", "unknown_session",
+          "sessions")
 COUNT_OF = {"form": "bad_form", "seal": "bad_seal", "replay": "replayed", "session": "unknown_session"}
 
 
@@ -29,7 +31,9 @@ class Waiting:
 class Answerer:
     def __init__(self, image, key, say):
         self.image, self.key, self.say = image, key, say
-        self.offer = image.offer._replace(phase=wire.GONE, suites=0, image=image.identity,
+        own = image.offer.features & ~(wire.FEATURE["PACKED"] | wire.FEATURE["ROUNDS"]) | lz4.features()
+        self.packs = False  # both sides do
+        self.offer = image.offer._replace(phase=wire.GONE, suites=0, features=own, image=image.identity,
                                           state_bytes=len(image.state), taker=bytes(wire.ID))
         self.nonce = os.urandom(wire.NONCE)
         self.channel = self.asker_nonce = None
@@ -98,12 +102,14 @@ class Answerer:
         if best_suite(self.key, offer.suites) != suite:
             raise wire.Malformed
         self.channel, self.asker_nonce = channel, nonce
+        self.packs = bool(offer.features & self.offer.features & wire.FEATURE["PACKED"])
         self.nonce = os.urandom(wire.NONCE)  # who recorded this opening cannot open it again
         for queue in (self.owed, self.urgent, self.background):
             queue.clear()
         self.left = None
         self.counts["sessions"] += 1
-        self.say(f"session {self.counts['sessions']} is open, {wire.SUITES[suite]}")
+        self.say(f"session {self.counts['sessions']} is open, {wire.SUITES[suite]}"
+                 f"{', pages packed by LZ4' if self.packs else ''}")
         if offer.image not in (bytes(wire.ID), self.image.identity):
             self.say(f"the other side has begun with another image, {offer.image.hex()}: it will refuse this one")
 
@@ -195,6 +201,11 @@ class Answerer:
             self.counts["runs_sent"] += len(runs)
             yield wire.body(wire.RUNS, len(runs), then=b"".join(runs))
         for gfn, page in pages:
+            if self.packs and gfn not in waiting.taken and (block := lz4.pack(page)):
+                self.counts["pages_sent"] += 1
+                self.counts["pages_packed"] += 1
+                yield wire.body(wire.PACKED_PAGE, 0, gfn, block)
+                continue
             for piece in range(4):
                 if gfn in waiting.taken:
                     break

@@ -10,7 +10,7 @@ import os
 import select
 import time
 
-from link import wire
+from link import lz4, wire
 from link.pace import Pace
 from link.pull import Pull
 from link.seal import ASKER, Channel, Refused, suites_of
@@ -22,9 +22,10 @@ OPEN_TRIES = 6
 BURST = 64  # datagrams that are taken before the next is sent
 FRAMES_MAX = 1 << 28  # of a guest: 1 TiB
 CLOSED, OPENING, OPEN = range(3)
-COUNTS = ("datagrams_received", "bytes_received", "datagrams_sent", "bytes_sent", "pages_came", "runs_came",
-          "pieces_again", "pieces_duplicate", "parity_repaired", "bad_form", "bad_seal", "replayed",
+COUNTS = ("datagrams_received", "bytes_received", "datagrams_sent", "bytes_sent", "pages_came", "pages_packed",
+          "runs_came", "pieces_again", "pieces_duplicate", "parity_repaired", "bad_form", "bad_seal", "replayed",
           "unknown_session", "unasked", "sessions")
+OWN_FEATURES = wire.ALL_FEATURES & ~(wire.FEATURE["PACKED"] | wire.FEATURE["ROUNDS"]) | lz4.features()
 COUNT_OF = {"form": "bad_form", "seal": "bad_seal", "replay": "replayed", "session": "unknown_session"}
 
 
@@ -45,7 +46,7 @@ class Asker:
     def __init__(self, transport, key, say, limit=60.0, window=128):
         self.transport, self.key, self.say, self.limit = transport, key, say, limit
         self.offer = wire.Offer(suites=suites_of(key), state_bytes=wire.STATE_MAX, vcpus=255,
-                                features=wire.ALL_FEATURES, taker=os.urandom(wire.ID))
+                                features=OWN_FEATURES, taker=os.urandom(wire.ID))
         self.counts = collections.Counter({name: 0 for name in COUNTS})
         self.pace = Pace(window)
         self.there = None  # the answerer's offer
@@ -203,7 +204,7 @@ class Asker:
     def _check(self, offer):
         if offer.state_bytes > wire.STATE_MAX:
             raise refusal("STATE_SIZE")
-        if offer.needs & ~wire.ALL_FEATURES:
+        if offer.needs & ~self.offer.features:
             raise refusal("FEATURES", "a feature that this version does not know")
         ends = [gfn + frames for gfn, frames in offer.regions]
         starts = [gfn for gfn, _ in offer.regions]
@@ -288,7 +289,7 @@ class Asker:
         """Asks for all pages, and gives them to sink.page(gfn, data) and sink.run(gfn, frames, what),
         each once."""
         pull = Pull(self.there.regions, sink, self.pace, self.counts,
-                    bool(self.there.features & wire.FEATURE["PARITY"]))
+                    self.there.features & self.offer.features)
         self.reopened = pull.again
 
         def hear(kind, detail, gfn, then):

@@ -3,6 +3,7 @@
 half a snapshot is none. Pages of zeros are holes of the file."""
 import errno
 import os
+import re
 import struct
 import time
 
@@ -15,6 +16,7 @@ VMCOREINFO = "VMCOREINFO"
 VMCOREINFO_START = elf.NHDR.pack(len(VMCOREINFO) + 1, 0, 0)[:4]
 VMCOREINFO_NAME = VMCOREINFO.encode() + b"\0\0"
 VMCOREINFO_TEXT = b"OSRELEASE="
+KERNEL_MAP = 0xffffffff80000000  # Linux' __START_KERNEL_map: the kernel's image, phys_base bytes up in memory
 
 
 def vmcoreinfo_in(page):
@@ -24,6 +26,15 @@ def vmcoreinfo_in(page):
     _, size, kind = elf.NHDR.unpack_from(page)
     text = page[24:24 + size]
     return bytes(text) if not kind and len(text) == size and text.startswith(VMCOREINFO_TEXT) else None
+
+
+def kernel_map(text, loads):
+    """[(virtual address, Load)] of a Linux' own image, from where drgn starts its walks; [] if it is not known."""
+    numbers = dict(re.findall(rb"^NUMBER\((\w+)\)=(\d+)$", text or b"", re.MULTILINE))
+    base, size = (int(numbers.get(name, -1)) for name in (b"phys_base", b"KERNEL_IMAGE_SIZE"))
+    return [(KERNEL_MAP, elf.Load(base, load.offset + base - load.gpa, room, room)) for load in loads
+            if load.gpa <= base < load.gpa + load.size and not base % wire.PAGE
+            and (room := min(size, load.gpa + load.size - base)) > 0]
 
 
 class Writer:
@@ -100,7 +111,7 @@ class Writer:
         self._write(data, self.end)
         loads = [elf.Load(p.gfn * wire.PAGE, p.offset, p.in_file * wire.PAGE, p.frames * wire.PAGE)
                  for p in self.pieces]
-        self._write(elf.pack_header(loads, self.end, len(data)), 0)
+        self._write(elf.pack_header(loads, self.end, len(data), kernel_map(self.vmcoreinfo, loads)), 0)
         os.fsync(self.fd)
         os.close(self.fd)
         os.rename(self.part, self.path)

@@ -43,11 +43,13 @@ def pack_note(note):
     return NHDR.pack(len(name), len(note.data), note.kind) + padded(name) + padded(note.data)
 
 
-def pack_header(loads, notes_at, notes_bytes):
-    """Of a file with its notes at its end."""
+def pack_header(loads, notes_at, notes_bytes, also=()):
+    """Of a file with its notes at its end. also: (virtual address, a part of a load that is there, too)."""
     headers = [(PT_NOTE, 0, notes_at, 0, 0, notes_bytes, 0, 4)]
     headers += [(PT_LOAD, PF_RWX, load.offset, load.gpa, load.gpa, load.in_file, load.size, ALIGN)
                 for load in loads]
+    headers += [(PT_LOAD, PF_RWX, load.offset, address, load.gpa, load.in_file, load.size, ALIGN)
+                for address, load in also]
     ehdr = EHDR.pack(IDENT, ET_CORE, EM_X86_64, 1, 0, EHDR.size, 0, 0, EHDR.size, PHDR.size, len(headers), 0, 0, 0)
     return ehdr + b"".join(PHDR.pack(*header) for header in headers)
 
@@ -90,7 +92,17 @@ def read(fd, path):
             if in_file > NOTES_MAX:
                 raise Problem(f"{path}: its notes are larger than {NOTES_MAX >> 20} MiB")
             notes += _split(_exactly(fd, in_file, offset, path), path)
-    return sorted(loads), notes
+    return _without_aliases(loads), notes
+
+
+def _without_aliases(loads):
+    """Memory that is at several virtual addresses is one load, the largest, for who reads by guest-physical ones."""
+    kept = []
+    for load in sorted(set(loads), key=lambda load: -load.size):
+        if not any(load.offset - load.gpa == other.offset - other.gpa and other.gpa <= load.gpa and
+                   load.gpa + load.size <= other.gpa + other.size for other in kept):
+            kept.append(load)
+    return sorted(kept)
 
 
 def _split(data, path):

@@ -2,7 +2,7 @@
 """The asker's pages: which are owed, which are under way, and what comes."""
 import time
 
-from link import wire
+from link import lz4, wire
 
 CHUNK = 16  # pages that the window must have room for, else the asks become small
 OWED, ASKED, HERE = 0, 1, 2
@@ -32,8 +32,9 @@ def whole(pieces):
 
 
 class Pull:
-    def __init__(self, regions, sink, pace, counts, parity):
-        self.regions, self.sink, self.pace, self.counts, self.parity = regions, sink, pace, counts, parity
+    def __init__(self, regions, sink, pace, counts, features):
+        self.regions, self.sink, self.pace, self.counts = regions, sink, pace, counts
+        self.parity, self.packed = features & wire.FEATURE["PARITY"], features & wire.FEATURE["PACKED"]
         # A byte for each frame; what is in no region never is asked for.
         self.map = bytearray([HERE]) * max(gfn + frames for gfn, frames in regions)
         for gfn, frames in regions:
@@ -95,6 +96,8 @@ class Pull:
     def hear(self, kind, detail, gfn, then):
         if kind == wire.PAGE_PIECE:
             self._piece(detail, gfn, then)
+        elif kind == wire.PACKED_PAGE and self.packed and not detail:
+            self._packed(gfn, then)
         elif kind == wire.RUNS:
             for run in wire.parse_runs(detail, then, self.regions):
                 self._run(*run)
@@ -112,9 +115,21 @@ class Pull:
         page.pieces[piece] = data
         if len(page.pieces) < 3:
             return
-        self.counts["pages_came"] += 1
         self.counts["parity_repaired"] += wire.PARITY in page.pieces
-        self.sink.page(gfn, whole(page.pieces))
+        self._page(gfn, page, whole(page.pieces))
+
+    def _packed(self, gfn, block):
+        if not (page := self.under_way.get(gfn)):
+            self.counts["pieces_duplicate"] += 1
+            self.pace.twice()
+            return
+        data = lz4.unpack(block)
+        self.counts["pages_packed"] += 1
+        self._page(gfn, page, data)
+
+    def _page(self, gfn, page, data):
+        self.counts["pages_came"] += 1
+        self.sink.page(gfn, data)
         self.pace.pieces(3, page.again)
         self._came(gfn, time.monotonic())
         self.map[gfn] = HERE
