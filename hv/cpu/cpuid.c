@@ -41,7 +41,7 @@
 #define LINEAR_BITS  (48u << 8) /* CR4 does not take LA57 */
 
 /* The leaves from 0 on, and those from 0x80000000 on: subleaf 0 of each. */
-#define RANGE(leaf)  ((leaf) >> 31)
+#define RANGE(leaf)  ((leaf) >= BIT(31))
 #define NUMBER(leaf) ((leaf) & ~BIT(31))
 
 #define LEAF(leaf, a, b, c, d) [RANGE(leaf)][NUMBER(leaf)] = { (a), (b), (c), (d) }
