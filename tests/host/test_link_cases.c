@@ -140,6 +140,63 @@ static void zeros_are_one_message(void **state)
 	assert_int_equal(m.asker.stats.pages_came, 0);
 }
 
+/* A guest that touches nothing, and no stream: pages are asked for by the test alone. */
+static void run_still(const struct faults *faults, enum vm_page kind)
+{
+	begin_with(faults);
+	memset(m.vm.kind, (int)kind, sizeof(m.vm.kind));
+	m.idle = true;
+	m.faults_max = 0;
+	machines_begin(&m);
+	assert_true(machines_until(&m, ASKER_RUNS, SECONDS));
+}
+
+static void ask_for(gfn_t gfn, uint64_t frames)
+{
+	assert_int_equal(asker_ask(&m.asker, m.now, gfn, frames, false), 0);
+	m.under_way++;
+}
+
+static void a_run_is_given_out_once(void **state)
+{
+	(void)state;
+	run_still(&none, VM_ZERO);
+	ask_for(0, 16);
+	steps(3000);
+	assert_int_equal(m.arrived.n, VM_PAGES);
+	assert_int_equal(m.duplicates, 0);
+	assert_int_equal(m.under_way, 0);
+}
+
+/* It is taken out of the background, where it has not been sent. */
+static void a_page_that_becomes_urgent_is_sent_once(void **state)
+{
+	(void)state;
+	run_still(&(struct faults){ .delay = 100, .each = 100 }, VM_DATA);
+	for (gfn_t gfn = 0; gfn < 48; gfn += 16)
+		ask_for(gfn, 16);
+	steps(2000);
+	assert_false(m.arrived.here[15]);
+	assert_int_equal(asker_ask(&m.asker, m.now, 15, 1, true), 0);
+	m.faults = 1;
+	steps(30000);
+	assert_int_equal(m.arrived.n, 48);
+	assert_int_equal(m.waits, 1);
+	assert_int_equal(m.asker.stats.pieces_duplicate, 0);
+}
+
+/* The timers, of 20 ms at least, are not waited for. */
+static void a_new_session_asks_at_once_for_what_was_under_way(void **state)
+{
+	(void)state;
+	run_still(&none, VM_DATA);
+	ask_for(0, 16);
+	steps(60);
+	asker_retry(&m.asker, m.now);
+	steps(4000);
+	assert_int_equal(m.arrived.n, 16);
+}
+
 static void latencies_are_as_many_as_urgent_requests(void **state)
 {
 	uint64_t sum = 0;
@@ -477,6 +534,9 @@ int main(void)
 		cmocka_unit_test(a_run_overtakes_nothing),
 		cmocka_unit_test(what_is_overtaken_is_asked_for_at_once),
 		cmocka_unit_test(zeros_are_one_message),
+		cmocka_unit_test(a_run_is_given_out_once),
+		cmocka_unit_test(a_page_that_becomes_urgent_is_sent_once),
+		cmocka_unit_test(a_new_session_asks_at_once_for_what_was_under_way),
 		cmocka_unit_test(latencies_are_as_many_as_urgent_requests),
 		cmocka_unit_test(what_was_read_in_another_round_is_dropped),
 		cmocka_unit_test(a_map_of_before_the_guest_stopped_is_not_the_last),
