@@ -19,7 +19,8 @@ void cpu_wait(unsigned int cpu);
 /*
  * One step of a wait for another CPU. Lets interrupts in: a hypervisor below that runs both CPUs on
  * one of its own takes that away from us upon one, and in Bochs 2.7 none reaches it while our
- * RFLAGS.IF is 0.
+ * RFLAGS.IF is 0. A kick that comes here ends no run of a vCPU: flushes and asks are looked at
+ * before the next entry, and a stop waits for the end of the slice.
  */
 void cpu_pass(void);
 

@@ -13,10 +13,11 @@
 
 #include "mm/types.h"
 
-#define CONFIG_NAME_MAX   40
-#define CONFIG_RUNS_MAX   256
-#define CONFIG_UNLIMITED  UINT32_MAX /* stream=unlimited */
-#define CONFIG_STREAM_MAX 1000000    /* pages per ms, otherwise */
+#define CONFIG_PRECOPY_MAX 30
+#define CONFIG_NAME_MAX    40
+#define CONFIG_RUNS_MAX    256
+#define CONFIG_UNLIMITED   UINT32_MAX /* stream=unlimited */
+#define CONFIG_STREAM_MAX  1000000    /* pages per ms, otherwise */
 
 enum config_exit {
 	EXIT_HALT = 0,
@@ -92,7 +93,7 @@ struct run_config {
 	enum config_trigger trigger;
 	unsigned int after_ms; /* after= */
 	unsigned int hops;
-	unsigned int precopy;     /* rounds */
+	unsigned int precopy;     /* rounds, at most CONFIG_PRECOPY_MAX */
 	unsigned int downtime_ms; /* downtime= */
 	enum config_log log;
 	enum config_order order;

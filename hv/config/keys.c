@@ -184,7 +184,7 @@ const struct config_key config_keys[] = {
 	{ "precopy", "0",
 	  "Rounds in which pages are copied while the source still runs, before the switch-over. "
 	  "0 copies nothing ahead. Between two machines the source's counts.",
-	  RUN(precopy), NUMBER(0, 30) },
+	  RUN(precopy), NUMBER(0, CONFIG_PRECOPY_MAX) },
 	{ "downtime", "0",
 	  "Milliseconds, for precopy: a round that took no longer is the last. 0: as many as precopy says, "
 	  "as long as each has more than 64 pages and fewer than the one before.",

@@ -15,23 +15,40 @@ static bool is_in_map(const struct asker *a, gfn_t gfn)
 	return a->setup.map[gfn / 8] >> gfn % 8 & 1;
 }
 
-/* From another session, or of what the map says. */
-static uint64_t forget(struct ahead *p, const struct asker *a, bool all)
+/* The first page from gfn on that the map has, or the end. A byte without any is passed at once:
+ * most of a last map is empty, and the guest stands still meanwhile. */
+static gfn_t next_in_map(const struct asker *a, gfn_t gfn)
 {
+	gfn_t end = link_end(&a->there);
+
+	while (gfn < end && !is_in_map(a, gfn))
+		gfn = a->setup.map[gfn / 8] ? gfn + 1 : ALIGN_DOWN(gfn, 8) + 8;
+	return MIN(gfn, end);
+}
+
+static void forget_all(struct ahead *p, const struct asker *a)
+{
+	for (gfn_t gfn = 0; gfn < link_end(&a->there); gfn++)
+		p->ops->forget(p->ctx, gfn);
+}
+
+/* What the map says. Returns how many pages that is. */
+static uint64_t forget(struct ahead *p, const struct asker *a)
+{
+	gfn_t end = link_end(&a->there);
 	uint64_t n = 0;
 
-	for (gfn_t gfn = 0; gfn < link_end(&a->there); gfn++)
-		if (all || is_in_map(a, gfn)) {
-			p->ops->forget(p->ctx, gfn);
-			n++;
-		}
+	for (gfn_t gfn = next_in_map(a, 0); gfn < end; gfn = next_in_map(a, gfn + 1)) {
+		p->ops->forget(p->ctx, gfn);
+		n++;
+	}
 	return n;
 }
 
 static void begin_session(struct ahead *p, const struct asker *a)
 {
 	if (p->begun)
-		(void)forget(p, a, true);
+		forget_all(p, a);
 	p->sessions = a->stats.sessions;
 	p->begun = p->ended = false;
 }
@@ -41,7 +58,7 @@ static void next_round(struct ahead *p, struct asker *a, uint64_t now)
 	int err = asker_next_round(a, now);
 
 	if (err && a->map.round == LINK_ROUNDS_MAX) {
-		(void)forget(p, a, true);
+		forget_all(p, a);
 		p->ended = true;
 	}
 	if (err)
@@ -72,8 +89,7 @@ static bool ask(struct ahead *p, struct asker *a, uint64_t now)
 	gfn_t end = link_end(&a->there);
 	uint64_t n = 0;
 
-	while (p->next < end && !is_in_map(a, p->next))
-		p->next++;
+	p->next = next_in_map(a, p->next);
 	while (n < CHUNK && p->next + n < end && is_in_map(a, p->next + n))
 		n++;
 	if (!n || asker_ask(a, now, p->next, n, false))
@@ -88,7 +104,7 @@ static void mark(struct ahead *p, const struct asker *a)
 {
 	if (p->marked)
 		return;
-	p->at_stop = forget(p, a, false);
+	p->at_stop = forget(p, a);
 	p->marked = true;
 	if (a->map.last)
 		return;

@@ -58,7 +58,7 @@ void rounds_next(struct rounds *r, bool first)
 	collect(r);
 	if (first)
 		add_all(r);
-	if (r->n < ROUNDS_MAX)
+	if (r->n < CONFIG_PRECOPY_MAX)
 		r->pages[r->n] = bitmap_count(&r->map);
 	r->n++;
 	r->begun = clock_now();

@@ -10,21 +10,19 @@
 #include "hv/mem/bitmap.h"
 #include "hv/vm/dirty_log.h"
 
-#define ROUNDS_MAX 30 /* as many as precopy= can say */
-
 struct rounds {
 	struct vm *from;
 	const struct run_config *config;
 	struct dirty_log log;
-	bool logging;               /* dirty_begin() was called */
-	bool marked;                /* the log is on for all pages */
-	struct bitmap map;          /* pages of the newest round */
-	unsigned int n;             /* rounds */
-	uint64_t written;           /* pages, at the newest collection */
-	uint64_t before;            /* at the one before */
-	uint64_t at_stop;           /* at the last one, when the guest had stopped */
-	uint64_t pages[ROUNDS_MAX]; /* that each round had to copy */
-	uint64_t begun;             /* TSC: the newest round */
+	bool logging;                       /* dirty_begin() was called */
+	bool marked;                        /* the log is on for all pages */
+	struct bitmap map;                  /* pages of the newest round */
+	unsigned int n;                     /* rounds */
+	uint64_t written;                   /* pages, at the newest collection */
+	uint64_t before;                    /* at the one before */
+	uint64_t at_stop;                   /* at the last one, when the guest had stopped */
+	uint64_t pages[CONFIG_PRECOPY_MAX]; /* that each round had to copy */
+	uint64_t begun;                     /* TSC: the newest round */
 };
 
 /* Begins the log. Return: NULL, or what went wrong. Call rounds_end() in any case. */

@@ -224,7 +224,7 @@ static const char *serve_pages(struct migration *m)
 
 static void report_ahead(const struct migration *m, struct json *j)
 {
-	unsigned int n = MIN(rounds.n, ROUNDS_MAX);
+	unsigned int n = MIN(rounds.n, CONFIG_PRECOPY_MAX);
 	uint64_t stood = gone ? cycles_to_us(gone - m->stopped) : 0;
 
 	if (m->verbose && n) {
