@@ -17,7 +17,7 @@
 #define F_1G  (512u * 512u)
 #define GUEST (UINT64_C(1) << 40) /* backing: entries only, never touched */
 
-#define BENCH_ROUNDS_MAX 64
+#define BENCH_ROUNDS_MAX 128
 
 enum figure {
 	COPY_4K,
@@ -35,23 +35,19 @@ enum figure {
 	RECOVER_GIB,
 	RECOVER_GIB_FLUSHES,
 	RECOVER_2M,
-	ARRIVAL_ONE_THREAD,
-	/* Throughput of two threads, in that of one: by the wall clock, then by the processor's
-	 * time. */
-	TWO_SPIN,
-	TWO_SPIN_CPU,
-	TWO_APART,
-	TWO_APART_CPU,
+	ARRIVAL_APART,
+	ENTRY_SHARED,
+	/* What two threads do with something that they share, in what they do with one each: by
+	 * the processor's time, then by the wall clock. */
 	TWO_DIFFERENT,
-	TWO_DIFFERENT_CPU,
+	TWO_DIFFERENT_WALL,
 	TWO_SAME,
-	TWO_SAME_CPU,
-	TWO_COPY_APART,
-	TWO_COPY_APART_CPU,
-	TWO_COPY_DIFFERENT,
-	TWO_COPY_DIFFERENT_CPU,
+	TWO_SAME_WALL,
+	TWO_ENTRIES,
+	TWO_ENTRIES_WALL,
 	TWO_COPY_SAME,
-	TWO_COPY_SAME_CPU,
+	TWO_COPY_SAME_WALL,
+	TWO_TWICE,
 	FIGURES,
 };
 
@@ -98,7 +94,7 @@ static inline double now(void)
 /* bench_track.c: one round. */
 void bench_track(struct space *space);
 
-/* bench_threads.c: all rounds. */
-void bench_threads(void);
+/* bench_threads.c: so many rounds. */
+void bench_threads(unsigned int rounds);
 
 #endif

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two threads against one, at the same arrivals: into different 2 MiB ranges, alternately; into the
- * same range, scattered entries of it; with and without the copy of a page's contents. What could
- * be had at best is measured in the same rounds: a loop that touches no memory, and an address
- * space for each thread, with nothing shared.
+ * Two threads that place pages in one address space, beside two threads that do the same in an
+ * address space each: what they lose is what they share. In different 2 MiB, alternately; in the
+ * same 2 MiB, each every other page in an order that is scattered, and with the copy of a page.
  *
- * One and two alternate. The ratio is that of the wall clock; that of the processor's time beside
- * it (the slower thread's) is what two CPUs would do that nobody else uses.
+ * Other work runs on this host. So the two are measured in turns, in rounds of a millisecond or so,
+ * and a figure is the median of the rounds' ratios. Processor time of both threads is what counts;
+ * a thread that waits for the other does no work.
+ *
+ * What is to be lost by the entries alone: beside each page that is placed in an address space of
+ * its own, a thread claims and publishes an entry of a bare array, by the same compare-and-swap and
+ * the same store as an arrival, in the same order. The array is shared, or there is one for each;
+ * each thread writes all of one before, as a split does: one of the two is used.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -16,36 +21,39 @@
 
 #include "tests/host/bench.h"
 
-#define ROUNDS      21
-#define RANGES      512u /* of 2 MiB */
-#define RANGES_COPY 128u
-#define COPY_PAGES  (RANGES_COPY * F_2M)
-#define SPINS       (8u << 20)
+#define RANGES      64u /* of 2 MiB */
+#define RANGES_COPY 16u
+#define PAGES       (RANGES * F_2M)
+#define COPY_BYTES  (RANGES_COPY * F_2M * PAGE_SIZE)
+#define PATIENCE    200u /* looks at the other thread before the wait is timed */
 
-struct plan;
-
-struct worker {
-	const struct plan *plan;
-	unsigned int id;
-	struct space *space;
-	double start, end, cpu, waited;
-	_Atomic unsigned int at; /* the range that it is in */
-} __attribute__((aligned(2 * CACHE_LINE)));
+struct worker;
 
 struct plan {
 	void (*work)(struct worker *me);
 	unsigned int ranges;
 	bool copy;
-	bool apart;
-	unsigned int threads;
+	bool array;   /* what is shared is an array, and each has an address space */
+	bool compete; /* both place every page */
 };
+
+struct worker {
+	const struct plan *plan;
+	unsigned int id;
+	struct space *space;
+	_Atomic uint64_t *array; /* where it claims entries */
+	double start, end, cpu, waited;
+	_Atomic unsigned int at; /* how often it has met the other */
+} __attribute__((aligned(2 * CACHE_LINE)));
 
 static struct worker workers[2];
 static _Atomic unsigned int ready __attribute__((aligned(2 * CACHE_LINE)));
 static int cpus[2];
 static bool two_cpus;
 static struct space spaces[2];
+static _Atomic uint64_t *arrays[2];
 static uint8_t *from, *to;
+static uint8_t came[PAGES]; /* how often; of a page, only its claim's owner writes */
 
 static void find_cpus(void)
 {
@@ -74,32 +82,41 @@ static void arrive(struct worker *me, gfn_t gfn)
 {
 	struct ept_cpu *cpu = ept_cpu(&me->space->ept, me->id);
 	struct ept_claim claim;
+	int err = ept_fill(cpu, gfn, PG_LEVEL_4K, &claim);
 
-	must(ept_fill(cpu, gfn, PG_LEVEL_4K, &claim) == 0, "fill");
+	if (me->plan->compete && (err == EPT_HERE || err == EPT_BUSY))
+		return;
+	must(err == 0, "fill");
 	if (me->plan->copy)
 		memcpy(to + gfn * PAGE_SIZE, from + gfn * PAGE_SIZE, PAGE_SIZE);
+	if (me->plan->compete)
+		came[gfn]++;
 	(void)ept_publish(cpu, &claim);
 }
 
-static void different(struct worker *me)
+static void make_entries(const struct worker *me, unsigned int range)
 {
-	for (gfn_t r = me->id; r < me->plan->ranges; r += me->plan->threads)
-		for (gfn_t i = 0; i < F_2M; i++)
-			arrive(me, r * F_2M + i);
+	for (gfn_t gfn = range * F_2M; gfn < (range + 1) * F_2M; gfn++)
+		atomic_store_explicit(&arrays[me->id][gfn], gfn, memory_order_relaxed);
 }
 
-/* No thread begins a range before the other does. Time lost to a thread that has no CPU just now is
- * no work. */
-static void meet(struct worker *me, unsigned int range)
+static void enter_in_array(struct worker *me, gfn_t gfn)
+{
+	uint64_t was = atomic_load_explicit(&me->array[gfn], memory_order_acquire);
+
+	must(atomic_compare_exchange_strong(&me->array[gfn], &was, was + 1), "claim");
+	atomic_store_explicit(&me->array[gfn], was + 2, memory_order_release);
+}
+
+/* No thread goes on before the other is here, too. */
+static void meet(struct worker *me)
 {
 	const struct worker *other = &workers[!me->id];
-	unsigned int patience = 10000;
+	unsigned int at = me->at + 1, patience = PATIENCE;
 	double start = 0;
 
-	atomic_store_explicit(&me->at, range, memory_order_relaxed);
-	if (me->plan->threads == 1)
-		return;
-	while (atomic_load_explicit(&other->at, memory_order_relaxed) < range) {
+	atomic_store_explicit(&me->at, at, memory_order_release);
+	while (atomic_load_explicit(&other->at, memory_order_acquire) < at) {
 		__builtin_ia32_pause();
 		if (patience && !--patience)
 			start = now();
@@ -108,20 +125,37 @@ static void meet(struct worker *me, unsigned int range)
 		me->waited += now() - start;
 }
 
+static void different(struct worker *me)
+{
+	for (gfn_t r = me->id; r < me->plan->ranges; r += 2)
+		for (gfn_t i = 0; i < F_2M; i++)
+			arrive(me, r * F_2M + i);
+}
+
 /* In an order in which neighbours in time lie in different cache lines, as requests come. */
 static void same(struct worker *me)
 {
 	for (unsigned int r = 0; r < me->plan->ranges; r++) {
-		meet(me, r);
-		for (gfn_t i = me->id; i < F_2M; i += me->plan->threads)
-			arrive(me, r * F_2M + i * 77 % F_2M);
+		if (me->plan->array)
+			make_entries(me, r);
+		meet(me);
+		for (gfn_t i = me->id; i < F_2M; i += 2) {
+			gfn_t gfn = r * F_2M + i * 77 % F_2M;
+
+			arrive(me, gfn);
+			if (me->plan->array)
+				enter_in_array(me, gfn);
+		}
 	}
 }
 
-static void spin(struct worker *me)
+static void compete(struct worker *me)
 {
-	for (unsigned int i = 0; i < SPINS / me->plan->threads; i++)
-		__asm__ volatile("");
+	for (unsigned int r = 0; r < me->plan->ranges; r++) {
+		meet(me);
+		for (gfn_t i = 0; i < F_2M; i++)
+			arrive(me, r * F_2M + i * 77 % F_2M);
+	}
 }
 
 /* --- measuring ---------------------------------------------------------------------------- */
@@ -133,7 +167,7 @@ static void *run(void *arg)
 
 	pin(me->id);
 	atomic_fetch_add(&ready, 1);
-	while (atomic_load(&ready) < me->plan->threads)
+	while (atomic_load(&ready) < 2)
 		__builtin_ia32_pause();
 	cpu = now();
 	me->start = clock_ns(CLOCK_MONOTONIC);
@@ -143,78 +177,111 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* Nanoseconds for each page. */
 struct took {
 	double wall, cpu;
 };
 
-static struct took measure(struct plan plan, unsigned int threads)
+static struct took measure(const struct plan *plan, bool apart)
 {
-	struct took took = { 0, 0 };
+	double pages = plan->ranges * F_2M;
 	pthread_t thread[2];
 
-	plan.threads = threads;
 	space_map(&spaces[0], EPT_ABSENT);
 	space_map(&spaces[1], EPT_ABSENT);
 	atomic_store(&ready, 0);
-	for (unsigned int i = 0; i < threads; i++) {
-		workers[i] = (struct worker){ .plan = &plan,
-					      .id = i,
-					      .space = &spaces[plan.apart ? i : 0] };
-	}
-	for (unsigned int i = 0; i < threads; i++)
+	for (unsigned int i = 0; i < 2; i++)
+		workers[i] = (struct worker){
+			.plan = plan,
+			.id = i,
+			.space = &spaces[apart || plan->array ? i : 0],
+			.array = arrays[apart ? i : 0],
+		};
+	for (unsigned int i = 0; i < 2; i++)
 		must(pthread_create(&thread[i], NULL, run, &workers[i]) == 0, "pthread_create");
-	for (unsigned int i = 0; i < threads; i++)
+	for (unsigned int i = 0; i < 2; i++)
 		must(pthread_join(thread[i], NULL) == 0, "pthread_join");
-	for (unsigned int i = 0; i < threads; i++) {
-		took.wall = MAX(took.wall, workers[i].end - workers[0].start);
-		took.wall = MAX(took.wall, workers[i].end - workers[threads - 1].start);
-		took.cpu = MAX(took.cpu, workers[i].cpu);
-	}
 	space_unmap(&spaces[0]);
 	space_unmap(&spaces[1]);
-	return took;
+	return (struct took){
+		.wall = (MAX(workers[0].end, workers[1].end) -
+			 MIN(workers[0].start, workers[1].start)) /
+			pages,
+		.cpu = (workers[0].cpu + workers[1].cpu) / pages,
+	};
 }
 
-static void compare(const struct plan *plan, enum figure figure)
+/* One round; which of the two comes first changes. */
+static void compare(const struct plan *plan, enum figure figure, unsigned int round)
 {
-	struct took one = measure(*plan, 1), two = measure(*plan, 2);
+	struct took took[2]; /* shared, apart */
 
-	figure_note(figure, one.wall / two.wall);
-	figure_note(figure + 1, one.cpu / two.cpu);
-	if (figure == TWO_DIFFERENT)
-		figure_note(ARRIVAL_ONE_THREAD, one.wall / (RANGES * F_2M));
+	for (unsigned int i = 0; i < 2; i++) {
+		bool apart = (i + round) % 2;
+
+		took[apart] = measure(plan, apart);
+	}
+	figure_note(figure, took[1].cpu / took[0].cpu);
+	figure_note(figure + 1, took[1].wall / took[0].wall);
+	if (figure == TWO_SAME)
+		figure_note(ARRIVAL_APART, took[1].cpu);
+	if (plan->array)
+		figure_note(ENTRY_SHARED, took[0].cpu - took[1].cpu);
 }
 
-void bench_threads(void)
+/* Both want each page: one of them places it. */
+static void count_twice(void)
+{
+	static const struct plan plan = { .work = compete, .ranges = RANGES, .compete = true };
+	unsigned int wrong = 0;
+
+	memset(came, 0, sizeof(came));
+	(void)measure(&plan, false);
+	for (unsigned int i = 0; i < PAGES; i++)
+		wrong += came[i] != 1;
+	must(wrong == 0, "placing each page once");
+	figure_note(TWO_TWICE, wrong);
+}
+
+static void make_memory(void)
+{
+	from = aligned_alloc(PAGE_SIZE, COPY_BYTES);
+	to = aligned_alloc(PAGE_SIZE, COPY_BYTES);
+	must(from && to, "memory");
+	memset(from, 1, COPY_BYTES);
+	memset(to, 2, COPY_BYTES);
+	for (unsigned int i = 0; i < 2; i++) {
+		arrays[i] = aligned_alloc(PAGE_SIZE, PAGES * sizeof(uint64_t));
+		must(arrays[i], "memory");
+		memset((void *)arrays[i], 0, PAGES * sizeof(uint64_t));
+		space_init(&spaces[i]);
+	}
+}
+
+void bench_threads(unsigned int rounds)
 {
 	static const struct {
 		enum figure figure;
 		struct plan plan;
 	} plans[] = {
-		{ TWO_SPIN, { .work = spin } },
-		{ TWO_APART, { .work = different, .ranges = RANGES, .apart = true } },
 		{ TWO_DIFFERENT, { .work = different, .ranges = RANGES } },
 		{ TWO_SAME, { .work = same, .ranges = RANGES } },
-		{ TWO_COPY_APART,
-		  { .work = different, .ranges = RANGES_COPY, .copy = true, .apart = true } },
-		{ TWO_COPY_DIFFERENT, { .work = different, .ranges = RANGES_COPY, .copy = true } },
+		{ TWO_ENTRIES, { .work = same, .ranges = RANGES, .array = true } },
 		{ TWO_COPY_SAME, { .work = same, .ranges = RANGES_COPY, .copy = true } },
 	};
 
 	find_cpus();
 	if (!two_cpus)
 		printf("only one CPU is allowed here: two threads share it\n");
-	from = aligned_alloc(PAGE_SIZE, COPY_PAGES * PAGE_SIZE);
-	to = aligned_alloc(PAGE_SIZE, COPY_PAGES * PAGE_SIZE);
-	must(from && to, "memory");
-	memset(from, 1, COPY_PAGES * PAGE_SIZE);
-	memset(to, 2, COPY_PAGES * PAGE_SIZE);
-	space_init(&spaces[0]);
-	space_init(&spaces[1]);
-	(void)measure(plans[1].plan, 2); /* the host backs the memory */
-	for (unsigned int round = 0; round < ROUNDS; round++)
+	make_memory();
+	(void)measure(&plans[0].plan, true); /* the host backs the memory */
+	for (unsigned int round = 0; round < rounds; round++) {
 		for (size_t i = 0; i < ARRAY_LEN(plans); i++)
-			compare(&plans[i].plan, plans[i].figure);
+			compare(&plans[i].plan, plans[i].figure, round);
+		count_twice();
+	}
 	free(from);
 	free(to);
+	free((void *)arrays[0]);
+	free((void *)arrays[1]);
 }

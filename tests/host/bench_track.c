@@ -24,15 +24,19 @@ static void through(struct space *space, uint64_t from, uint64_t to,
 		must(some(ept_cpu(&space->ept, 0), &next, to, STEP, g) == 0, "tracking");
 }
 
-/* Every n-th page of the GiB is written. */
+/* Every n-th page of the GiB is written. A walk marks the slot of its table before the leaf. */
 static uint64_t write_every(struct space *space, unsigned int n)
 {
+	const struct ept_format *fmt = space->ept.fmt;
 	uint64_t written = 0;
 
 	for (gfn_t gfn = 0; gfn < F_1G; gfn += n, written++) {
+		struct ept_slot table = slot_find(&space->ept, gfn, PG_LEVEL_2M);
 		struct ept_slot s = slot_find(&space->ept, gfn, PG_LEVEL_4K);
 
-		atomic_fetch_or(s.at, space->ept.fmt->accessed | space->ept.fmt->dirty);
+		if (!(table.entry & fmt->accessed))
+			atomic_fetch_or(table.at, fmt->accessed);
+		atomic_fetch_or(s.at, fmt->accessed | fmt->dirty);
 	}
 	return written;
 }

@@ -71,7 +71,16 @@ host-bench: $(HOST_BUILD)/bin/bench_ept
 	@mkdir -p $(BUILD)/bench
 	@$< $(BUILD)/bench/host.json
 
-.PHONY: host-bench
+# That they can be measured is a test.
+HOST_TESTS += test_bench_ept
+host-test: host-run-test_bench_ept
+host-run-test_bench_ept: $(HOST_BUILD)/bin/bench_ept
+	@tests/host/run test_bench_ept $(HOST_BUILD)/test_bench_ept.tap $(HOST_TIMEOUT) $< --once
+host-test-bench_ept: host-run-test_bench_ept
+	@cat $(HOST_BUILD)/test_bench_ept.tap
+	@! grep -q '^not ok' $(HOST_BUILD)/test_bench_ept.tap
+
+.PHONY: host-bench host-run-test_bench_ept host-test-bench_ept
 
 # Breaks the second stage on purpose and sees whether the tests notice: slow.
 mutation-test:
