@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Tests of the tools around the launcher: the choice of a machine, setup, mkimage and the test
-runners."""
+"""Tests of the tools around the launcher: the choice of a machine, setup, mkimage, the test runners
+and the check of the figures."""
+import contextlib
+import io
 import os
 import shlex
 import shutil
 import subprocess
+import sys
 import time
+import unittest.mock
 
 import tap
 
 machines = tap.load("tools/launch").machines
 wrong_machine = tap.load("tests/machine/wrong_machine")
+bench = tap.load("tests/machine/bench_figures")
 
 
 class Choice(tap.Sandbox):
@@ -448,6 +453,55 @@ eval "$FAKE"
     def test_a_wrong_machine_that_hangs_failed(self):
         self.assertIn("no end", wrong_machine.judge(wrong_machine.CASES[0],
                                                  ["cleave: no VMX and no SVM"], 124))
+
+
+class BenchCheck(tap.Sandbox):
+    """bench-check against the file in the tree, with figures that were not measured."""
+
+    def setUp(self):
+        super().setUp()
+        self.rows = bench.kept()
+        self.figures = {key: {name: float(row[key]) for name, row in self.rows.items()}
+                        for key in bench.MACHINES}
+
+    def check(self, **changed):
+        """What is said with these factors by name, and the exit status."""
+        measured = {key: {name: value * changed.get(name, 1) for name, value in figures.items()}
+                    for key, figures in self.figures.items()}
+        said = io.StringIO()
+        with unittest.mock.patch.object(bench, "measure", lambda key, args: measured[key]), \
+                unittest.mock.patch.object(sys, "argv", ["bench_figures", "--check", "--efi", "x", "--out",
+                                                         self.top, "x"]), \
+                contextlib.redirect_stdout(said), self.assertRaises(SystemExit) as end:
+            bench.main()
+        return said.getvalue(), end.exception.code
+
+    def test_figures_as_in_the_file_or_better_are_fine(self):
+        self.assertEqual(self.check()[1], 0)
+        self.assertEqual(self.check(arrival=1.019, collapse_1g=0.5)[1], 0)
+
+    def test_each_figure_that_got_worse_fails_by_name(self):
+        for name, row in bench.held(self.rows).items():
+            said, status = self.check(**{name: 1.5 if row["unit"] == "flushes" else 1.03})
+            self.assertTrue(status, name)
+            self.assertIn(f"worse by more than 2 %: {name} on QEMU", said)
+            self.assertEqual(said.count("worse by"), 2, said)
+
+    def test_a_worst_wait_is_shown_and_held_by_the_bytes_that_bound_it(self):
+        said, status = self.check(urgent_4K_late=100, urgent_2M_late=100)
+        self.assertEqual(status, 0)
+        self.assertIn(f"{int(self.rows['urgent_4K_late']['ept']) * 100:,}", said)
+        for name in ("urgent_4K", "urgent_2M"):
+            self.assertEqual(self.rows[f"{name}_late"]["held_by"].partition(":")[0], f"{name}_behind")
+            self.assertTrue(self.check(**{f"{name}_behind": 2})[1])
+
+    def test_what_holds_another_is_held_and_says_why(self):
+        for held_by in ("no_such_row: x", "urgent_4K_late: x"):
+            self.rows["arrival"]["held_by"] = held_by
+            with self.assertRaisesRegex(SystemExit, "arrival is to be held by what is not held"):
+                bench.held(self.rows)
+        for row in bench.kept().values():
+            self.assertRegex(row["held_by"], r"^(\w+: \w.*)?$")
 
 
 if __name__ == "__main__":
