@@ -6,6 +6,8 @@
 
 #include "tests/host/bench.h"
 
+#define ROUNDS_LEAST 9 /* for a verdict */
+
 struct row {
 	const char *name;
 	const char *unit;
@@ -78,17 +80,24 @@ static const char *verdict(const struct row *row, double median)
 {
 	if (!row->aim)
 		return "";
+	if (rounds[row - rows] < ROUNDS_LEAST)
+		return "(too few rounds)";
 	return (row->at_least ? median >= row->aim : median <= row->aim) ? "met" : "MISSED";
 }
 
 static void show(enum figure figure)
 {
 	const struct row *row = &rows[figure];
-	double median = figure_median(figure);
+	double median;
 	int digits = row->unit[0] == 'x' ? 2 : row->unit[0] ? 1 : 0;
 
-	printf("%-48s %-3s %9.*f %9.*f %9.*f", row->what, row->unit, digits, median, digits,
-	       noted[figure][0], digits, highest(figure));
+	if (!rounds[figure]) {
+		printf("%-48s not measured: other work had the CPUs\n", row->what);
+		return;
+	}
+	median = figure_median(figure);
+	printf("%-48s %-3s %9.*f %9.*f %9.*f %6u", row->what, row->unit, digits, median, digits,
+	       noted[figure][0], digits, highest(figure), rounds[figure]);
 	if (row->aim)
 		printf("  %s %g %s", row->at_least ? ">=" : "<=", row->aim, verdict(row, median));
 	printf("\n");
@@ -97,15 +106,19 @@ static void show(enum figure figure)
 static void write_json(const char *path)
 {
 	FILE *file = fopen(path, "w");
+	const char *before = "{";
 
 	must(file, path);
-	fprintf(file, "{");
-	for (enum figure i = 0; i < FIGURES; i++)
+	for (enum figure i = 0; i < FIGURES; i++) {
+		if (!rounds[i])
+			continue;
 		fprintf(file,
 			"%s\n \"%s\": {\"unit\": \"%s\", \"median\": %.3f, \"low\": %.3f, "
 			"\"high\": %.3f, \"rounds\": %u, \"what\": \"%s\"}",
-			i ? "," : "", rows[i].name, rows[i].unit, figure_median(i), noted[i][0],
+			before, rows[i].name, rows[i].unit, figure_median(i), noted[i][0],
 			highest(i), rounds[i], rows[i].what);
+		before = ",";
+	}
 	fprintf(file, "\n}\n");
 	must(fclose(file) == 0, path);
 }
@@ -114,8 +127,8 @@ void figures_report(const char *path)
 {
 	double copy = figure_median(COPY_4K);
 
-	printf("%-48s %-3s %9s %9s %9s  %s\n", "on this host", "", "median", "lowest", "highest",
-	       "aim");
+	printf("%-48s %-3s %9s %9s %9s %6s  %s\n", "on this host", "", "median", "lowest",
+	       "highest", "rounds", "aim");
 	for (enum figure i = 0; i < FIGURES; i++)
 		show(i);
 	printf("table work of an arrival: %.1f %% of the copy (scattered: %.1f %%); aim: below 10 %%\n",

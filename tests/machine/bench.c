@@ -45,11 +45,39 @@ static const char *run_to_the_end(struct vm *vm)
 {
 	vm->shared_cpu[0] = false; /* one vCPU, and nothing else to do: no time slices */
 	vm_start(vm);
-	while (!vm_over(vm))
+	while (!vm_over(vm)) {
 		if (ncpus == 1)
 			(void)vm_turn(vm);
+		else
+			vm_wait(vm);
+	}
 	vm_stop(vm);
-	return vm->vcpu[0].run == VCPU_DONE ? NULL : "the payload did not finish";
+	for (unsigned int i = 0; i < vm->nvcpus; i++)
+		if (vm->vcpu[i].run != VCPU_DONE)
+			return "the payload did not finish";
+	return NULL;
+}
+
+/* What was done in vain, beside: a page was there, or claimed, when a vCPU came for it; a table was
+ * built that another CPU had linked. */
+static void print_arrival(const char *name, const struct run_config *config, const struct vm *vm,
+			  uint64_t end)
+{
+	uint64_t faults = 0, spurious = 0;
+	struct ept_stats stats;
+
+	ept_stats_sum(&vm->mem.ept, &stats);
+	for (unsigned int i = 0; i < vm->nvcpus; i++) {
+		faults += vm->vcpu[i].stats.wait.faults;
+		spurious += vm->vcpu[i].stats.wait.spurious;
+	}
+	con_printf("cleave-json: {\"bench\":\"%s\",\"second_stage\":\"%s\",\"pages\":%llu,"
+		   "\"faults\":%llu,\"cycles\":%llu,\"vcpus\":%u,\"overlap\":%u,"
+		   "\"spurious\":%llu,\"duplicates\":%lld,\"split_races\":%lld}\n",
+		   name, vendor->format->name, (unsigned long long)(config->work / config->stride),
+		   (unsigned long long)faults, (unsigned long long)(end - vm->first_entry),
+		   vm->nvcpus, config->seed == BENCH_OVERLAP, (unsigned long long)spurious,
+		   (long long)stats.duplicates, (long long)stats.split_races);
 }
 
 static const char *measure_arrival(const struct source_ops *ops, const char *name,
@@ -68,12 +96,7 @@ static const char *measure_arrival(const struct source_ops *ops, const char *nam
 		why = run_to_the_end(vm);
 	end = clock_now();
 	if (!why)
-		con_printf("cleave-json: {\"bench\":\"%s\",\"second_stage\":\"%s\",\"pages\":%llu,"
-			   "\"faults\":%llu,\"cycles\":%llu}\n",
-			   name, vendor->format->name,
-			   (unsigned long long)(config->work / config->stride),
-			   (unsigned long long)vm->vcpu[0].stats.wait.faults,
-			   (unsigned long long)(end - vm->first_entry));
+		print_arrival(name, config, vm, end);
 	vm_destroy(vm);
 	return why;
 }

@@ -6,8 +6,11 @@
 
 #include "hv/job/jobs.h"
 
+#define BENCH_OVERLAP 77 /* as guest/test/touch.c has it: all vCPUs read the same pages */
+
 /* The payload `touch` reads work= bytes, page by page, for the first time; the contents are in
- * the frames already, or are copied out of another page. */
+ * the frames already, or are copied out of another page. Each of several vCPUs reads every so
+ * many-th page, unless seed= says that all read all. */
 const char *bench_arrival_job(const struct run_config *config, const struct boot_info *info);
 const char *bench_copy_job(const struct run_config *config, const struct boot_info *info);
 

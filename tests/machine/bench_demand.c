@@ -20,9 +20,8 @@
 #include "mm/percpu.h"
 #include "tests/machine/bench.h"
 
-#define OVERLAP 77         /* as guest/test/touch.c has it */
-#define LAST    78         /* of each 2 MiB */
-#define MARK    0x434c5645 /* a leaf of CPUID that no CPU has; tests/nested/cost.py knows it */
+#define LAST 78         /* of each 2 MiB */
+#define MARK 0x434c5645 /* a leaf of CPUID that no CPU has; tests/nested/cost.py knows it */
 
 struct demand {
 	const struct run_config *config;
@@ -135,7 +134,7 @@ static void print(const struct demand *d)
 	con_printf("cleave-json: {\"bench\":\"demand\",\"second_stage\":\"%s\",\"vcpus\":%u,"
 		   "\"overlap\":%u,\"latency_us\":%u,\"pages\":%llu,\"faults\":%llu,"
 		   "\"cycles\":%llu,\"us\":%llu,\"vcpu_cycles\":[%llu,%llu,%llu,%llu]}\n",
-		   vendor->format->name, vm->nvcpus, d->config->seed == OVERLAP,
+		   vendor->format->name, vm->nvcpus, d->config->seed == BENCH_OVERLAP,
 		   d->config->latency_us, (unsigned long long)s.data_frames,
 		   (unsigned long long)faults, (unsigned long long)last,
 		   (unsigned long long)cycles_to_us(last), (unsigned long long)own[0],
