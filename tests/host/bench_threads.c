@@ -10,9 +10,9 @@
  * alone, which then shares nothing: such a round does not count.
  *
  * What is to be lost by the entries alone: beside each page that is placed in an address space of
- * its own, a thread claims and publishes an entry of a bare array, by the same compare-and-swap and
- * the same store as an arrival, in the same order. The array is shared, or there is one for each;
- * each thread writes all of one before, as a split does: one of the two is used.
+ * its own, a thread changes an entry of a bare array, by the same compare-and-swap as an arrival,
+ * in the same order. The array is shared, or there is one for each; each thread writes all of one
+ * before, as a split does: one of the two is used.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -45,7 +45,7 @@ struct worker {
 	const struct plan *plan;
 	unsigned int id;
 	struct space *space;
-	_Atomic uint64_t *array; /* where it claims entries */
+	_Atomic uint64_t *array; /* whose entries it changes */
 	double start, end, cpu, waited;
 	_Atomic unsigned int at; /* how often it has met the other */
 } __attribute__((aligned(2 * CACHE_LINE)));
@@ -87,8 +87,13 @@ static void arrive(struct worker *me, gfn_t gfn)
 {
 	struct ept_cpu *cpu = ept_cpu(&me->space->ept, me->id);
 	struct ept_claim claim;
-	int err = ept_fill(cpu, gfn, PG_LEVEL_4K, &claim);
+	int err;
 
+	if (!me->plan->copy && !me->plan->compete) {
+		must(ept_arrive_in_place(cpu, gfn) >= 0, "arrival");
+		return;
+	}
+	err = ept_fill(cpu, gfn, PG_LEVEL_4K, &claim);
 	if (me->plan->compete && (err == EPT_HERE || err == EPT_BUSY))
 		return;
 	must(err == 0, "fill");
@@ -109,8 +114,7 @@ static void enter_in_array(struct worker *me, gfn_t gfn)
 {
 	uint64_t was = atomic_load_explicit(&me->array[gfn], memory_order_acquire);
 
-	must(atomic_compare_exchange_strong(&me->array[gfn], &was, was + 1), "claim");
-	atomic_store_explicit(&me->array[gfn], was + 2, memory_order_release);
+	must(atomic_compare_exchange_strong(&me->array[gfn], &was, was + 1), "an entry");
 }
 
 /* No thread goes on before the other is here, too; but a round is spoilt where that one has no CPU.
