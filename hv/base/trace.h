@@ -32,7 +32,7 @@ static inline void trace_at(unsigned int cpu, uint64_t tsc, enum trace_event eve
 	struct trace_record *r = atomic_load_explicit(&place->next, memory_order_relaxed);
 	struct trace_record *next = r + 1;
 
-	if (__builtin_expect(next == place->end, 0)) {
+	if (next == place->end) {
 		next = place->begin;
 		atomic_store_explicit(&place->laps, place->laps + 1, memory_order_relaxed);
 	}

@@ -122,7 +122,7 @@ static inline void fault_waited(struct fault_stats *stats, uint64_t cycles)
 {
 	stats->latency[63u - (unsigned int)__builtin_clzll(cycles | 1)]++;
 	stats->block_cycles += cycles;
-	if (__builtin_expect(cycles > stats->block_max, 0))
+	if (cycles > stats->block_max)
 		stats->block_max = cycles;
 }
 
