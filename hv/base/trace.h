@@ -25,7 +25,7 @@ extern struct trace_place {
 } trace_places[MAX_CPUS];
 
 /* Notes an event. @cpu: this CPU. @tsc: its time, as the caller has read it */
-static inline void trace_at(unsigned int cpu, uint64_t tsc, enum trace_event event, uint64_t a,
+static inline void trace_at(size_t cpu, uint64_t tsc, enum trace_event event, uint64_t a,
 			    uint64_t b)
 {
 	struct trace_place *place = &trace_places[cpu];

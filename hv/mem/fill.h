@@ -66,7 +66,7 @@ static inline int fill_copy(struct ept_cpu *me, gfn_t gfn, const void *data)
 
 /* fill_page() of one page with contents at hand, within the fault of `waiter`. 0, or as ept_fill():
  * nothing is claimed then. */
-static inline int fill_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
+static inline int fill_at_hand(struct memory *mem, size_t cpu, gfn_t gfn,
 			       const struct page_reply *contents, uint64_t begin,
 			       struct fault_stats *waiter)
 {

@@ -246,7 +246,7 @@ fault_not_filled(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int a
 	return fault_over(mem, cpu, gfn, access, begin, err, stats);
 }
 
-enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
+enum pager_answer pager_fault(struct memory *mem, size_t cpu, gpa_t at, unsigned int access,
 			      struct fault_stats *stats)
 {
 	struct page_source *source = mem->pager.source;

@@ -140,7 +140,7 @@ enum pager_answer {
  * @access: of EPT_R, EPT_W, EPT_X
  * @stats: the vCPU's; notes the fault, and a wait that ends within the call
  */
-enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
+enum pager_answer pager_fault(struct memory *mem, size_t cpu, gpa_t at, unsigned int access,
 			      struct fault_stats *stats) __attribute__((nonnull));
 
 /* --- without a vCPU ------------------------------------------------------------------------- */
