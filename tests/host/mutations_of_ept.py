@@ -76,8 +76,8 @@ MUTATIONS = {
     "discarded_page_arrives_in_place": ("ept/tree/table.c", [
         ("ENTRY_ZERO | ENTRY_COW | ENTRY_TRACKED,", "ENTRY_COW | ENTRY_TRACKED,")]),
     "last_arrival_in_place_is_not_told": ("ept/path/arrive.c", [
-        ("1))\n\t\treturn arrived(me, s.table, PG_LEVEL_4K);\n\treturn arrive_slowly",
-         "1))\n\t\treturn (void)arrived(me, s.table, PG_LEVEL_4K), 0;\n\treturn arrive_slowly")]),
+        ("\t\treturn arrived(me, s.table, PG_LEVEL_4K);\n\treturn arrive_slowly",
+         "\t\treturn (void)arrived(me, s.table, PG_LEVEL_4K), 0;\n\treturn arrive_slowly")]),
     "usual_walk_takes_half_of_an_index": ("ept/path/arrive.c", [
         ("gfn >> 9 & 511, &table", "gfn >> 9 & 255, &table")]),
     "usual_walk_goes_through_large_leaves": ("ept/path/arrive.c", [
