@@ -5,6 +5,7 @@
 #include "hv/abi.h"
 #include "hv/base/console.h"
 #include "hv/base/panic.h"
+#include "hv/base/startup.h"
 #include "hv/base/trace.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
@@ -118,6 +119,7 @@ static struct vm *create(struct vm *vm, enum pg_level backing)
 		vm_destroy(vm);
 		return NULL;
 	}
+	startup_mark(STARTUP_VM);
 	return vm;
 }
 
