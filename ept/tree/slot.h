@@ -160,7 +160,7 @@ static inline unsigned int leaf_counted(struct ept_cpu *me, struct ept_table *ta
 /* A leaf came, and this was its last piece that was not: the table can become a leaf. */
 static inline bool leaf_completes(struct ept_cpu *me, struct ept_table *table, enum pg_level level)
 {
-	return leaf_counted(me, table, level, 1) == me->ept->walk.index_mask + 1 &&
+	return leaf_counted(me, table, level, 1) == me->ept->walk.entries &&
 	       level < me->ept->leaf_max;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Running a vCPU: the loop around VM entry, and what each exit leads to. */
-#include "hv/cpu/vcpu.h"
+/* Running a vCPU: what comes before and after, and what each exit leads to. */
+#include "hv/cpu/vcpu_loop.h"
 
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
@@ -143,14 +143,6 @@ static bool fault_left(struct vcpu *vcpu, const struct vcpu_exit *exit, enum pag
 	}
 }
 
-static inline bool stage2_fault(struct vcpu *vcpu, const struct vcpu_exit *exit)
-{
-	enum pager_answer answer =
-		pager_fault(vcpu->mem, vcpu->cpu, exit->gpa, exit->access, &vcpu->stats.wait);
-
-	return __builtin_expect(answer == PAGER_RESUME, 1) || fault_left(vcpu, exit, answer);
-}
-
 /* Call this where there is time to look: some CPUs have no timer that ends a slice. */
 static bool slice_over(const struct vcpu *vcpu)
 {
@@ -166,8 +158,10 @@ static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		return raise(vcpu, EXCEPTION_UD, INJECT_NO_ERROR);
 	switch (hypercall(vcpu, &fault.gpa)) {
 	case CALL_MISSING:
-		vcpu->stats.stage2_exits++;
-		return stage2_fault(vcpu, &fault);
+		vcpu->stats.calls_faulted++;
+		return fault_left(
+			vcpu, &fault,
+			pager_fault(vcpu->mem, vcpu->cpu, fault.gpa, EPT_R, &vcpu->stats.wait));
 	case CALL_DONE:
 		end_with(vcpu, VCPU_DONE);
 		break;
@@ -273,7 +267,7 @@ static void trace_exit(const struct vcpu *vcpu, const struct vcpu_exit *exit)
 		    exit->reason == EXIT_RETRY;
 
 	if (!ours || trace_streams)
-		trace(TRACE_EXIT, exit->code, vendor->rip(vcpu));
+		trace_at(vcpu->cpu, clock_now(), TRACE_EXIT, exit->code, exit->rip);
 }
 
 static void trace_resume(const struct vcpu *vcpu)
@@ -282,21 +276,21 @@ static void trace_resume(const struct vcpu *vcpu)
 		trace(TRACE_RESUME, vcpu->vm->id, vcpu->index);
 }
 
-static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
+static bool other_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	bool stay;
 
-	vcpu->stats.exits++;
-	if (__builtin_expect(exit->reason == EXIT_STAGE2, 1)) {
-		vcpu->stats.stage2_exits++;
-		return stage2_fault(vcpu, exit);
-	}
-	vcpu->stats.by[exit->reason]++;
 	trace_exit(vcpu, exit);
 	stay = rare_exit(vcpu, exit);
 	if (stay)
 		trace_resume(vcpu);
 	return stay;
+}
+
+static void catch_up(struct vcpu *vcpu)
+{
+	drain_log(vcpu); /* the flusher finds there what was logged before */
+	tlb_quiesce(&vcpu->mem->tlb, vcpu->cpu);
 }
 
 static void note_first_entry(struct vm *vm)
@@ -312,10 +306,7 @@ static void note_first_entry(struct vm *vm)
 
 void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 {
-	void (*run)(struct vcpu *, struct vcpu_exit *) = vendor->run;
-	struct tlb *tlb = &vcpu->mem->tlb;
-	struct vcpu_exit *exit = &vcpu->last_exit;
-	const unsigned int cpu = vcpu->cpu;
+	static const struct vcpu_rare rare = { catch_up, vcpu_answer, fault_left, other_exit };
 
 	vcpu->slice_end = cycles ? clock_now() + cycles : 0;
 	vcpu_set_until(vcpu);
@@ -325,16 +316,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 	follow_log(vcpu);
 	note_first_entry(vcpu->vm);
 	trace_resume(vcpu);
-	do {
-		if (__builtin_expect(tlb_behind(tlb, cpu), 0)) {
-			drain_log(vcpu); /* the flusher finds there what was logged before */
-			tlb_quiesce(tlb, cpu);
-		}
-		if (__builtin_expect(atomic_load_explicit(&vcpu->asks, memory_order_relaxed), 0) &&
-		    !vcpu_answer(vcpu))
-			break;
-		run(vcpu, exit);
-	} while (handle(vcpu, exit));
+	vendor->run(vcpu, &rare);
 	vendor->leave();
 	drain_log(vcpu);
 	atomic_store(&vcpu->running, false);

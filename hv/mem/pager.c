@@ -61,7 +61,7 @@ static enum pager_answer fault_copy(struct memory *mem, unsigned int cpu, gfn_t 
 /* No table page is free just now. */
 static enum pager_answer fault_starved(struct memory *mem, unsigned int cpu)
 {
-	pager_count(&counters(mem, cpu)->starved, 1);
+	count_own(&counters(mem, cpu)->starved, 1);
 	return PAGER_WAIT;
 }
 
@@ -144,10 +144,10 @@ static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t now)
 
 	/* Before the mark: who sees a mark, and that all that was asked is answered, knows that the
 	 * page's answer is lost. */
-	pager_count(&stats->asked, 1);
+	count_own(&stats->asked, 1);
 	err = ept_request_piece(ept_cpu(&mem->ept, cpu), gfn, mem->pager.arrive_level);
 	if (err) {
-		pager_count(&stats->asked, -UINT64_C(1));
+		count_own(&stats->asked, -UINT64_C(1));
 		return err;
 	}
 	mem->pager.last_fault = gfn;
@@ -156,15 +156,15 @@ static int ask(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t now)
 	/* At most one request for each waiting vCPU: the source's ring has room for them. */
 	if (source->ops->request(source, cpu, ALIGN_DOWN(gfn, mem->pager.arrive), mem->pager.arrive,
 				 true)) {
-		pager_count(&stats->asked, -UINT64_C(1));
-		pager_count(&stats->source_full, 1);
+		count_own(&stats->asked, -UINT64_C(1));
+		count_own(&stats->source_full, 1);
 	}
 	return 0;
 }
 
 static inline bool is_contents(const struct page_reply *reply)
 {
-	return reply->data || reply->in_place;
+	return reply->in_place || reply->data;
 }
 
 /* A piece was placed around the page. 0: the page itself is here; or why not. */
@@ -202,7 +202,7 @@ static enum pager_answer fault_over(struct memory *mem, unsigned int cpu, gfn_t 
 
 	if (err)
 		return fault_refused(mem, cpu, gfn, access, err, stats);
-	pager_count(&counters(mem, cpu)->pieces_at_hand, 1);
+	count_own(&counters(mem, cpu)->pieces_at_hand, 1);
 	cycles = clock_now() - begin;
 	fault_waited(stats, cycles);
 	trace(TRACE_FOUND, gfn, cycles);
@@ -234,7 +234,7 @@ fault_otherwise(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int ac
 	return fault_over(mem, cpu, gfn, access, begin, err, stats);
 }
 
-/* Contents at hand, but ept_fill() returned `err`: fill another frame, or none. */
+/* Contents at hand, but `err` says why they were not placed: fill another frame, or none. */
 static __attribute__((noinline)) enum pager_answer
 fault_not_filled(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int access,
 		 const struct page_reply *reply, uint64_t begin, int err, struct fault_stats *stats)
@@ -253,7 +253,6 @@ enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, un
 	gfn_t gfn = gpa_to_gfn(at);
 	uint64_t begin = clock_now();
 	struct page_reply reply;
-	struct ept_claim claim;
 	int err;
 
 	if (gfn >= mem->end)
@@ -264,10 +263,9 @@ enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, un
 	if (__builtin_expect(!is_contents(&reply), 0))
 		return fault_otherwise(mem, cpu, gfn, access, &reply, begin, stats);
 	/* The hot path: everything else is measured against it. */
-	err = ept_fill(ept_cpu(&mem->ept, cpu), gfn, PG_LEVEL_4K, &claim);
+	err = fill_at_hand(mem, cpu, gfn, &reply, begin, stats);
 	if (__builtin_expect(err, 0))
 		return fault_not_filled(mem, cpu, gfn, access, &reply, begin, err, stats);
-	fill_at_hand(mem, cpu, gfn, &reply, begin, &claim, stats);
 	return PAGER_RESUME;
 }
 

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "hv/mem/recorder.h"
+#include "mm/count.h"
 #include "mm/types.h"
 
 struct memory;
@@ -93,13 +94,6 @@ struct pager {
 
 	struct pager_counters stats[MAX_CPUS];
 };
-
-/* Only its own CPU writes a counter, so the instruction is not locked; it is one, so that no reader
- * sees half a number. */
-static inline void pager_count(_Atomic uint64_t *counter, uint64_t n)
-{
-	__asm__("addq %1, %0" : "+m"(*counter) : "er"(n) : "cc");
-}
 
 /* @source, @policy: stay the caller's. @arrive: frames of one request: 1, or a power of two */
 void pager_init(struct memory *mem, struct page_source *source, enum pg_level piece,

@@ -63,6 +63,7 @@ static int make_vcpus(struct vm *vm)
 		int err;
 
 		place_vcpu(vm, i);
+		emulate_keep_cpuid(&vm->vcpu[i]);
 		err = vendor->create(&vm->vcpu[i]);
 		if (err) {
 			con_printf("cleave: vm %s: not enough memory for a vCPU\n", vm->name);
@@ -138,8 +139,10 @@ void vm_make_system(struct vm *vm)
 {
 	vm->platform = &vm->platform_own;
 	platform_reset(vm->platform);
-	for (unsigned int i = 0; i < vm->nvcpus; i++)
+	for (unsigned int i = 0; i < vm->nvcpus; i++) {
 		vm->vcpu[i].system = true;
+		emulate_keep_cpuid(&vm->vcpu[i]);
+	}
 }
 
 void vm_destroy(struct vm *vm)

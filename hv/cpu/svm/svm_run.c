@@ -2,6 +2,7 @@
 /* Running a vCPU on SVM, and what its exits mean (APM vol. 2, "#VMEXIT", appendix C). */
 #include "hv/cpu/svm/svm.h"
 
+#include "hv/cpu/vcpu_loop.h"
 #include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
@@ -18,7 +19,8 @@
  * it comes again by itself. While they go on meeting each other the guest executes nothing, so no
  * interrupt makes it exit: it counts as kicked.
  */
-static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vmcb *b)
+static __attribute__((noinline)) enum exit_reason exception_exit(struct vcpu *vcpu,
+								 const struct vmcb *b)
 {
 	uint32_t vector = (uint32_t)b->exit_code - SVM_EXCEPTION;
 	bool has_error = vector == EXCEPTION_AC;
@@ -32,7 +34,8 @@ static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vmcb *b)
 }
 
 /* Only the single step over the HLT itself wakes a payload. */
-static enum exit_reason hlt_exit(struct vcpu *vcpu, const struct vmcb *b, struct vcpu_exit *exit)
+static __attribute__((noinline)) enum exit_reason hlt_exit(struct vcpu *vcpu, const struct vmcb *b,
+							   struct vcpu_exit *exit)
 {
 	if (!(b->rflags & RFLAGS_TF))
 		return EXIT_HLT;
@@ -76,7 +79,8 @@ static struct control control_of(const struct vcpu *vcpu, const struct vmcb *b)
  *
  * By the manual only: none of the CPUs and emulators that this was run on has decode assists.
  */
-static enum exit_reason cr_exit(struct vcpu *vcpu, struct vmcb *b, struct vcpu_exit *exit)
+static __attribute__((noinline)) enum exit_reason cr_exit(struct vcpu *vcpu, struct vmcb *b,
+							  struct vcpu_exit *exit)
 {
 	unsigned int reg = b->exit_info1 & 15;
 	uint64_t value = reg == RSP ? b->rsp : vcpu->state.gpr[reg];
@@ -199,43 +203,60 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
 static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
 {
 	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
-	bool asked = c->flush == FLUSH_ASKED;
+	bool flush = c->due & DUE_FLUSH;
 
 	if (vcpu->until != vcpu->hw_deadline)
 		set_timer(vcpu, vcpu->until);
-	c->current->tlb_control = asked ? TLB_ALL : TLB_NOTHING;
-	c->flush = asked ? FLUSH_DONE : FLUSH_NOT;
-	if (c->inside.v == HPA_NONE.v)
+	c->current->tlb_control = flush ? TLB_ALL : TLB_NOTHING;
+	if (c->due & DUE_COME_IN)
 		svm_come_in(vcpu->hw_page);
+	c->due = flush ? DUE_NO_FLUSH : 0;
+}
+
+static __attribute__((noinline)) enum exit_reason kicked(struct vcpu *vcpu)
+{
+	if (clock_now() < vcpu->hw_deadline) {
+		/* Perhaps the timer came a little early: it does not come again. */
+		vcpu->hw_deadline = 0;
+		return EXIT_KICK;
+	}
+	svm_leave();
+	x86_take_interrupts();
+	return EXIT_SLICE;
 }
 
 static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *b,
 						struct vcpu_exit *exit)
 {
+	exit->rip = b->rip;
 	exit->reason = decode(vcpu, b, exit);
-	if (exit->reason != EXIT_KICK || !vcpu->hw_deadline)
-		return;
-	if (clock_now() >= vcpu->hw_deadline) {
-		svm_leave();
-		x86_take_interrupts();
-		exit->reason = EXIT_SLICE;
-	} else {
-		/* Perhaps the timer came a little early: it does not come again. */
-		vcpu->hw_deadline = 0;
-	}
+	if (exit->reason == EXIT_KICK && vcpu->hw_deadline)
+		exit->reason = kicked(vcpu);
 }
 
-void svm_run(struct vcpu *vcpu, struct vcpu_exit *exit)
+/*
+ * svm_enter(): switches to the guest's registers and runs it until it exits, with the host's
+ * interrupts open to exits and closed to the host itself. gpr[RAX] and gpr[RSP] are the VMCB's. It
+ * gives no register back but RSP and RBP: what is needed afterwards, and nothing else, the compiler
+ * saves, where it is needed.
+ */
+static inline void enter(uint64_t gpr[GPRS], hpa_t vmcb, struct svm_gs *gs)
 {
-	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
-	struct vmcb *b = c->current;
+	__asm__ volatile("call svm_enter"
+			 : "+D"(gpr), "+S"(vmcb.v), "+d"(gs)
+			 :
+			 : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+			   "r15", "memory", "cc");
+}
 
-	if (__builtin_expect(c->flush != FLUSH_NOT || vcpu->until != vcpu->hw_deadline ||
-				     c->inside.v == HPA_NONE.v,
-			     0))
+/* Enters the guest. Says in *exit why it came back. */
+static inline void enter_and_exit(struct vcpu *vcpu, struct svm_cpu *c, struct vmcb *b,
+				  struct vcpu_exit *exit)
+{
+	if (__builtin_expect(c->due || vcpu->until != vcpu->hw_deadline, 0))
 		prepare_entry(vcpu);
 	b->rax = vcpu->state.gpr[RAX];
-	svm_enter(vcpu->state.gpr, vcpu->hw_page, &c->gs);
+	enter(vcpu->state.gpr, vcpu->hw_page, &c->gs);
 	vcpu->state.gpr[RAX] = b->rax;
 	exit->code = b->exit_code;
 	b->event_inject = 0;
@@ -245,6 +266,21 @@ void svm_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 		exit->reason = npf_exit(b, exit);
 	else
 		rare_exit(vcpu, b, exit);
+}
+
+void svm_run(struct vcpu *vcpu, const struct vcpu_rare *rare)
+{
+	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
+	struct vmcb *b = c->current;
+	struct vcpu_exit *exit = &vcpu->last_exit;
+	const struct tlb *tlb = &vcpu->mem->tlb;
+	const unsigned int cpu = vcpu->cpu;
+
+	while (vcpu_may_enter(vcpu, tlb, cpu, rare)) {
+		enter_and_exit(vcpu, c, b, exit);
+		if (!vcpu_exited(vcpu, exit, rare))
+			break;
+	}
 }
 
 void svm_dump(void)

@@ -2,6 +2,7 @@
 /* Running a vCPU on VMX, and what its exits mean (SDM vol. 3C, "VM Exits"). */
 #include "hv/cpu/vmx/vmx.h"
 
+#include "hv/cpu/vcpu_loop.h"
 #include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
@@ -161,13 +162,33 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
 	vmwrite(VMCS_PREEMPT, MIN(left, (uint64_t)UINT32_MAX));
 }
 
-void vmx_run(struct vcpu *vcpu, struct vcpu_exit *exit)
+/*
+ * vmx_enter(): loads the guest's registers and enters; returns at the next exit, with the guest's
+ * registers in gpr[] again. RSP, RIP and RFLAGS are the VMCS's. *host_rsp is the VMCS's HOST_RSP, 0
+ * if that was never written. It gives no register back but RSP and RBP: what is needed afterwards,
+ * and nothing else, the compiler saves, where it is needed.
+ * Return: false where VMLAUNCH or VMRESUME failed (VMCS_ERROR says why).
+ */
+static inline bool enter(uint64_t gpr[GPRS], uint64_t launched, uint64_t *host_rsp)
+{
+	bool failed;
+
+	__asm__ volatile("call vmx_enter"
+			 : "=@ccc"(failed), "+D"(gpr), "+S"(launched), "+d"(host_rsp)
+			 :
+			 : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+			   "r15", "memory");
+	return !failed;
+}
+
+/* Enters the guest. Says in *exit why it came back. */
+static inline void enter_and_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	uint32_t idtv;
 
 	if (vcpu->until || vcpu->hw_timer)
 		set_timer(vcpu, vcpu->until);
-	if (vmx_enter(vcpu->state.gpr, vcpu->hw_launched, &vcpu->hw_rsp)) {
+	if (__builtin_expect(!enter(vcpu->state.gpr, vcpu->hw_launched, &vcpu->hw_rsp), 0)) {
 		exit->code = vmread(VMCS_ERROR);
 		exit->reason = EXIT_BROKEN;
 		return;
@@ -183,10 +204,24 @@ void vmx_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 	} else {
 		idtv = (uint32_t)vmread(VMCS_IDTV_INFO);
 		exit->length = (unsigned int)vmread(VMCS_LENGTH);
+		exit->rip = vmread(VMCS_GUEST_RIP);
 		exit->reason = decode(vcpu, (uint32_t)exit->code, exit);
 	}
 	if (__builtin_expect(idtv & INTR_VALID, 0) && exit->code != VMX_EXCEPTION)
 		vmx_keep_event(idtv);
+}
+
+void vmx_run(struct vcpu *vcpu, const struct vcpu_rare *rare)
+{
+	struct vcpu_exit *exit = &vcpu->last_exit;
+	const struct tlb *tlb = &vcpu->mem->tlb;
+	const unsigned int cpu = vcpu->cpu;
+
+	while (vcpu_may_enter(vcpu, tlb, cpu, rare)) {
+		enter_and_exit(vcpu, exit);
+		if (!vcpu_exited(vcpu, exit, rare))
+			break;
+	}
 }
 
 /* Each exit gives all of it back. */
