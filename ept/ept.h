@@ -306,7 +306,7 @@ void ept_set_width(struct ept *ept, unsigned int bits);
  * caller's. */
 void ept_destroy(struct ept *ept, unsigned int cpu);
 
-static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
+static inline struct ept_cpu *ept_cpu(struct ept *ept, size_t cpu)
 {
 	return &ept->cpu[cpu];
 }

@@ -179,9 +179,8 @@ int ept_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, struct ept_clai
 
 	if (err)
 		return err;
-	if (__builtin_expect(level == PG_LEVEL_4K && page_slot(ept, gfn, &s) &&
-				     is_absent(&ept->walk, s.entry) && try_claim(s, gfn, claim),
-			     1))
+	if (level == PG_LEVEL_4K && page_slot(ept, gfn, &s) && is_absent(&ept->walk, s.entry) &&
+	    try_claim(s, gfn, claim))
 		return 0;
 	return fill_slowly(me, gfn, level, 0, claim);
 }
@@ -246,7 +245,7 @@ static inline uint64_t plain_leaf(const struct ept *ept, uint64_t hidden, enum p
 
 bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim)
 {
-	if (__builtin_expect(claim->entry & (ENTRY_TRACKED | ENTRY_COW), 0))
+	if (claim->entry & (ENTRY_TRACKED | ENTRY_COW))
 		return publish_special(me, claim);
 	return publish(me, claim, plain_leaf(me->ept, claim->entry, claim->level));
 }
@@ -278,9 +277,8 @@ int ept_arrive_in_place(struct ept_cpu *me, gfn_t gfn)
 	const struct ept *ept = me->ept;
 	struct ept_slot s;
 
-	if (__builtin_expect(page_slot(ept, gfn, &s) && is_plain(&ept->walk, s.entry) &&
-				     try_swap(s, plain_leaf(ept, s.entry, PG_LEVEL_4K)),
-			     1))
+	if (page_slot(ept, gfn, &s) && is_plain(&ept->walk, s.entry) &&
+	    try_swap(s, plain_leaf(ept, s.entry, PG_LEVEL_4K)))
 		return arrived(me, s.table, PG_LEVEL_4K);
 	return arrive_slowly(me, gfn);
 }

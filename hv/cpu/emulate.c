@@ -82,7 +82,7 @@ void emulate_cpuid(struct vcpu *vcpu)
 	const uint32_t number = leaf & ~(1u << 31);
 	struct cpuid c;
 
-	if (__builtin_expect(!subleaf && number < ARRAY_LEN(vcpu->cpuid.answer[0]), 1))
+	if (!subleaf && number < ARRAY_LEN(vcpu->cpuid.answer[0]))
 		c = vcpu->cpuid.answer[leaf >> 31][number];
 	else
 		c = answer_seldom(vcpu, leaf, subleaf);

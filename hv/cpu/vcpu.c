@@ -87,7 +87,7 @@ static void follow_log(struct vcpu *vcpu)
 
 static void drain_log(struct vcpu *vcpu)
 {
-	if (__builtin_expect(atomic_load_explicit(&vcpu->logging, memory_order_relaxed), 0))
+	if (atomic_load_explicit(&vcpu->logging, memory_order_relaxed))
 		vendor->drain(vcpu);
 }
 
@@ -272,7 +272,7 @@ static void trace_exit(const struct vcpu *vcpu, const struct vcpu_exit *exit)
 
 static void trace_resume(const struct vcpu *vcpu)
 {
-	if (__builtin_expect(trace_streams, 0))
+	if (trace_streams)
 		trace(TRACE_RESUME, vcpu->vm->id, vcpu->index);
 }
 

@@ -33,10 +33,9 @@ struct vcpu_rare {
 static inline bool vcpu_may_enter(struct vcpu *vcpu, const struct tlb *tlb, unsigned int cpu,
 				  const struct vcpu_rare *rare)
 {
-	if (__builtin_expect(tlb_behind(tlb, cpu), 0))
+	if (tlb_behind(tlb, cpu))
 		rare->catch_up(vcpu);
-	return __builtin_expect(!atomic_load_explicit(&vcpu->asks, memory_order_relaxed), 1) ||
-	       rare->answer(vcpu);
+	return !atomic_load_explicit(&vcpu->asks, memory_order_relaxed) || rare->answer(vcpu);
 }
 
 /* After each exit. False: the vCPU leaves. */
@@ -46,11 +45,11 @@ static inline bool vcpu_exited(struct vcpu *vcpu, const struct vcpu_exit *exit,
 	enum pager_answer answer;
 
 	vcpu->stats.by[exit->reason]++;
-	if (__builtin_expect(exit->reason != EXIT_STAGE2, 0))
+	if (exit->reason != EXIT_STAGE2)
 		return rare->other_exit(vcpu, exit);
 	answer = pager_fault(vcpu->mem, vcpu->cpu, gpa(exit->gpa.v), exit->access,
 			     &vcpu->stats.wait);
-	return __builtin_expect(answer == PAGER_RESUME, 1) || rare->fault_left(vcpu, exit, answer);
+	return answer == PAGER_RESUME || rare->fault_left(vcpu, exit, answer);
 }
 
 #endif

@@ -58,7 +58,7 @@ static inline int fill_copy(struct ept_cpu *me, gfn_t gfn, const void *data)
 	struct ept_claim claim;
 	int err = ept_fill(me, gfn, PG_LEVEL_4K, &claim);
 
-	if (__builtin_expect(err, 0))
+	if (err)
 		return err;
 	page_copy(direct(claim.frame), data);
 	return ept_publish(me, &claim);
@@ -66,7 +66,7 @@ static inline int fill_copy(struct ept_cpu *me, gfn_t gfn, const void *data)
 
 /* fill_page() of one page with contents at hand, within the fault of `waiter`. 0, or as ept_fill():
  * nothing is claimed then. */
-static inline int fill_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
+static inline int fill_at_hand(struct memory *mem, size_t cpu, gfn_t gfn,
 			       const struct page_reply *contents, uint64_t begin,
 			       struct fault_stats *waiter)
 {
@@ -75,14 +75,14 @@ static inline int fill_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
 					  : fill_copy(me, gfn, contents->data);
 	uint64_t cycles, end;
 
-	if (__builtin_expect(complete < 0, 0))
+	if (complete < 0)
 		return complete;
 	end = clock_now();
 	cycles = end - begin;
 	fault_waited(waiter, cycles);
 	count_own(&mem->pager.stats[cpu].at_hand, 1);
 	trace_at(cpu, end, TRACE_SERVED, gfn, cycles);
-	if (__builtin_expect(complete, 0))
+	if (complete)
 		fill_complete(mem, cpu, gfn, PG_LEVEL_2M);
 	return 0;
 }

@@ -246,7 +246,7 @@ fault_not_filled(struct memory *mem, unsigned int cpu, gfn_t gfn, unsigned int a
 	return fault_over(mem, cpu, gfn, access, begin, err, stats);
 }
 
-enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
+enum pager_answer pager_fault(struct memory *mem, size_t cpu, gpa_t at, unsigned int access,
 			      struct fault_stats *stats)
 {
 	struct page_source *source = mem->pager.source;
@@ -258,13 +258,13 @@ enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, un
 	if (gfn >= mem->end)
 		return PAGER_WILD;
 	stats->faults++;
-	if (__builtin_expect(!source->ops->now(source, gfn, &reply), 0))
+	if (!source->ops->now(source, gfn, &reply))
 		return fault_remote(mem, cpu, gfn, access, begin, stats);
-	if (__builtin_expect(!is_contents(&reply), 0))
+	if (!is_contents(&reply))
 		return fault_otherwise(mem, cpu, gfn, access, &reply, begin, stats);
 	/* The hot path: everything else is measured against it. */
 	err = fill_at_hand(mem, cpu, gfn, &reply, begin, stats);
-	if (__builtin_expect(err, 0))
+	if (err)
 		return fault_not_filled(mem, cpu, gfn, access, &reply, begin, err, stats);
 	return PAGER_RESUME;
 }

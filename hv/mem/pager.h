@@ -122,7 +122,7 @@ static inline void fault_waited(struct fault_stats *stats, uint64_t cycles)
 {
 	stats->latency[63u - (unsigned int)__builtin_clzll(cycles | 1)]++;
 	stats->block_cycles += cycles;
-	if (__builtin_expect(cycles > stats->block_max, 0))
+	if (cycles > stats->block_max)
 		stats->block_max = cycles;
 }
 
@@ -140,7 +140,7 @@ enum pager_answer {
  * @access: of EPT_R, EPT_W, EPT_X
  * @stats: the vCPU's; notes the fault, and a wait that ends within the call
  */
-enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
+enum pager_answer pager_fault(struct memory *mem, size_t cpu, gpa_t at, unsigned int access,
 			      struct fault_stats *stats) __attribute__((nonnull));
 
 /* --- without a vCPU ------------------------------------------------------------------------- */

@@ -76,8 +76,8 @@ MUTATIONS = {
     "discarded_page_arrives_in_place": ("ept/tree/table.c", [
         ("ENTRY_ZERO | ENTRY_COW | ENTRY_TRACKED,", "ENTRY_COW | ENTRY_TRACKED,")]),
     "last_arrival_in_place_is_not_told": ("ept/path/arrive.c", [
-        ("1))\n\t\treturn arrived(me, s.table, PG_LEVEL_4K);\n\treturn arrive_slowly",
-         "1))\n\t\treturn (void)arrived(me, s.table, PG_LEVEL_4K), 0;\n\treturn arrive_slowly")]),
+        ("\t\treturn arrived(me, s.table, PG_LEVEL_4K);\n\treturn arrive_slowly",
+         "\t\treturn (void)arrived(me, s.table, PG_LEVEL_4K), 0;\n\treturn arrive_slowly")]),
     "usual_walk_takes_half_of_an_index": ("ept/path/arrive.c", [
         ("gfn >> 9 & 511, &table", "gfn >> 9 & 255, &table")]),
     "usual_walk_goes_through_large_leaves": ("ept/path/arrive.c", [
@@ -177,7 +177,7 @@ MUTATIONS = {
     "regions_merge_without_limit": ("ept/ops/monitor.c", [
         ("\t\tif (a->frames + b->frames <= most && ", "\t\tif (most && ")]),
     "like_leaves_taken_for_alike": ("ept/ops/track.c", [
-        ("if (__builtin_expect(!a->known || a->was != (e ^ frame), 0)) {", "if (!a->known) {")]),
+        ("if (!a->known || a->was != (e ^ frame)) {", "if (!a->known) {")]),
     "marks_owe_no_flush": ("ept/ops/track.c", [("\t\t\tg->owed |= a->lost;\n", "\t\t\t(void)g;\n")]),
     "tracking_stops_where_another_unmaps": ("ept/ops/track.c", [
         ("\t\t\tif (err != EPT_NO_TABLE && err != EPT_BUSY)\n\t\t\t\terr = 0;\n", "")]),
@@ -186,8 +186,8 @@ MUTATIONS = {
     "what_was_discarded_arrives_clean": ("ept/path/arrive.c", [
         ("\ts.dirty = s.tracked && s.zero;\n", "")]),
     "tracked_arrival_loses_its_mark": ("ept/path/arrive.c", [
-        ("if (__builtin_expect(claim->entry & (ENTRY_TRACKED | ENTRY_COW), 0))",
-         "if (__builtin_expect(claim->entry & ENTRY_COW, 0))")]),
+        ("if (claim->entry & (ENTRY_TRACKED | ENTRY_COW))",
+         "if (claim->entry & ENTRY_COW)")]),
     "tracked_leaf_not_split_ahead": ("ept/ops/track.c", [
         ("\tif (on && kind == EPT_PRESENT)\n\t\treturn true;\n", "\tif (on && kind == EPT_PRESENT && s->level > PG_LEVEL_2M)\n\t\treturn true;\n"),
         ("\t\t\tif (on && s->level > PG_LEVEL_4K)\n", "\t\t\tif (on && s->level > PG_LEVEL_2M)\n")]),

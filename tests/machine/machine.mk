@@ -113,7 +113,11 @@ machine-bench: $(MACHINE_IMAGE) $(BUILD)/cleave.efi $(GUESTS)
 bench-check: BENCH := --check
 bench-check: machine-bench
 
-.PHONY: bench-check machine-test machine-test-long machine-bench $(MACHINE_TARGETS)
+# What each hint to the compiler brings: docs/profile.md. Takes an hour.
+hints: $(GUESTS)
+	@tests/machine/hints --build $(BUILD) $(HINTS)
+
+.PHONY: bench-check hints machine-test machine-test-long machine-bench $(MACHINE_TARGETS)
 
 # The hypervisor inside of a program that hands over an untidy machine, as firmware may.
 UNTIDY_SRCS := boot/entry.c $(wildcard tests/machine/untidy/*.c)

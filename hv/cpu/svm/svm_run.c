@@ -253,16 +253,16 @@ static inline void enter(uint64_t gpr[GPRS], hpa_t vmcb, struct svm_gs *gs)
 static inline void enter_and_exit(struct vcpu *vcpu, struct svm_cpu *c, struct vmcb *b,
 				  struct vcpu_exit *exit)
 {
-	if (__builtin_expect(c->due || vcpu->until != vcpu->hw_deadline, 0))
+	if (c->due || vcpu->until != vcpu->hw_deadline)
 		prepare_entry(vcpu);
 	b->rax = vcpu->state.gpr[RAX];
 	enter(vcpu->state.gpr, vcpu->hw_page, &c->gs);
 	vcpu->state.gpr[RAX] = b->rax;
 	exit->code = b->exit_code;
 	b->event_inject = 0;
-	if (__builtin_expect(b->exit_int_info & EVENT_VALID, 0))
+	if (b->exit_int_info & EVENT_VALID)
 		svm_keep_event(b);
-	if (__builtin_expect(b->exit_code == SVM_NPF, 1))
+	if (b->exit_code == SVM_NPF)
 		exit->reason = npf_exit(b, exit);
 	else
 		rare_exit(vcpu, b, exit);

@@ -17,7 +17,7 @@
 /* An IRET that exited has unblocked NMIs already: block them again. */
 static inline void block_nmi_again(uint64_t qualification, uint32_t idtv)
 {
-	if (__builtin_expect((qualification & QUAL_NMI_UNBLOCKED) && !(idtv & INTR_VALID), 0))
+	if ((qualification & QUAL_NMI_UNBLOCKED) && !(idtv & INTR_VALID))
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
 }
@@ -188,14 +188,14 @@ static inline void enter_and_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 
 	if (vcpu->until || vcpu->hw_timer)
 		set_timer(vcpu, vcpu->until);
-	if (__builtin_expect(!enter(vcpu->state.gpr, vcpu->hw_launched, &vcpu->hw_rsp), 0)) {
+	if (!enter(vcpu->state.gpr, vcpu->hw_launched, &vcpu->hw_rsp)) {
 		exit->code = vmread(VMCS_ERROR);
 		exit->reason = EXIT_BROKEN;
 		return;
 	}
 	vcpu->hw_launched = true;
 	exit->code = vmread(VMCS_REASON);
-	if (__builtin_expect(exit->code == VMX_EPT_VIOLATION, 1)) {
+	if (exit->code == VMX_EPT_VIOLATION) {
 		idtv = (uint32_t)vmread(VMCS_IDTV_INFO);
 		exit->reason = stage2_exit(exit, idtv);
 	} else if (exit->code & REASON_FAILED) {
@@ -207,7 +207,7 @@ static inline void enter_and_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 		exit->rip = vmread(VMCS_GUEST_RIP);
 		exit->reason = decode(vcpu, (uint32_t)exit->code, exit);
 	}
-	if (__builtin_expect(idtv & INTR_VALID, 0) && exit->code != VMX_EXCEPTION)
+	if (idtv & INTR_VALID && exit->code != VMX_EXCEPTION)
 		vmx_keep_event(idtv);
 }
 
