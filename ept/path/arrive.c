@@ -7,7 +7,7 @@
 #include "ept/tree/limits.h"
 
 /* What is there is not an absent entry of the wanted level. 0: now it may be, look again. */
-static __attribute__((noinline)) int not_absent(struct ept_cpu *me, gfn_t gfn, struct ept_slot s)
+static int not_absent(struct ept_cpu *me, gfn_t gfn, struct ept_slot s)
 {
 	switch (entry_kind(me->ept->fmt, s.entry, s.level)) {
 	case EPT_ABSENT:
@@ -149,8 +149,8 @@ static int find_to_fill(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uint
 }
 
 /* Somebody was faster, or there is something to split, or something special. */
-static __attribute__((noinline)) int fill_slowly(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
-						 uint64_t special, struct ept_claim *claim)
+static int fill_slowly(struct ept_cpu *me, gfn_t gfn, enum pg_level level, uint64_t special,
+		       struct ept_claim *claim)
 {
 	struct ept_slot s;
 
@@ -226,8 +226,7 @@ static inline bool publish(struct ept_cpu *me, const struct ept_claim *claim, ui
 
 /* Not just what its rights say: tracked, or in a frame that was brought. What was discarded has
  * changed since it was last looked at. */
-static __attribute__((noinline)) bool publish_special(struct ept_cpu *me,
-						      const struct ept_claim *claim)
+static bool publish_special(struct ept_cpu *me, const struct ept_claim *claim)
 {
 	struct ept_state s = entry_decode(me->ept->fmt, claim->entry, claim->level);
 

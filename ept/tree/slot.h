@@ -109,7 +109,7 @@ static inline void ept_trace(struct ept_cpu *me, enum ept_event event, gfn_t gfn
  * and looks again for as long as it says EPT_LOOK_AGAIN: another CPU was faster, or it made what
  * was there smaller. Returns what it says in the end.
  */
-static inline __attribute__((always_inline)) int
+static inline int
 slot_settle(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
 	    int (*act)(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *arg), void *arg)
 {

@@ -4,6 +4,7 @@
 
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/base/startup.h"
 #include "hv/base/trace.h"
 #include "hv/base/trace_stream.h"
 #include "hv/cpu/vcpu_dump.h"
@@ -294,10 +295,13 @@ static void catch_up(struct vcpu *vcpu)
 
 static void note_first_entry(struct vm *vm)
 {
-	uint64_t none = 0;
+	uint64_t none = 0, now;
 
-	if (!atomic_load_explicit(&vm->first_entry, memory_order_relaxed))
-		atomic_compare_exchange_strong(&vm->first_entry, &none, clock_now());
+	if (atomic_load_explicit(&vm->first_entry, memory_order_relaxed))
+		return;
+	now = clock_now();
+	if (atomic_compare_exchange_strong(&vm->first_entry, &none, now))
+		startup_entered(now);
 }
 
 void vcpu_run(struct vcpu *vcpu, uint64_t cycles)

@@ -58,10 +58,8 @@ static bool write_whole(struct memory *mem, unsigned int cpu, const struct ept_c
 	return good;
 }
 
-static __attribute__((noinline)) bool write_contents(struct memory *mem, unsigned int cpu,
-						     const struct ept_claim *claim,
-						     const struct page_reply *contents,
-						     enum fill_why why)
+static bool write_contents(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
+			   const struct page_reply *contents, enum fill_why why)
 {
 	bool discarded = claim->entry & ENTRY_ZERO;
 	bool zeros = contents && (discarded || !(contents->data || contents->in_place));

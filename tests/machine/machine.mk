@@ -104,8 +104,8 @@ machine-test-long: $(addprefix machine-run-,$(MACHINE_LONG))
 	@cat $(MACHINE_LONG:%=$(MACHINE_BUILD)/%.tap)
 	@! grep -q '^not ok' $(MACHINE_LONG:%=$(MACHINE_BUILD)/%.tap)
 
-machine-bench: $(MACHINE_IMAGE) $(GUESTS)
-	@tests/machine/bench_figures $(BENCH) --efi $(MACHINE_IMAGE) --out $(BUILD)/bench \
+machine-bench: $(MACHINE_IMAGE) $(BUILD)/cleave.efi $(GUESTS)
+	@tests/machine/bench_figures $(BENCH) --efi $(MACHINE_IMAGE) --product $(BUILD)/cleave.efi --out $(BUILD)/bench \
 		$(filter %/touch.bin %/random.bin,$(GUESTS))
 
 # Measures again, and fails naming what is worse than tests/machine/figures.csv says. Whoever makes a

@@ -200,7 +200,7 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
  * one. Flushes all ASIDs, even where the CPU can flush one: other vCPUs of the same second stage on
  * this CPU have ASIDs of their own.
  */
-static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
+static void prepare_entry(struct vcpu *vcpu)
 {
 	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
 	bool flush = c->due & DUE_FLUSH;
@@ -213,7 +213,7 @@ static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
 	c->due = flush ? DUE_NO_FLUSH : 0;
 }
 
-static __attribute__((noinline)) enum exit_reason kicked(struct vcpu *vcpu)
+static enum exit_reason kicked(struct vcpu *vcpu)
 {
 	if (clock_now() < vcpu->hw_deadline) {
 		/* Perhaps the timer came a little early: it does not come again. */
@@ -225,8 +225,7 @@ static __attribute__((noinline)) enum exit_reason kicked(struct vcpu *vcpu)
 	return EXIT_SLICE;
 }
 
-static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *b,
-						struct vcpu_exit *exit)
+static void rare_exit(struct vcpu *vcpu, struct vmcb *b, struct vcpu_exit *exit)
 {
 	exit->rip = b->rip;
 	exit->reason = decode(vcpu, b, exit);
