@@ -19,8 +19,7 @@
  * it comes again by itself. While they go on meeting each other the guest executes nothing, so no
  * interrupt makes it exit: it counts as kicked.
  */
-static __attribute__((noinline)) enum exit_reason exception_exit(struct vcpu *vcpu,
-								 const struct vmcb *b)
+static enum exit_reason exception_exit(struct vcpu *vcpu, const struct vmcb *b)
 {
 	uint32_t vector = (uint32_t)b->exit_code - SVM_EXCEPTION;
 	bool has_error = vector == EXCEPTION_AC;
@@ -34,8 +33,7 @@ static __attribute__((noinline)) enum exit_reason exception_exit(struct vcpu *vc
 }
 
 /* Only the single step over the HLT itself wakes a payload. */
-static __attribute__((noinline)) enum exit_reason hlt_exit(struct vcpu *vcpu, const struct vmcb *b,
-							   struct vcpu_exit *exit)
+static enum exit_reason hlt_exit(struct vcpu *vcpu, const struct vmcb *b, struct vcpu_exit *exit)
 {
 	if (!(b->rflags & RFLAGS_TF))
 		return EXIT_HLT;
@@ -79,8 +77,7 @@ static struct control control_of(const struct vcpu *vcpu, const struct vmcb *b)
  *
  * By the manual only: none of the CPUs and emulators that this was run on has decode assists.
  */
-static __attribute__((noinline)) enum exit_reason cr_exit(struct vcpu *vcpu, struct vmcb *b,
-							  struct vcpu_exit *exit)
+static enum exit_reason cr_exit(struct vcpu *vcpu, struct vmcb *b, struct vcpu_exit *exit)
 {
 	unsigned int reg = b->exit_info1 & 15;
 	uint64_t value = reg == RSP ? b->rsp : vcpu->state.gpr[reg];
