@@ -277,7 +277,7 @@ class Breaks(tap.Sandbox):
             count = [sum(len(pattern.findall(t)) for pattern in tool.HINTS.values()) for t in (whole, text)]
             self.assertEqual(count[0] - count[1], 1, name)
             self.assertEqual(*(t.count("(") - t.count(")") for t in (whole, text)), name)
-        self.assertGreater(len(names), 3)
+        self.assertGreater(len(names), 1)
 
     def test_what_a_hint_brings_is_the_most_of_all_figures(self):
         brought = tap.load("tests/machine/hints").brought

@@ -250,13 +250,11 @@ bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim)
 }
 
 /* There is something to split, or something special. */
-static __attribute__((noinline)) int arrive_slowly(struct ept_cpu *me, gfn_t gfn)
+static int arrive_slowly(struct ept_cpu *me, gfn_t gfn)
 {
 	struct ept_claim claim;
 	struct ept_slot s;
 
-	if (gfn >= me->ept->walk.space)
-		return EPT_UNMAPPED;
 	for (;;) {
 		int err = find_to_fill(me, gfn, PG_LEVEL_4K, 0, &s);
 
@@ -276,8 +274,9 @@ int ept_arrive_in_place(struct ept_cpu *me, gfn_t gfn)
 	const struct ept *ept = me->ept;
 	struct ept_slot s;
 
-	if (page_slot(ept, gfn, &s) && is_plain(&ept->walk, s.entry) &&
-	    try_swap(s, plain_leaf(ept, s.entry, PG_LEVEL_4K)))
+	if (!page_slot(ept, gfn, &s))
+		return gfn < ept->walk.space ? arrive_slowly(me, gfn) : EPT_UNMAPPED;
+	if (is_plain(&ept->walk, s.entry) && try_swap(s, plain_leaf(ept, s.entry, PG_LEVEL_4K)))
 		return arrived(me, s.table, PG_LEVEL_4K);
 	return arrive_slowly(me, gfn);
 }

@@ -255,6 +255,8 @@ static void fill_refuses_levels_and_addresses_that_make_no_sense(void **state)
 	assert_int_equal(ept_fill(me, 0, PG_LEVEL_NONE, &claim), EPT_INVALID);
 	assert_int_equal(ept_fill(me, F_1G, PG_LEVEL_4K, &claim), EPT_UNMAPPED);
 	assert_int_equal(ept_fill(me, UINT64_C(1) << 36, PG_LEVEL_4K, &claim), EPT_UNMAPPED);
+	assert_int_equal(ept_arrive_in_place(me, UINT64_C(1) << 36), EPT_UNMAPPED);
+	assert_int_equal(ept_arrive_in_place(me, UINT64_MAX), EPT_UNMAPPED);
 	assert_int_equal(ept_request(me, UINT64_C(1) << 36), EPT_UNMAPPED);
 	assert_int_equal(ept_request(me, UINT64_MAX), EPT_UNMAPPED);
 	verify();
