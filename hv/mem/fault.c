@@ -127,7 +127,9 @@ int fault_ask(struct memory *mem, unsigned int cpu, gfn_t gfn, uint64_t now)
 	mem->pager.last_fault = gfn;
 	recorder_note(&mem->pager.touches, gfn);
 	trace_at(cpu, now, TRACE_REQUEST, gfn, 1);
-	/* At most one request for each waiting vCPU: the source's ring has room for them. */
+	/* A vCPU waits for one page, but its requests for others may still be on their way: where
+	 * large pieces come, they bring its page before its own request is answered. If so many are
+	 * that the source has no room, the last sweep of the stream asks for the page. */
 	if (source->ops->request(source, cpu, ALIGN_DOWN(gfn, mem->pager.arrive), mem->pager.arrive,
 				 true)) {
 		count_own(&stats->asked, -UINT64_C(1));
