@@ -14,6 +14,7 @@
 #	make fuzz	look for inputs that break the pure code (docs/fuzzing.md)
 #	make bench	the figures: on the host, and instructions in the machine
 #	make bench-check	measures in the machine again: is a figure worse than in the tree?
+#	make hints	what each hint to the compiler brings; HINTS="word ..." for some
 #	make bench-link		what a migration between two machines costs
 #	make bench-linux	what Cleave costs a Linux: instructions of its boot, exits
 #	make profile NAME=x	where the instructions go: arrival, copy, collapse, log, linux (docs/profile.md)

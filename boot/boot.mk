@@ -108,6 +108,8 @@ $(BUILD)/check-config: $(CHECK_CONFIG_OBJS)
 # Host tests of what is pure here.
 test_monitor_words_SRCS := hv/monitor/words.c
 test_fmt_SRCS := hv/base/fmt.c
+test_startup_SRCS := hv/base/startup.c hv/base/json.c hv/base/clock.c hv/base/fmt.c
+test_least_SRCS := boot/base/least.c
 test_ranges_SRCS := boot/base/ranges.c
 test_options_SRCS := boot/firmware/options.c boot/firmware/files.c
 $(addprefix $(BUILD)/host/asan/,tests/host/test_options.o $(test_options_SRCS:.c=.o)): \

@@ -5,6 +5,7 @@
 #include "boot/firmware/files.h"
 #include "boot/firmware/machine.h"
 #include "boot/firmware/memory.h"
+#include "hv/base/startup.h"
 
 static struct boot_info info;
 static struct boot_plan plan;
@@ -25,22 +26,29 @@ static void firmware_meet(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	memmap_reserve(info.image_base >> PAGE_SHIFT, info.image_bytes >> PAGE_SHIFT);
 }
 
-EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
+/* @entered: TSC at the first instruction */
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st, uint64_t entered);
 
-EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st, uint64_t entered)
 {
 	struct memory_map map = { 0 };
 
+	startup_begin(entered);
 	firmware_meet(image, st);
 	options_load(&info.config);
 	cpu_require();
 	modules_load(&info);
+	startup_mark(STARTUP_FILES);
 	find_cpus(&info, &plan);
+	startup_mark(STARTUP_ACPI);
 	info.tsc_khz = info.config.tsc_khz ? info.config.tsc_khz : tsc_measure();
+	startup_mark(STARTUP_TSC);
 	place_plan(&plan);
+	startup_mark(STARTUP_PLACES);
 	boot_services_exit(&map);
 	memmap_usable(&map, &plan.usable);
 	memmap_ram(&map, &plan.ram);
 	interrupts_quiet(&plan);
+	startup_mark(STARTUP_FIRMWARE);
 	enter(&info, &plan);
 }

@@ -6,7 +6,7 @@
  */
 #include "boot/base/efi.h"
 
-#include "mm/types.h"
+#include "mm/x86.h"
 
 #define R_X86_64_RELATIVE 8 /* System V ABI, AMD64 supplement, "Relocation Types" */
 
@@ -20,15 +20,17 @@ struct rela {
 extern char ImageBase[];
 extern const struct rela image_rela[], image_rela_end[];
 
-EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st, uint64_t entered);
 EFI_STATUS EFIAPI efi_entry(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
 
 EFI_STATUS EFIAPI efi_entry(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 {
+	uint64_t entered = x86_rdtsc();
+
 	for (const struct rela *r = image_rela; (uintptr_t)r < (uintptr_t)image_rela_end; r++) {
 		if (r->type != R_X86_64_RELATIVE)
 			return EFI_LOAD_ERROR;
 		*(uint64_t *)(ImageBase + r->offset) = (uintptr_t)ImageBase + r->addend;
 	}
-	return efi_main(image, st);
+	return efi_main(image, st, entered);
 }

@@ -53,7 +53,8 @@
  * WHO MAY CHANGE A SLOT
  *
  *  - Hidden entries move by compare-and-swap, without a lock: request (sets a flag), fill
- *    (ABSENT -> FILLING), split of an absent entry (ABSENT -> TABLE). A loser looks again.
+ *    (ABSENT -> FILLING), arrival in place (ABSENT -> PRESENT), split of an absent entry (ABSENT ->
+ *    TABLE). A loser looks again.
  *  - A FILLING slot belongs to the one who filled it, alone: publish and give up are plain stores.
  *    So a page is filled once, and a late copy cannot overwrite what the guest has written since.
  *  - A FROZEN slot belongs to the CPU that froze it, alone, across a flush. Do not wait for it
@@ -95,7 +96,9 @@
  *
  *  Publish (FILLING -> PRESENT, a store with release). From here the hardware sees the page, and
  *  all that it may see was written before. Under the table's lock it may at once be poisoned,
- *  unmapped or frozen: our counting is only late.
+ *  unmapped or frozen: our counting is only late. Where the contents are in the frame already, one
+ *  swap fills and publishes (ABSENT -> PRESENT): there is nothing to write in between, so nobody
+ *  needs to see FILLING.
  *
  *  Count. Under the lock the counter is never above the number of PRESENT entries: an arrival
  *  increments it after it publishes, and whoever removes a leaf decrements it before unlocking. So
@@ -244,13 +247,17 @@ struct ept_cpu {
 /* What a walk needs of format and pool, side by side. */
 struct ept_walk {
 	uintptr_t virt_offset;
+	uintptr_t owners;     /* where the owner word of frame 0 is, or would be */
 	uint64_t addr;        /* of a table entry */
 	uint64_t table_mask;  /* an entry above 4 KiB is a table if these bits of it */
 	uint64_t table_bits;  /* are these */
 	uint64_t absent_mask; /* likewise an absent entry */
+	uint64_t plain_mask;  /* likewise one whose leaf is what its rights say */
 	uint64_t space;       /* frames in the address space */
+	uint64_t usual;       /* the same where tables have four levels of 512 entries, else 0 */
 	uint64_t index_mask;
 	unsigned int index_bits;
+	unsigned int entries;          /* of a table */
 	unsigned int top_shift;        /* of a gfn, to its index in the root */
 	unsigned int leaf_levels;      /* as the format's */
 	uint64_t inside[PG_LEVEL_MAX]; /* bits of a gfn that lie inside a page of the level */
@@ -299,7 +306,7 @@ void ept_set_width(struct ept *ept, unsigned int bits);
  * caller's. */
 void ept_destroy(struct ept *ept, unsigned int cpu);
 
-static inline struct ept_cpu *ept_cpu(struct ept *ept, unsigned int cpu)
+static inline struct ept_cpu *ept_cpu(struct ept *ept, size_t cpu)
 {
 	return &ept->cpu[cpu];
 }
@@ -399,6 +406,13 @@ int must_check ept_fill_into(struct ept_cpu *me, gfn_t gfn, hpa_t frame, struct 
  * Flush: none.
  */
 bool ept_publish(struct ept_cpu *me, const struct ept_claim *claim);
+
+/**
+ * ept_arrive_in_place() - ept_fill() and ept_publish() at once, of one 4 KiB page whose contents
+ * are in its frame already: one compare-and-swap, ABSENT -> PRESENT. Return: 0; 1: as true of
+ * ept_publish(); or as ept_fill(), and nothing is claimed. Flush: none.
+ */
+int must_check ept_arrive_in_place(struct ept_cpu *me, gfn_t gfn);
 
 /* The claimed page is lost at its source: it is lost here, too, instead of being published.
  * Flush: none. */

@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 
 #include "ept/refusal.h"
-#include "mm/types.h"
+#include "mm/count.h"
 
 /* X(name, what it counts) */
 #define EPT_STATS(X)                                                                               \
@@ -56,10 +56,7 @@ struct ept_stats {
 
 static inline void ept_stat_add(_Atomic int64_t *counter, int64_t n)
 {
-	/* Only its own CPU writes it: no locked instruction. */
-	int64_t v = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, v + n, memory_order_relaxed);
+	count_own((_Atomic uint64_t *)counter, (uint64_t)n);
 }
 
 _Static_assert(offsetof(struct ept_counters, pages_1g) ==

@@ -7,6 +7,7 @@
 #include "hv/base/ending.h"
 #include "hv/base/panic.h"
 #include "hv/base/smp.h"
+#include "hv/base/startup.h"
 #include "hv/base/trace.h"
 #include "hv/base/trace_stream.h"
 #include "hv/config/changed.h"
@@ -179,8 +180,11 @@ _Noreturn void hv_main(struct boot_info *info)
 	if (info->config.trace == TRACE_ALL)
 		trace_stream_begin(vendor->format->name);
 	monitor_open(info->config.monitor, info->config.live);
-	for (unsigned int i = 0; i < info->config.nruns; i++)
+	startup_mark(STARTUP_HYPERVISOR);
+	for (unsigned int i = 0; i < info->config.nruns; i++) {
 		pass &= do_run(&info->config.run[i], info);
+		startup_report(info->config.verbose);
+	}
 	monitor_close();
 	ending(pass);
 }

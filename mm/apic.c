@@ -88,14 +88,6 @@ static void send(uint32_t to, uint32_t command)
 	wait_idle();
 }
 
-static void delay(uint64_t us, uint64_t tsc_khz)
-{
-	uint64_t start = x86_rdtsc(), ticks = us * tsc_khz / 1000;
-
-	while (x86_rdtsc() - start < ticks)
-		cpu_relax();
-}
-
 hpa_t apic_base(void)
 {
 	return hpa(x86_rdmsr(MSR_APIC_BASE) & UINT64_C(0xffffffffff000));
@@ -196,16 +188,9 @@ void apic_park(uint32_t to)
 	send(to, ICR_ASSERT | ICR_INIT);
 }
 
-void apic_start(uint32_t to, hpa_t trampoline, uint64_t tsc_khz)
+void apic_start(uint32_t to, hpa_t trampoline)
 {
-	uint32_t page = (uint32_t)(trampoline.v >> PAGE_SHIFT);
-
-	send(to, ICR_ASSERT | ICR_INIT);
-	delay(10000, tsc_khz);
-	for (unsigned int i = 0; i < 2; i++) {
-		send(to, ICR_ASSERT | ICR_STARTUP | page);
-		delay(200, tsc_khz);
-	}
+	send(to, ICR_ASSERT | ICR_STARTUP | (uint32_t)(trampoline.v >> PAGE_SHIFT));
 }
 
 /* Timer ticks in 2^32 cycles of the TSC. */

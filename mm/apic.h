@@ -40,12 +40,12 @@ void apic_eoi(void);
 void apic_kick(uint32_t apic_id);
 void apic_nmi(uint32_t apic_id);
 
-/* INIT, then two start-up messages for the page at `trampoline` (below 1 MiB, 4 KiB aligned), with
- * the waits that the SDM asks for (vol. 3A, "MP Initialization"). */
-void apic_start(uint32_t apic_id, hpa_t trampoline, uint64_t tsc_khz);
-
-/* Sends INIT alone: the CPU waits for a start-up message and does nothing else. */
+/* Sends INIT: the CPU waits for a start-up message and does nothing else. */
 void apic_park(uint32_t apic_id);
+
+/* Sends a start-up message for the page at `trampoline` (below 1 MiB, 4 KiB aligned). A CPU that
+ * does not wait for one ignores it. */
+void apic_start(uint32_t apic_id, hpa_t trampoline);
 
 /* Measures the timer against the TSC, for `cycles`. Call it once, on the boot CPU. */
 void apic_timer_calibrate(uint64_t cycles);

@@ -24,10 +24,10 @@
 #define FRAME_JUNK     0xDB /* fills freed frames if `junk` is set */
 
 enum frame_state {
-	FRAME_RESERVED = 0, /* not ours: firmware, a hole, the hypervisor's image */
-	FRAME_FREE,         /* head of a free block */
-	FRAME_TAIL,         /* inside a block, free or allocated */
-	FRAME_USED,         /* head of an allocated block */
+	FRAME_TAIL = 0,        /* inside a block, free or allocated */
+	FRAME_FREE,            /* head of a free block */
+	FRAME_USED,            /* head of an allocated block */
+	FRAME_RESERVED = 0xff, /* not ours: firmware, a hole, the hypervisor's image */
 };
 
 /* Frames are counted in 32 bits: memory from 16 TiB on cannot be added. */

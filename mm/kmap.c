@@ -91,7 +91,6 @@ void kmap_flush(void)
 static hpa_t take_page(void)
 {
 	hpa_t page = kmap.spare;
-	uint64_t *word;
 
 	if (kmap.nspare) {
 		kmap.spare.v += PAGE_SIZE;
@@ -102,9 +101,7 @@ static hpa_t take_page(void)
 		if (page.v == HPA_NONE.v)
 			return page;
 	}
-	word = table_at(page);
-	for (unsigned int i = 0; i < TABLE_ENTRIES; i++)
-		word[i] = 0;
+	__builtin_memset(table_at(page), 0, PAGE_SIZE);
 	return page;
 }
 

@@ -38,10 +38,10 @@ static inline void x86_wrmsr(uint32_t msr, uint64_t value)
 
 static inline uint64_t x86_rdtsc(void)
 {
-	uint32_t lo, hi;
+	uint64_t lo, hi; /* it clears the upper halves of RAX and RDX */
 
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return (uint64_t)hi << 32 | lo;
+	return hi << 32 | lo;
 }
 
 static inline void x86_outb(uint16_t port, uint8_t value)

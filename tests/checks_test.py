@@ -265,6 +265,28 @@ class Breaks(tap.Sandbox):
         for file, edits in breaks:
             self.assertNotEqual(broken(file, edits), broken(file, []))
 
+    def test_each_hint_to_the_compiler_can_be_taken_out(self):
+        tool = tap.load("tests/machine/hints")
+        names = set()
+        for name, path, text in tool.hints():
+            self.assertNotIn(name, names)
+            self.assertNotIn("?", name)
+            names.add(name)
+            with open(os.path.join(tap.ROOT, path), encoding="utf-8") as file:
+                whole = file.read()
+            count = [sum(len(pattern.findall(t)) for pattern in tool.HINTS.values()) for t in (whole, text)]
+            self.assertEqual(count[0] - count[1], 1, name)
+            self.assertEqual(*(t.count("(") - t.count(")") for t in (whole, text)), name)
+        self.assertGreater(len(names), 3)
+
+    def test_what_a_hint_brings_is_the_most_of_all_figures(self):
+        brought = tap.load("tests/machine/hints").brought
+        hinted = {"npt_arrival": 100, "npt_demand_1": 100, "npt_other": 1}
+        self.assertEqual(brought({"npt_arrival": 104, "npt_demand_1": 100, "npt_other": 9}, hinted),
+                         (brought({"npt_arrival": 104}, hinted)[0], "npt_arrival"))
+        per_cent, figure = brought({"npt_arrival": 100, "npt_demand_1": 80}, hinted)
+        self.assertEqual((round(per_cent), figure), (25, "npt_demand_1"))
+
     def test_a_text_that_is_not_there_is_named(self):
         for text in ("no such text", "text"):
             with self.assertRaisesRegex(RuntimeError, "times in tests/broken.py: '" + text):

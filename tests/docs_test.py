@@ -40,6 +40,12 @@ class Figures(tap.Sandbox):
 
 
 class Sources(tap.Sandbox):
+    def test_each_part_of_the_start_is_explained_in_its_order(self):
+        parts = re.findall(r"\tX\([A-Z]+, (\w+)\)", read("hv/base/startup.h"))
+        table = read("docs/debugging.md").partition("| part | time for |")[2].partition("\n\n")[0]
+        self.assertTrue(parts)
+        self.assertEqual(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE), parts)
+
     def test_each_function_of_the_tour_is_where_the_tour_says(self):
         found = FUNCTION.findall(read("docs/tour.md"))
         self.assertGreater(len(found), 30)

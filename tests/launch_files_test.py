@@ -184,6 +184,13 @@ class Reports(launch_test.Sandbox):
         with open(copy, encoding="utf-8") as file:
             self.assertEqual(file.read(), self.read_latest("report.json"))
 
+    def test_the_parts_of_the_start_are_in_the_report_and_no_run(self):
+        done = self.launch("say 'cleave-boot: {\"total_cycles\": 3}';" + PASS)
+        self.assertNotIn("total_cycles", done.stdout)
+        self.assertEqual((self.report()["boot"], self.report()["runs"]), ({"total_cycles": 3}, []))
+        self.launch("say 'cleave-boot: {';" + PASS)
+        self.assertEqual(self.report()["boot"], {"unreadable": "{"})
+
     def test_the_report_says_what_ran_where_and_how_it_ended(self):
         done = self.launch(PASS + "; exit 33", "--cpus", "2", "--memory", "2000", "--set", "seed=4",
                            "--icount-shift", "5", machine="qemu")

@@ -135,7 +135,8 @@ class Counting(tap.Sandbox):
 
 class Costing(tap.Sandbox):
     FIGURES = [{"name": "run", "tsc": 1000}] + [
-        {"bench": "demand", "cycles": cycles} for cycles in (5000, 13192, 100, 200, 300, 1040)]
+        {"bench": "demand", "cycles": cycles} for cycles in (5000, 13192, 100, 200, 300, 1040)] + [
+        {"bench": "arrival", "cycles": cycles} for cycles in (7, 7 + 3 * 8192)]
 
     def counts(self):
         counts = exits.Counts()
@@ -144,7 +145,7 @@ class Costing(tap.Sandbox):
         return counts
 
     def test_one_page_is_the_slope_and_one_collapse_what_is_above_it(self):
-        self.assertEqual(cost.instructions(self.FIGURES), {"run": 1000, "page": 1, "collapse": 10})
+        self.assertEqual(cost.instructions(self.FIGURES), {"run": 1000, "page": 1, "collapse": 10, "in_place": 3})
 
     def test_windows_are_no_exits_of_the_whole(self):
         counts = self.counts()
@@ -161,13 +162,13 @@ class Costing(tap.Sandbox):
         figures = cost.instructions(self.FIGURES)
         text = "\n".join(cost.table(cost.result(self.counts(), exits.svm_name, figures,
                                                 {**figures, "collapse": 0})))
-        for words in (r"VMRUN +1\.000 +0\.000 +0\.000 +3\.00", r"sum +1\.000", r"a collapse +10 +0 +-",
+        for words in (r"VMRUN +1\.000 +0\.000 +0\.000 +3\.00", r"sum +1\.000", r"a collapse +10 +0 +-", r"a page in place +3 +3",
                       r"make run` +1,000 +1,000 +1\.0"):
             self.assertRegex(text, words)
 
     def test_the_configuration_has_what_is_expected(self):
         names = nested.batches.case_names(os.path.join(tap.ROOT, "tests", "nested", "cost.cfg"))
-        self.assertEqual(names, list(cost.WINDOWS))
+        self.assertEqual(names, [*cost.WINDOWS, *(f"arrival_{pages}" for pages in cost.PAGES)])
 
     def test_the_mark_is_the_image_s(self):
         with open(os.path.join(tap.ROOT, "tests", "machine", "bench_demand.c"),

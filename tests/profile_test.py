@@ -95,7 +95,7 @@ class InQemu(unittest.TestCase):
         self.assertGreater(arrival["seen"], 50)
         path = [name for name, _ in arrival["in_order"]]
         self.assertEqual((path[0], path[-1]), ("svm_enter", "svm_enter"))
-        for name in ("svm_run", "vcpu_run", "pager_fault", "ept_fill", "ept_publish"):
+        for name in ("svm_run", "pager_fault", "ept_arrive_in_place"):
             self.assertIn(name, path)
         for name in holders(os.path.join(BUILD, "cleave-test.so"), EXITS_BELOW):
             self.assertNotIn(name, path, "an arrival would exit to a hypervisor below")

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Tests of the tools around the launcher: the choice of a machine, setup, mkimage and the test
 runners."""
+import json
 import os
 import shlex
 import shutil
@@ -398,10 +399,19 @@ eval "$FAKE"
         self.assertEqual(done.returncode, any(line.startswith("not ok") for line in lines))
         return lines
 
-    def batch(self, *said, prefix="m/"):
-        say = "; ".join(f"say 'cleave: {line}'" for line in said)
+    PARTS = {"files": 5, "tables": 1, "frames": 1, "vm": 2, "guest": 1}
+    BOOT = {"cpus": 1, "tsc_khz": 1000, "total_cycles": 10, "parts_cycles": PARTS}
+
+    def batch_and_start(self, *said, prefix="m/", boot=BOOT):
+        say = "; ".join([f"say 'cleave: {line}'" for line in said] +
+                        [f"say 'cleave-boot: {json.dumps(boot)}'"] * bool(boot))
         return self.machine("tests/machine/run", say, "--machine", "bochs",
                             "--config", self.config, "--prefix", prefix)
+
+    def batch(self, *said, **how):
+        *lines, start = self.batch_and_start(*said, **how)
+        self.assertEqual(start, "ok m/the_start_adds_up")
+        return lines
 
     def test_every_case_becomes_a_line(self):
         self.assertEqual(self.batch("case one: pass", "case two: pass", "verdict PASS"),
@@ -434,6 +444,13 @@ eval "$FAKE"
     def test_a_configuration_without_sections_has_one_run(self):
         self.config = self.write("a.cfg", "seed=1\n")
         self.assertEqual(self.batch("case run: pass", "verdict PASS")[0], "ok m/run")
+
+    def test_a_start_whose_parts_do_not_add_up_failed(self):
+        for boot, why in ((None, "no parts of the start"), ({**self.BOOT, "total_cycles": 11}, "10 cycles in parts"),
+                          ({**self.BOOT, "cpus": 2}, "of 2 CPUs, not 1"),
+                          ({**self.BOOT, "parts_cycles": {**self.PARTS, "vm": 0, "files": 7}}, "took no time: vm")):
+            line = self.batch_and_start("case one: pass", "case two: pass", "verdict PASS", boot=boot)[-1]
+            self.assertTrue(line.startswith(f"not ok m/the_start_adds_up - {why}"), line)
 
     def test_the_wrong_machine_must_say_so_once_and_fail(self):
         no, fail = "say 'cleave: this CPU has no VMX and no SVM';", "say 'cleave: verdict FAIL';"

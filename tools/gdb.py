@@ -190,7 +190,7 @@ runs what is shown of the last one's is stale."""
         rip = "loaded" if vcpu["loaded"] else f"rip 0x{int(vcpu['state']['rip']):x}"
         stats = vcpu["stats"]
         return (f"vcpu {int(vcpu['index'])} on cpu{int(vcpu['cpu'])}: {state}{waits}, {rip}, "
-                f"{int(stats['exits'])} exits, {int(stats['wait']['faults'])} faults")
+                f"{sum(int(stats['by'][r]) for r in range(stats['by'].type.range()[1] + 1))} exits, {int(stats['wait']['faults'])} faults")
 
     def invoke(self, argument, from_tty):
         with root_cpu():

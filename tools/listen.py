@@ -8,9 +8,10 @@ import time
 
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;:<=>?]*[ -/]*[@-~]|[@-Z\\^_])")
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-OURS = re.compile(r"cleave(?:-json|-progress|-live|-order)?: ")
+OURS = re.compile(r"cleave(?:-json|-boot|-progress|-live|-order)?: ")
 VERDICT = re.compile(r"cleave: verdict (PASS|FAIL)$")
 JSON, PROGRESS, LIVE, ORDER = "cleave-json: ", "cleave-progress: ", "cleave-live: ", "cleave-order: "
+BOOT = "cleave-boot: "
 
 # The words of EDK2, which is in OVMF and in most machines.
 STARTED = re.compile(r"BdsDxe: starting Boot")
@@ -129,6 +130,8 @@ class Listener:
             pass  # tools/order reads the log
         elif line.startswith(JSON):
             self.report.add_run(line[len(JSON):])
+        elif line.startswith(BOOT):
+            self.report.add_boot(line[len(BOOT):])
         elif line.startswith(PROGRESS):
             self.screen.progress(line[len(PROGRESS):])
         elif line.startswith(LIVE):

@@ -25,6 +25,14 @@ def commit():
     return done.stdout.strip() if done.returncode == 0 and done.stdout.strip() else "unknown"
 
 
+def read(line):
+    """A line of the image's own, as it is if it got garbled."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return {"unreadable": line}
+
+
 class Report:
     def __init__(self, paths, **what):
         """@what: the document's first members"""
@@ -37,11 +45,10 @@ class Report:
         self.document.update(what)
 
     def add_run(self, line):
-        try:
-            run = json.loads(line)
-        except ValueError:
-            run = {"unreadable": line}
-        self.document["runs"].append(run)
+        self.document["runs"].append(read(line))
+
+    def add_boot(self, line):
+        self.add(boot=read(line))
 
     def migrations(self):
         """The runs that came so far that a trace has something of them."""

@@ -5,6 +5,10 @@
  * The mailbox holds the per-CPU data of the one CPU that starts. That CPU takes it out with an
  * exchange, and so does the boot CPU once it has waited long enough. The one that gets the pointer
  * owns the struct, so a late CPU never runs on the next one's data.
+ *
+ * INIT goes to all at first, and one wait follows it. The manual's 10 ms are for CPUs that are
+ * older than virtualization; one that still takes its time misses a start-up message, and gets
+ * another, since a CPU that has started ignores it.
  */
 #include <stdatomic.h>
 
@@ -18,7 +22,10 @@
 #include "mm/machine.h"
 #include "mm/x86.h"
 
-#define WAIT_MS 1000
+#define WAIT_US    1000000 /* for one CPU */
+#define INIT_US    100     /* from INIT to a start-up message */
+#define SOON_US    200     /* from the first start-up message to the second, by the manual */
+#define MESSAGE_US 10000   /* and from then on */
 
 /* The tail of boot/bringup/ap.asm. */
 struct ap_parameters {
@@ -73,27 +80,50 @@ void ap_prepare(hpa_t trampoline)
 	p->entry = (uintptr_t)ap_main;
 }
 
-static bool wait_alive(unsigned int count, uint64_t tsc_khz)
+static void init_all(const struct boot_plan *plan, uint64_t tsc_khz)
+{
+	uint64_t start;
+
+	for (unsigned int i = 1; i < plan->cpus.n; i++)
+		apic_park(plan->cpus.apic_id[i]);
+	start = x86_rdtsc();
+	while (x86_rdtsc() - start < INIT_US * tsc_khz / 1000)
+		cpu_relax();
+}
+
+static bool wait_alive(unsigned int count, uint64_t us, uint64_t tsc_khz)
 {
 	uint64_t start = x86_rdtsc();
 
 	while (atomic_load(&alive) != count)
-		if (x86_rdtsc() - start > WAIT_MS * tsc_khz)
+		if (x86_rdtsc() - start > us * tsc_khz / 1000)
 			return false;
 		else
 			cpu_relax();
 	return true;
 }
 
+/* Return: has it started? */
+static bool call(const struct boot_plan *plan, uint32_t apic, uint64_t tsc_khz)
+{
+	uint64_t us = SOON_US;
+
+	for (uint64_t waited = 0; waited < WAIT_US; waited += us, us = MESSAGE_US) {
+		apic_start(apic, plan->trampoline);
+		if (wait_alive(ncpus, us, tsc_khz))
+			return true;
+	}
+	return false;
+}
+
 static bool ap_start(const struct boot_plan *plan, uint32_t apic, uint64_t tsc_khz)
 {
 	cpu_prepare(ncpus, apic);
 	atomic_store(&mailbox, &cpus[ncpus]);
-	apic_start(apic, plan->trampoline, tsc_khz);
-	if (wait_alive(ncpus, tsc_khz))
+	if (call(plan, apic, tsc_khz))
 		return true;
 	/* It has taken its struct and is on its way: give it as long again. */
-	if (!atomic_exchange(&mailbox, NULL) && wait_alive(ncpus, tsc_khz))
+	if (!atomic_exchange(&mailbox, NULL) && wait_alive(ncpus, WAIT_US, tsc_khz))
 		return true;
 	apic_park(apic);
 	return false;
@@ -107,6 +137,7 @@ void ap_start_all(const struct boot_plan *plan, uint64_t tsc_khz)
 		return;
 	if (kmap_map(page, plan->trampoline, PAGE_SIZE, KMAP_X))
 		refuse("the start-up page of the other CPUs cannot be mapped");
+	init_all(plan, tsc_khz);
 	for (unsigned int i = 1; i < plan->cpus.n; i++) {
 		if (ap_start(plan, plan->cpus.apic_id[i], tsc_khz))
 			ncpus++;

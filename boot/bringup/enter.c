@@ -4,6 +4,7 @@
 #include "boot/bringup/bringup.h"
 #include "hv/base/console.h"
 #include "hv/base/ending.h"
+#include "hv/base/startup.h"
 #include "hv/hv.h"
 #include "mm/apic.h"
 #include "mm/kmap.h"
@@ -118,10 +119,13 @@ static _Noreturn void entered(void)
 	kmap_entered();
 	cpu_load(&cpus[0]);
 	idt_seal();
+	startup_mark(STARTUP_TABLES);
 	frames_init(the_info, the_plan);
+	startup_mark(STARTUP_FRAMES);
 	apic_init();
 	start_others(the_info, the_plan);
 	ap_release();
+	startup_mark(STARTUP_OTHERS);
 	hv_main(the_info);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How fast the time stamp counter runs. */
+#include "boot/base/least.h"
 #include "boot/base/refuse.h"
 #include "boot/firmware/machine.h"
 #include "mm/x86.h"
@@ -7,11 +8,14 @@
 /* Of one measurement: short, so that some are not disturbed even where the host has no CPU free. */
 #define SHORT_US 200
 #define LONG_US  1200
-#define TRIES    50
+
+#define CPUID1_ECX_HYPERVISOR (1u << 31)
+#define HYPERVISOR            0x40000000
+#define HYPERVISOR_TIMING     0x40000010
 
 /* By CPUID 0x15, "Time Stamp Counter and Nominal Core Crystal Clock", or 0 where it does not say.
  */
-static uint64_t tsc_claimed(void)
+static uint64_t tsc_of_crystal(void)
 {
 	struct cpuid c;
 
@@ -21,35 +25,57 @@ static uint64_t tsc_claimed(void)
 	return c.eax ? (uint64_t)c.ecx * c.ebx / c.eax / 1000 : 0;
 }
 
-/* A wait may take longer than we ask, never shorter: take the least of many. */
-static uint64_t least_wait(unsigned int us)
+/* By the leaf on which hypervisors agreed, in kHz, or 0. */
+static uint64_t tsc_of_hypervisor(void)
 {
-	uint64_t best = UINT64_MAX;
-
-	for (unsigned int i = 0; i < TRIES; i++) {
-		uint64_t start = x86_rdtsc();
-
-		firmware.bs->Stall(us);
-		best = MIN(best, x86_rdtsc() - start);
-	}
-	return best;
+	if (!(x86_cpuid(1, 0).ecx & CPUID1_ECX_HYPERVISOR) ||
+	    x86_cpuid(HYPERVISOR, 0).eax < HYPERVISOR_TIMING)
+		return 0;
+	return x86_cpuid(HYPERVISOR_TIMING, 0).eax;
 }
 
-/* By the firmware's clock. What a call of it costs is in both waits. */
-static uint64_t tsc_by_stall(void)
+static uint64_t try(unsigned int us)
 {
-	uint64_t shorter = least_wait(SHORT_US), longer = least_wait(LONG_US);
+	uint64_t start = x86_rdtsc();
 
+	firmware.bs->Stall(us);
+	return x86_rdtsc() - start;
+}
+
+static uint64_t least_wait(unsigned int us)
+{
+	struct least least = least_of(us);
+
+	while (least_note(&least, try(us)))
+		;
+	return least.cycles;
+}
+
+/* By the firmware's clock, in kHz. What a call of it costs is in both waits. */
+static uint64_t rate(uint64_t shorter, uint64_t longer)
+{
 	return longer > shorter ? (longer - shorter) * 1000 / (LONG_US - SHORT_US) : 0;
+}
+
+/* CPUID is exact, except on an emulator that recites the model it plays. */
+static bool is_true(uint64_t claimed, uint64_t measured)
+{
+	uint64_t off = claimed > measured ? claimed - measured : measured - claimed;
+
+	return off < measured / 8;
 }
 
 uint64_t tsc_measure(void)
 {
-	uint64_t claimed = tsc_claimed(), measured = tsc_by_stall();
-	uint64_t off = claimed > measured ? claimed - measured : measured - claimed;
+	uint64_t hypervisor = tsc_of_hypervisor();
+	uint64_t claimed = hypervisor ? hypervisor : tsc_of_crystal();
+	uint64_t measured;
 
+	/* What a glance confirms needs no more. */
+	if (claimed && is_true(claimed, rate(try(SHORT_US), try(LONG_US))))
+		return claimed;
+	measured = rate(least_wait(SHORT_US), least_wait(LONG_US));
 	if (!measured)
 		refuse("the time stamp counter does not count");
-	/* CPUID is exact, except on an emulator that recites the model it plays. */
-	return off < measured / 8 ? claimed : measured;
+	return is_true(claimed, measured) ? claimed : measured;
 }

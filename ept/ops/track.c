@@ -53,7 +53,7 @@ static inline uint64_t changed(const struct ept *ept, struct alike *a, uint64_t 
 {
 	uint64_t frame = e & ept->fmt->addr;
 
-	if (__builtin_expect(!a->known || a->was != (e ^ frame), 0)) {
+	if (!a->known || a->was != (e ^ frame)) {
 		struct ept_state was = entry_decode(ept->fmt, e, level), is = change(was, arg);
 
 		*a = (struct alike){

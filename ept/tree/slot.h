@@ -109,7 +109,7 @@ static inline void ept_trace(struct ept_cpu *me, enum ept_event event, gfn_t gfn
  * and looks again for as long as it says EPT_LOOK_AGAIN: another CPU was faster, or it made what
  * was there smaller. Returns what it says in the end.
  */
-static inline __attribute__((always_inline)) int
+static inline int
 slot_settle(struct ept_cpu *me, gfn_t gfn, enum pg_level level,
 	    int (*act)(struct ept_cpu *me, struct ept_slot *s, gfn_t gfn, void *arg), void *arg)
 {
@@ -160,7 +160,7 @@ static inline unsigned int leaf_counted(struct ept_cpu *me, struct ept_table *ta
 /* A leaf came, and this was its last piece that was not: the table can become a leaf. */
 static inline bool leaf_completes(struct ept_cpu *me, struct ept_table *table, enum pg_level level)
 {
-	return leaf_counted(me, table, level, 1) == me->ept->walk.index_mask + 1 &&
+	return leaf_counted(me, table, level, 1) == me->ept->walk.entries &&
 	       level < me->ept->leaf_max;
 }
 

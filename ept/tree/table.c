@@ -48,13 +48,18 @@ static void make_walk(struct ept *ept)
 
 	ept->walk = (struct ept_walk){
 		.virt_offset = ept->pool->virt_offset,
+		.owners = (uintptr_t)&ept->pool->frames->owner -
+			  ept->pool->base_pfn * sizeof(struct frame),
 		.addr = fmt->addr,
 		.table_mask = fmt->large | fmt->table,
 		.table_bits = fmt->table,
 		.absent_mask = fmt->seen | ENTRY_KIND_MASK | ENTRY_ZERO | ENTRY_COW,
+		.plain_mask = fmt->seen | ENTRY_KIND_MASK | ENTRY_ZERO | ENTRY_COW | ENTRY_TRACKED,
 		.space = fmt_space(fmt),
+		.usual = fmt->top == PG_LEVEL_512G && fmt->index_bits == 9 ? fmt_space(fmt) : 0,
 		.index_mask = fmt_entries(fmt) - 1,
 		.index_bits = fmt->index_bits,
+		.entries = fmt_entries(fmt),
 		.leaf_levels = fmt->leaf_levels,
 		.top_shift = fmt->index_bits * (fmt->top - 1),
 	};

@@ -49,7 +49,9 @@ static inline uint64_t table_differs(const struct ept_format *fmt, const _Atomic
 
 static inline struct ept_table *table_meta(const struct ept *ept, hpa_t table)
 {
-	return (struct ept_table *)&frame_of(ept->pool, table)->owner;
+	/* A descriptor for each page: so the address of a page, divided, is an offset. */
+	return (struct ept_table *)(ept->walk.owners +
+				    table.v / (PAGE_SIZE / sizeof(struct frame)));
 }
 
 static inline hpa_t entry_child(const struct ept_format *fmt, uint64_t entry)

@@ -25,14 +25,14 @@ extern struct trace_place {
 } trace_places[MAX_CPUS];
 
 /* Notes an event. @cpu: this CPU. @tsc: its time, as the caller has read it */
-static inline void trace_at(unsigned int cpu, uint64_t tsc, enum trace_event event, uint64_t a,
+static inline void trace_at(size_t cpu, uint64_t tsc, enum trace_event event, uint64_t a,
 			    uint64_t b)
 {
 	struct trace_place *place = &trace_places[cpu];
 	struct trace_record *r = atomic_load_explicit(&place->next, memory_order_relaxed);
 	struct trace_record *next = r + 1;
 
-	if (__builtin_expect(next == place->end, 0)) {
+	if (next == place->end) {
 		next = place->begin;
 		atomic_store_explicit(&place->laps, place->laps + 1, memory_order_relaxed);
 	}

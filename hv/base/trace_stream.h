@@ -33,7 +33,7 @@ void trace_stream_end(void);
 /* Call this in every loop of the boot CPU. */
 static inline void trace_stream_poll(void)
 {
-	if (__builtin_expect(trace_streams, 0))
+	if (trace_streams)
 		trace_stream_some();
 }
 

@@ -26,8 +26,15 @@ struct cpuid_system {
 	unsigned int nvcpus;
 	uint64_t components; /* of XSAVE, that a guest may have; 0: no XSAVE */
 	uint64_t xcr0;
-	bool osxsave;  /* CR4.OSXSAVE */
 	bool even_tsc; /* it counts evenly, whatever the machine says */
+};
+
+#define CPUID_OSXSAVE (1u << 27) /* leaf 1 ECX: CR4.OSXSAVE, the one bit of it that can change */
+
+/* Answers to subleaf 0 of the leaves from 0 and from 0x80000000 on. None of them changes but for
+ * that bit; the leaf of XSAVE, which is behind the last of them, does. */
+struct cpuid_kept {
+	struct cpuid answer[2][CPUID_SYSTEM_MAX];
 };
 
 /* The same for such a vCPU: it has a local APIC in x2APIC mode, XSAVE and AVX, and neighbours. */

@@ -14,7 +14,6 @@
 #define X2APIC        BIT(21)
 #define TSC_DEADLINE  BIT(24)
 #define XSAVE         BIT(26)
-#define OSXSAVE       BIT(27)
 
 /* The local APIC, MTRRs (none is there, but PAT is not used without), several threads. */
 #define APIC BIT(9)
@@ -56,7 +55,7 @@ static void tell_features(struct cpuid *c, const struct cpuid *machine,
 	c->ebx |= s->apic_id << 24 | s->nvcpus << 16;
 	c->ecx |= (machine->ecx & may) | X2APIC | TSC_DEADLINE;
 	if (s->components)
-		c->ecx |= XSAVE | (s->osxsave ? OSXSAVE : 0);
+		c->ecx |= XSAVE; /* OSXSAVE is the caller's: it says what CR4 says now */
 	c->edx |= APIC | MTRR | (s->nvcpus > 1 ? HTT : 0);
 }
 

@@ -33,41 +33,61 @@ static bool in_a_machine(void)
 	return known == YES;
 }
 
-static struct cpuid_system system_of(const struct vcpu *vcpu)
+static struct cpuid answer(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, uint64_t xcr0)
 {
-	return (struct cpuid_system){
+	const struct cpuid_system system = {
 		.apic_id = vcpu->index,
 		.nvcpus = vcpu->vm->nvcpus,
 		.components = xstate_components(),
-		.xcr0 = xstate_xcr0(&vcpu->state.xstate),
-		.osxsave = vendor->cr4(vcpu) & CR4_OSXSAVE,
+		.xcr0 = xcr0,
 		.even_tsc = in_a_machine(),
 	};
+	struct cpuid c = x86_cpuid(leaf, subleaf);
+
+	return vcpu->system
+		       ? cpuid_tell_system(leaf, subleaf, c, vendor->mca->cpuid_ras_ebx, &system)
+		       : cpuid_tell(leaf, subleaf, c, vendor->mca->cpuid_ras_ebx);
 }
 
-static struct cpuid answer(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
+/* To a hypervisor below us each question to the machine is an exit, so each is asked only once. */
+void emulate_keep_cpuid(struct vcpu *vcpu)
 {
-	struct cpuid c;
-	struct cpuid_system system;
+	struct cpuid_kept *kept = &vcpu->cpuid;
 
+	for (uint32_t i = 0; i < ARRAY_LEN(kept->answer[0]); i++) {
+		kept->answer[0][i] = answer(vcpu, i, 0, 0);
+		kept->answer[1][i] = answer(vcpu, 0x80000000 + i, 0, 0);
+	}
+}
+
+/* What is not kept: Cleave's own leaves, that of XSAVE, other subleaves, and what there is not: a
+ * Linux that looks for hypervisors asks for 256 of these. */
+static struct cpuid answer_seldom(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
+{
+	if ((leaf & ~(1u << 31)) <= CPUID_SYSTEM_MAX)
+		return answer(vcpu, leaf, subleaf, xstate_xcr0(&vcpu->state.xstate));
 	if (leaf == ABI_CPUID_BASE) /* "CleaveCleave" */
 		return (struct cpuid){ ABI_CPUID_BASE + 1, 0x61656c43, 0x6c436576, 0x65766165 };
 	if (leaf == ABI_CPUID_BASE + 1)
 		return (struct cpuid){ .eax = vendor->call_abi };
 	if (leaf == KVM_CPUID_BASE && vcpu->system) /* "KVMKVMKVM" */
 		return (struct cpuid){ KVM_CPUID_BASE + 1, 0x4b4d564b, 0x564b4d56, 0x4d };
-	c = x86_cpuid(leaf, subleaf);
-	if (!vcpu->system)
-		return cpuid_tell(leaf, subleaf, c, vendor->mca->cpuid_ras_ebx);
-	system = system_of(vcpu);
-	return cpuid_tell_system(leaf, subleaf, c, vendor->mca->cpuid_ras_ebx, &system);
+	return (struct cpuid){ 0 };
 }
 
 void emulate_cpuid(struct vcpu *vcpu)
 {
 	uint64_t *gpr = vcpu->state.gpr;
-	struct cpuid c = answer(vcpu, (uint32_t)gpr[RAX], (uint32_t)gpr[RCX]);
+	const uint32_t leaf = (uint32_t)gpr[RAX], subleaf = (uint32_t)gpr[RCX];
+	const uint32_t number = leaf & ~(1u << 31);
+	struct cpuid c;
 
+	if (!subleaf && number < ARRAY_LEN(vcpu->cpuid.answer[0]))
+		c = vcpu->cpuid.answer[leaf >> 31][number];
+	else
+		c = answer_seldom(vcpu, leaf, subleaf);
+	if (leaf == 1 && vcpu_has_xsave(vcpu) && vendor->cr4(vcpu) & CR4_OSXSAVE)
+		c.ecx |= CPUID_OSXSAVE;
 	gpr[RAX] = c.eax;
 	gpr[RBX] = c.ebx;
 	gpr[RCX] = c.ecx;

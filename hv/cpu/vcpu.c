@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Running a vCPU: the loop around VM entry, and what each exit leads to. */
-#include "hv/cpu/vcpu.h"
+/* Running a vCPU: what comes before and after, and what each exit leads to. */
+#include "hv/cpu/vcpu_loop.h"
 
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
+#include "hv/base/startup.h"
 #include "hv/base/trace.h"
 #include "hv/base/trace_stream.h"
 #include "hv/cpu/vcpu_dump.h"
@@ -86,7 +87,7 @@ static void follow_log(struct vcpu *vcpu)
 
 static void drain_log(struct vcpu *vcpu)
 {
-	if (__builtin_expect(atomic_load_explicit(&vcpu->logging, memory_order_relaxed), 0))
+	if (atomic_load_explicit(&vcpu->logging, memory_order_relaxed))
 		vendor->drain(vcpu);
 }
 
@@ -142,14 +143,6 @@ static bool fault_left(struct vcpu *vcpu, const struct vcpu_exit *exit, enum pag
 	}
 }
 
-static inline bool stage2_fault(struct vcpu *vcpu, const struct vcpu_exit *exit)
-{
-	enum pager_answer answer =
-		pager_fault(vcpu->mem, vcpu->cpu, exit->gpa, exit->access, &vcpu->stats.wait);
-
-	return __builtin_expect(answer == PAGER_RESUME, 1) || fault_left(vcpu, exit, answer);
-}
-
 /* Call this where there is time to look: some CPUs have no timer that ends a slice. */
 static bool slice_over(const struct vcpu *vcpu)
 {
@@ -165,8 +158,10 @@ static bool call(struct vcpu *vcpu, const struct vcpu_exit *exit)
 		return raise(vcpu, EXCEPTION_UD, INJECT_NO_ERROR);
 	switch (hypercall(vcpu, &fault.gpa)) {
 	case CALL_MISSING:
-		vcpu->stats.stage2_exits++;
-		return stage2_fault(vcpu, &fault);
+		vcpu->stats.calls_faulted++;
+		return fault_left(
+			vcpu, &fault,
+			pager_fault(vcpu->mem, vcpu->cpu, fault.gpa, EPT_R, &vcpu->stats.wait));
 	case CALL_DONE:
 		end_with(vcpu, VCPU_DONE);
 		break;
@@ -272,25 +267,19 @@ static void trace_exit(const struct vcpu *vcpu, const struct vcpu_exit *exit)
 		    exit->reason == EXIT_RETRY;
 
 	if (!ours || trace_streams)
-		trace(TRACE_EXIT, exit->code, vendor->rip(vcpu));
+		trace_at(vcpu->cpu, clock_now(), TRACE_EXIT, exit->code, exit->rip);
 }
 
 static void trace_resume(const struct vcpu *vcpu)
 {
-	if (__builtin_expect(trace_streams, 0))
+	if (trace_streams)
 		trace(TRACE_RESUME, vcpu->vm->id, vcpu->index);
 }
 
-static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
+static bool other_exit(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	bool stay;
 
-	vcpu->stats.exits++;
-	if (__builtin_expect(exit->reason == EXIT_STAGE2, 1)) {
-		vcpu->stats.stage2_exits++;
-		return stage2_fault(vcpu, exit);
-	}
-	vcpu->stats.by[exit->reason]++;
 	trace_exit(vcpu, exit);
 	stay = rare_exit(vcpu, exit);
 	if (stay)
@@ -298,20 +287,26 @@ static inline bool handle(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	return stay;
 }
 
+static void catch_up(struct vcpu *vcpu)
+{
+	drain_log(vcpu); /* the flusher finds there what was logged before */
+	tlb_quiesce(&vcpu->mem->tlb, vcpu->cpu);
+}
+
 static void note_first_entry(struct vm *vm)
 {
-	uint64_t none = 0;
+	uint64_t none = 0, now;
 
-	if (!atomic_load_explicit(&vm->first_entry, memory_order_relaxed))
-		atomic_compare_exchange_strong(&vm->first_entry, &none, clock_now());
+	if (atomic_load_explicit(&vm->first_entry, memory_order_relaxed))
+		return;
+	now = clock_now();
+	if (atomic_compare_exchange_strong(&vm->first_entry, &none, now))
+		startup_entered(now);
 }
 
 void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 {
-	void (*run)(struct vcpu *, struct vcpu_exit *) = vendor->run;
-	struct tlb *tlb = &vcpu->mem->tlb;
-	struct vcpu_exit *exit = &vcpu->last_exit;
-	const unsigned int cpu = vcpu->cpu;
+	static const struct vcpu_rare rare = { catch_up, vcpu_answer, fault_left, other_exit };
 
 	vcpu->slice_end = cycles ? clock_now() + cycles : 0;
 	vcpu_set_until(vcpu);
@@ -321,16 +316,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t cycles)
 	follow_log(vcpu);
 	note_first_entry(vcpu->vm);
 	trace_resume(vcpu);
-	do {
-		if (__builtin_expect(tlb_behind(tlb, cpu), 0)) {
-			drain_log(vcpu); /* the flusher finds there what was logged before */
-			tlb_quiesce(tlb, cpu);
-		}
-		if (__builtin_expect(atomic_load_explicit(&vcpu->asks, memory_order_relaxed), 0) &&
-		    !vcpu_answer(vcpu))
-			break;
-		run(vcpu, exit);
-	} while (handle(vcpu, exit));
+	vendor->run(vcpu, &rare);
 	vendor->leave();
 	drain_log(vcpu);
 	atomic_store(&vcpu->running, false);

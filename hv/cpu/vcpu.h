@@ -6,6 +6,7 @@
 #ifndef HV_VCPU_H
 #define HV_VCPU_H
 
+#include "hv/cpu/cpuid.h"
 #include "hv/cpu/mca.h"
 #include "hv/cpu/vendor.h"
 #include "hv/cpu/xstate.h"
@@ -105,10 +106,9 @@ enum vcpu_run_state {
 };
 
 struct vcpu_stats {
-	uint64_t exits;
-	uint64_t by[EXIT_REASONS]; /* exits for each reason but second-stage faults */
+	uint64_t by[EXIT_REASONS]; /* exits for each reason */
 	uint64_t interrupts;       /* that were delivered */
-	uint64_t stage2_exits;     /* the hardware's, and hypercalls that lack a page */
+	uint64_t calls_faulted;    /* hypercalls that lacked a page */
 	uint64_t machine_checks;   /* raised for lost pages */
 	struct fault_stats wait;   /* second-stage faults, and how long they kept it waiting */
 };
@@ -154,6 +154,7 @@ struct vcpu {
 	struct vcpu_exit last_exit;
 
 	struct vcpu_stats stats;
+	struct cpuid_kept cpuid; /* emulate_keep_cpuid() */
 
 	/* The vendor's own. */
 	hpa_t hw_page; /* VMCS or VMCB */
@@ -166,6 +167,16 @@ struct vcpu {
 	hpa_t hw_log;          /* where the hardware logs writes */
 	unsigned int hw_storm; /* exceptions in a row that their own delivery raised again */
 };
+
+/* All its exits. While it runs, a little of this and that moment. */
+static inline uint64_t vcpu_exits(const struct vcpu *vcpu)
+{
+	uint64_t n = 0;
+
+	for (unsigned int r = 0; r < EXIT_REASONS; r++)
+		n += __atomic_load_n(&vcpu->stats.by[r], __ATOMIC_RELAXED);
+	return n;
+}
 
 /* Is it told of XSAVE? */
 static inline bool vcpu_has_xsave(const struct vcpu *vcpu)
@@ -234,6 +245,9 @@ static inline bool vcpu_is_storm(struct vcpu *vcpu, bool met_itself)
 /* --- emulate.c: what a guest asks the platform for ----------------------------------------- */
 
 void emulate_cpuid(struct vcpu *vcpu);
+/* Settles what CPUID tells it. Call it when the VM has all its vCPUs, and again when it becomes a
+ * system. */
+void emulate_keep_cpuid(struct vcpu *vcpu);
 /* False: #GP. */
 bool emulate_rdmsr(struct vcpu *vcpu);
 /* *stay: false: the vCPU shall leave: who is to answer shares its CPU. */

@@ -11,6 +11,7 @@
 
 struct vcpu;
 struct guest_state;
+struct vcpu_rare;
 
 enum exit_reason {
 	EXIT_STAGE2,    /* gpa, access: not mapped, or without that right */
@@ -41,6 +42,7 @@ struct vcpu_exit {
 	unsigned int access;
 	gpa_t gpa;
 	uint64_t code;       /* the hardware's own number of the reason */
+	uint64_t rip;        /* where it exited; not of a second-stage fault */
 	unsigned int length; /* of the instruction, bytes; for skip() */
 	uint16_t port;
 	uint8_t size;
@@ -101,8 +103,9 @@ struct vendor {
 	 * which the vCPU is loaded. */
 	void (*peek)(const struct vcpu *vcpu, struct guest_state *s);
 
-	/* Runs the current vCPU until it exits, at vcpu->until at the latest. */
-	void (*run)(struct vcpu *vcpu, struct vcpu_exit *exit);
+	/* Runs the current vCPU until it leaves: the loop of hv/cpu/vcpu_loop.h. The guest exits at
+	 * vcpu->until at the latest. */
+	void (*run)(struct vcpu *vcpu, const struct vcpu_rare *rare);
 	/* Gives this CPU back all that root mode needs to take an interrupt, which runs of a guest
 	 * leave to the guest. Call it before, and when no run follows. */
 	void (*leave)(void);

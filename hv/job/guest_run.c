@@ -5,6 +5,7 @@
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
 #include "hv/base/guest_console.h"
+#include "hv/base/startup.h"
 #include "hv/job/guest_report.h"
 #include "hv/mem/fill.h"
 #include "hv/mem/guest_memory.h"
@@ -65,6 +66,7 @@ static const char *furnish(struct memory *mem)
 {
 	enum pg_level level = mem->ept.leaf_max;
 
+	(void)mem_zero(mem, mem->frames);
 	for (gfn_t gfn = 0; gfn < mem->frames; gfn += level_frames(level))
 		MUST(!fill_page(mem, cpu_id(), gfn, level, &fill_zeros, FILL_LOAD, 0),
 		     "the guest's memory could not be mapped");
@@ -89,10 +91,11 @@ static void watch(struct guest_run *run)
 
 static const char *start(struct guest_run *run, const struct boot_info *info)
 {
-	run->vm = vm_create_zeroed("guest", run->config, run->config->backing);
+	run->vm = vm_create("guest", run->config, run->config->backing);
 	MUST(run->vm, "no memory for the VM");
 	pager_init(&run->vm->mem, &source_zero, PG_LEVEL_4K, 1, policy_of(POLICY_COMPLETE));
 	TRY(furnish(&run->vm->mem));
+	startup_mark(STARTUP_VM);
 	if (run->job->to_its_end)
 		TRY(vm_load_guest(run->vm, info, run->config->guest));
 	else

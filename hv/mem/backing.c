@@ -155,13 +155,7 @@ static void give_unused(struct backing *b)
 	forget(b);
 }
 
-static void zero(const struct backing *b)
-{
-	EACH_EXTENT(b, p, e)
-	__builtin_memset(direct(e->backing), 0, e->frames << PAGE_SHIFT);
-}
-
-int backing_take(struct backing *b, enum pg_level level, uint64_t frames, bool zeroed)
+int backing_take(struct backing *b, enum pg_level level, uint64_t frames)
 {
 	struct ept_extent *last = NULL;
 
@@ -177,13 +171,21 @@ int backing_take(struct backing *b, enum pg_level level, uint64_t frames, bool z
 			goto nomem;
 		}
 	}
-	/* Only now: blocks that are given back below are as they were. */
-	if (zeroed)
-		zero(b);
 	return 0;
 nomem:
 	give_unused(b);
 	return -ENOMEM;
+}
+
+uint64_t backing_zero(const struct backing *b, gfn_t gfn, uint64_t frames)
+{
+	EACH_EXTENT(b, p, e)
+	if (extent_has(e, gfn)) {
+		frames = MIN(frames, e->gfn + e->frames - gfn);
+		__builtin_memset(direct(extent_frame(e, gfn)), 0, frames << PAGE_SHIFT);
+		return frames;
+	}
+	return 0;
 }
 
 void backing_give(struct backing *b)

@@ -27,9 +27,12 @@ extern struct spinlock backing_lock;
 /* Call this before the first VM is made. */
 void backing_init(void);
 
-/* Takes `frames` frames, a multiple of the block of `level`; fills them with zeros if `zeroed`.
- * -ENOMEM: nothing is taken. */
-int must_check backing_take(struct backing *b, enum pg_level level, uint64_t frames, bool zeroed);
+/* Takes `frames` frames, a multiple of the block of `level`. -ENOMEM: nothing is taken. */
+int must_check backing_take(struct backing *b, enum pg_level level, uint64_t frames);
+
+/* Fills frames from gfn on with zeros, `frames` of them or fewer. Nobody else may use the backing
+ * yet. Return: how many; 0: there are none. */
+uint64_t backing_zero(const struct backing *b, gfn_t gfn, uint64_t frames);
 
 /* Drops every reference; frees the blocks that nobody else refers to. */
 void backing_give(struct backing *b);

@@ -6,8 +6,8 @@
 
 static void note(struct memory *mem, unsigned int cpu, uint64_t begin, uint64_t collapsed)
 {
-	pager_count(&mem->pager.stats[cpu].collapse_cycles, clock_now() - begin);
-	pager_count(&mem->pager.stats[cpu].collapsed, collapsed);
+	count_own(&mem->pager.stats[cpu].collapse_cycles, clock_now() - begin);
+	count_own(&mem->pager.stats[cpu].collapsed, collapsed);
 }
 
 void mem_collapse(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level)

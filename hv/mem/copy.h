@@ -12,11 +12,18 @@ static inline unsigned int level_order(enum pg_level level)
 	return 9 * (level - 1u);
 }
 
-/* Copies a piece page by page: the compiler copies a size that it knows in words, not bytes. */
+/* Copies 4 KiB, both aligned to words: so the compiler does not look at the edges. */
+static inline void page_copy(void *to, const void *from)
+{
+	__builtin_memcpy(__builtin_assume_aligned(to, sizeof(uint64_t)),
+			 __builtin_assume_aligned(from, sizeof(uint64_t)), PAGE_SIZE);
+}
+
+/* Copies a piece page by page. */
 static inline void copy_frames(hpa_t to, hpa_t from, enum pg_level level)
 {
 	for (uint64_t at = 0; at < level_frames(level) << PAGE_SHIFT; at += PAGE_SIZE)
-		__builtin_memcpy(direct(hpa(to.v + at)), direct(hpa(from.v + at)), PAGE_SIZE);
+		page_copy(direct(hpa(to.v + at)), direct(hpa(from.v + at)));
 }
 
 /**
@@ -27,7 +34,7 @@ static inline void page_write(hpa_t to, const struct page_reply *contents, hpa_t
 			      enum pg_level level)
 {
 	if (contents->data)
-		__builtin_memcpy(direct(to), contents->data, PAGE_SIZE);
+		page_copy(direct(to), contents->data);
 	else if (!contents->in_place)
 		__builtin_memset(direct(to), 0, level_frames(level) << PAGE_SHIFT);
 	else if (to.v != home.v)

@@ -58,10 +58,8 @@ static bool write_whole(struct memory *mem, unsigned int cpu, const struct ept_c
 	return good;
 }
 
-static __attribute__((noinline)) bool write_contents(struct memory *mem, unsigned int cpu,
-						     const struct ept_claim *claim,
-						     const struct page_reply *contents,
-						     enum fill_why why)
+static bool write_contents(struct memory *mem, unsigned int cpu, const struct ept_claim *claim,
+			   const struct page_reply *contents, enum fill_why why)
 {
 	bool discarded = claim->entry & ENTRY_ZERO;
 	bool zeros = contents && (discarded || !(contents->data || contents->in_place));
@@ -102,7 +100,7 @@ static void count_again(struct memory *mem, unsigned int cpu, gfn_t gfn)
 	int err = ept_reach(ept_cpu(&mem->ept, cpu), gfn, EPT_W, &at, &mem->gather[cpu]);
 
 	(void)err; /* the guest may only read it; or it is gone again */
-	pager_count(&mem->pager.stats[cpu].refilled, 1);
+	count_own(&mem->pager.stats[cpu].refilled, 1);
 	trace(TRACE_AGAIN, gfn, TRACE_PIECE(PG_LEVEL_4K, mem->vm));
 	mem_note_dirty(mem, gfn, 1);
 }
@@ -119,12 +117,12 @@ static void count(struct memory *mem, unsigned int cpu, const struct ept_claim *
 		count_again(mem, cpu, claim->gfn);
 	if (why == FILL_AGAIN || why == FILL_LOAD)
 		return;
-	pager_count(data ? &stats->data_frames : &stats->zero_frames, level_frames(claim->level));
-	pager_count(why == FILL_FAULT || claim->entry & ENTRY_REQUESTED ? &stats->demand
-									: &stats->background,
-		    1);
-	pager_count(&stats->placed_4k + size, 1);
-	pager_count(&stats->place_cycles_4k + size, end - begin);
+	count_own(data ? &stats->data_frames : &stats->zero_frames, level_frames(claim->level));
+	count_own(why == FILL_FAULT || claim->entry & ENTRY_REQUESTED ? &stats->demand
+								      : &stats->background,
+		  1);
+	count_own(&stats->placed_4k + size, 1);
+	count_own(&stats->place_cycles_4k + size, end - begin);
 	trace_at(cpu, end, data ? TRACE_ARRIVE : TRACE_ZERO, claim->gfn,
 		 TRACE_PIECE(claim->level, mem->vm));
 }
@@ -144,7 +142,7 @@ int fill_claimed(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level 
 	if (err)
 		return err;
 	if (missing && missing->data && !(claim->entry & ENTRY_ZERO)) {
-		__builtin_memcpy(direct(claim->frame), missing->data, PAGE_SIZE);
+		page_copy(direct(claim->frame), missing->data);
 		worked(mem, cpu, why, PAGE_SIZE);
 	} else if (!write_contents(mem, cpu, claim, missing, why)) {
 		ept_give_up(me, claim);

@@ -8,6 +8,7 @@
 
 #include "hv/base/clock.h"
 #include "hv/base/trace.h"
+#include "hv/mem/copy.h"
 #include "hv/mem/memory.h"
 #include "hv/policy/policy.h"
 #include "hv/source/source.h"
@@ -41,7 +42,7 @@ extern const struct page_reply fill_zeros;
 int must_check fill_page(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
 			 const struct page_reply *contents, enum fill_why why, uint64_t begin);
 
-/* --- in two halves, for the pager, whose plain case is what an arrival costs ------------------ */
+/* --- for the pager, whose plain case is what an arrival costs --------------------------------- */
 
 /* The rest of fill_page(), once ept_fill() has returned `err`, and *claim if that is 0. */
 int must_check fill_claimed(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level,
@@ -51,24 +52,39 @@ int must_check fill_claimed(struct memory *mem, unsigned int cpu, gfn_t gfn, enu
 /* Tells the policy that the range of `level` at gfn is complete. */
 void fill_complete(struct memory *mem, unsigned int cpu, gfn_t gfn, enum pg_level level);
 
-/* As fill_claimed(), for one page with contents at hand, within the fault of `waiter`. */
-static inline void fill_at_hand(struct memory *mem, unsigned int cpu, gfn_t gfn,
-				const struct page_reply *contents, uint64_t begin,
-				const struct ept_claim *claim, struct fault_stats *waiter)
+/* Copies the contents in. 0; 1: the page was the last of its table; or as ept_fill(). */
+static inline int fill_copy(struct ept_cpu *me, gfn_t gfn, const void *data)
 {
-	bool complete;
+	struct ept_claim claim;
+	int err = ept_fill(me, gfn, PG_LEVEL_4K, &claim);
+
+	if (err)
+		return err;
+	page_copy(direct(claim.frame), data);
+	return ept_publish(me, &claim);
+}
+
+/* fill_page() of one page with contents at hand, within the fault of `waiter`. 0, or as ept_fill():
+ * nothing is claimed then. */
+static inline int fill_at_hand(struct memory *mem, size_t cpu, gfn_t gfn,
+			       const struct page_reply *contents, uint64_t begin,
+			       struct fault_stats *waiter)
+{
+	struct ept_cpu *me = ept_cpu(&mem->ept, cpu);
+	int complete = contents->in_place ? ept_arrive_in_place(me, gfn)
+					  : fill_copy(me, gfn, contents->data);
 	uint64_t cycles, end;
 
-	if (contents->data)
-		__builtin_memcpy(direct(claim->frame), contents->data, PAGE_SIZE);
-	complete = ept_publish(ept_cpu(&mem->ept, cpu), claim);
+	if (complete < 0)
+		return complete;
 	end = clock_now();
 	cycles = end - begin;
 	fault_waited(waiter, cycles);
-	pager_count(&mem->pager.stats[cpu].at_hand, 1);
+	count_own(&mem->pager.stats[cpu].at_hand, 1);
 	trace_at(cpu, end, TRACE_SERVED, gfn, cycles);
-	if (__builtin_expect(complete, 0))
+	if (complete)
 		fill_complete(mem, cpu, gfn, PG_LEVEL_2M);
+	return 0;
 }
 
 #endif

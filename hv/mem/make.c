@@ -69,11 +69,11 @@ static uint64_t tables_at_worst(uint64_t frames)
 
 static int take_frames(struct memory *mem, enum pg_level level)
 {
-	int err = backing_take(&mem->backing, level, mem->frames, mem->zeroed);
+	int err = backing_take(&mem->backing, level, mem->frames);
 
 	if (err && level == PG_LEVEL_1G) {
 		con_printf("cleave: vm %s: no free 1 GiB frame: using 2 MiB\n", mem->name);
-		err = backing_take(&mem->backing, PG_LEVEL_2M, mem->frames, mem->zeroed);
+		err = backing_take(&mem->backing, PG_LEVEL_2M, mem->frames);
 	}
 	if (err)
 		con_printf("cleave: vm %s: not enough memory for %llu MiB: give the machine more, "
@@ -131,6 +131,19 @@ int mem_make(struct memory *mem, const struct stage2 *stage2, uint64_t frames,
 	if (!err && nx)
 		ept_set_nx(&mem->ept);
 	return say(mem, err ? err : map_frames(mem));
+}
+
+bool mem_zero(struct memory *mem, uint64_t frames)
+{
+	uint64_t done = 1;
+
+	while (frames && done && !mem->zeroed) {
+		done = backing_zero(&mem->backing, mem->zero_next, frames);
+		frames -= done;
+		mem->zero_next += done;
+		mem->zeroed = mem->zero_next == mem->frames;
+	}
+	return mem->zeroed;
 }
 
 int mem_make_like(struct memory *mem, const struct memory *model)

@@ -34,6 +34,7 @@ struct memory {
 
 	struct backing backing;
 	bool zeroed;     /* absent pages, unless discarded, have zeros in their frames */
+	gfn_t zero_next; /* until then: those before it have */
 	uint64_t frames; /* from gfn 0 on, as it was made */
 	gfn_t end;       /* behind all that is mapped: grows where memory moves */
 	struct pager pager;
@@ -55,13 +56,20 @@ struct memory {
 /**
  * mem_make() - make memory of `frames` frames, all absent, in blocks of `backing`, or of 2 MiB if
  * no 1 GiB block is free: see mem->backing.level.
- * @mem: zeroed, but for its name and waited_for; with mem->zeroed set, mem_make() fills the frames
- * with zeros, so that zeros which arrive later in large pieces cost nothing
+ * @mem: zeroed, but for its name and waited_for
  * @nx: large leaves are not executable: see ept_set_nx()
  * Return: 0; or -ENOMEM, EPT_FULL after printing what was missing. Call mem_end() in any case.
  */
 int must_check mem_make(struct memory *mem, const struct stage2 *stage2, uint64_t frames,
 			enum pg_level backing, bool nx);
+
+/**
+ * mem_zero() - fill the next frames with zeros, so that zeros which arrive later in large pieces
+ * cost nothing. Call it before anything arrives, and until all have them.
+ * @frames: how many at the most
+ * Return: have all frames zeros now?
+ */
+bool mem_zero(struct memory *mem, uint64_t frames);
 
 /* As mem_make(), with nothing mapped and no backing: provide both. Its largest leaf is that of
  * `model`. */

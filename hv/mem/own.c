@@ -4,6 +4,7 @@
 
 #include "ept/relocate.h"
 #include "hv/base/clock.h"
+#include "hv/mem/copy.h"
 #include "hv/mem/private.h"
 #include "mm/err.h"
 #include "mm/machine.h"
@@ -16,7 +17,7 @@ static int make_own(struct memory *mem, unsigned int cpu, const struct ept_froze
 
 	if (private_sole(mem, f->gfn, f->was.frame)) {
 		(void)ept_thaw_owned(me, f);
-		pager_count(&mem->pager.stats[cpu].reused, 1);
+		count_own(&mem->pager.stats[cpu].reused, 1);
 		return 0;
 	}
 	frame = private_take(mem, f->gfn);
@@ -24,10 +25,10 @@ static int make_own(struct memory *mem, unsigned int cpu, const struct ept_froze
 		(void)ept_thaw(me, f, f->was.frame);
 		return -ENOMEM;
 	}
-	__builtin_memcpy(direct(frame), direct(f->was.frame), PAGE_SIZE);
+	page_copy(direct(frame), direct(f->was.frame));
 	(void)ept_thaw(me, f, frame);
 	private_drop(mem, f->was.frame);
-	pager_count(&mem->pager.stats[cpu].copied, 1);
+	count_own(&mem->pager.stats[cpu].copied, 1);
 	return 0;
 }
 
@@ -53,6 +54,6 @@ int own_copy(struct memory *mem, unsigned int cpu, gfn_t gfn)
 		(void)ept_thaw(me, &f, f.was.frame);
 		err = f.was.cow ? EPT_BUSY : 0;
 	}
-	pager_count(&mem->pager.stats[cpu].copy_cycles, clock_now() - begin);
+	count_own(&mem->pager.stats[cpu].copy_cycles, clock_now() - begin);
 	return err;
 }

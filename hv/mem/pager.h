@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "hv/mem/recorder.h"
+#include "mm/count.h"
 #include "mm/types.h"
 
 struct memory;
@@ -94,13 +95,6 @@ struct pager {
 	struct pager_counters stats[MAX_CPUS];
 };
 
-/* Only its own CPU writes a counter, so the instruction is not locked; it is one, so that no reader
- * sees half a number. */
-static inline void pager_count(_Atomic uint64_t *counter, uint64_t n)
-{
-	__asm__("addq %1, %0" : "+m"(*counter) : "er"(n) : "cc");
-}
-
 /* @source, @policy: stay the caller's. @arrive: frames of one request: 1, or a power of two */
 void pager_init(struct memory *mem, struct page_source *source, enum pg_level piece,
 		uint64_t arrive, const struct policy *policy);
@@ -128,7 +122,7 @@ static inline void fault_waited(struct fault_stats *stats, uint64_t cycles)
 {
 	stats->latency[63u - (unsigned int)__builtin_clzll(cycles | 1)]++;
 	stats->block_cycles += cycles;
-	if (__builtin_expect(cycles > stats->block_max, 0))
+	if (cycles > stats->block_max)
 		stats->block_max = cycles;
 }
 
@@ -146,7 +140,7 @@ enum pager_answer {
  * @access: of EPT_R, EPT_W, EPT_X
  * @stats: the vCPU's; notes the fault, and a wait that ends within the call
  */
-enum pager_answer pager_fault(struct memory *mem, unsigned int cpu, gpa_t at, unsigned int access,
+enum pager_answer pager_fault(struct memory *mem, size_t cpu, gpa_t at, unsigned int access,
 			      struct fault_stats *stats) __attribute__((nonnull));
 
 /* --- without a vCPU ------------------------------------------------------------------------- */

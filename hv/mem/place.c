@@ -24,9 +24,9 @@ static void note_refused(struct memory *mem, unsigned int cpu, gfn_t gfn, int er
 	struct pager_counters *stats = &mem->pager.stats[cpu];
 
 	if (err == -ENOMEM) {
-		pager_count(&stats->starved, 1);
+		count_own(&stats->starved, 1);
 	} else if (err) {
-		pager_count(&stats->duplicates, 1);
+		count_own(&stats->duplicates, 1);
 		trace(TRACE_DUPLICATE, gfn, TRACE_PIECE(PG_LEVEL_4K, mem->vm));
 	}
 }

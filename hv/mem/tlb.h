@@ -51,8 +51,7 @@ static inline void tlb_quiesce(struct tlb *tlb, unsigned int cpu)
 {
 	uint64_t now = atomic_load_explicit(&tlb->generation, memory_order_acquire);
 
-	if (__builtin_expect(now != atomic_load_explicit(&tlb->cpu[cpu].seen, memory_order_relaxed),
-			     0))
+	if (now != atomic_load_explicit(&tlb->cpu[cpu].seen, memory_order_relaxed))
 		tlb_catch_up(tlb, cpu, now);
 }
 

@@ -19,11 +19,13 @@
 #include "mm/machine.h"
 #include "mm/percpu.h"
 
-#define RECOVER_US 10000 /* between two steps of undoing splits by executing */
+#define RECOVER_US  10000 /* between two steps of undoing splits by executing */
+#define ZERO_FRAMES 16    /* that are zeroed while nobody looks what else is to be done */
+#define ZERO_US     (4 * SLICE_US)
 
 const char *arrive_make(struct migration *m)
 {
-	m->to = vm_create_zeroed(m->hop % 2 ? "A" : "B", m->config, m->config->backing);
+	m->to = vm_create(m->hop % 2 ? "A" : "B", m->config, m->config->backing);
 	if (!m->to)
 		return "no memory for the destination";
 	m->backing = m->to->mem.ept.leaf_max;
@@ -33,6 +35,19 @@ const char *arrive_make(struct migration *m)
 			 m->config->work >> PAGE_SHIFT))
 		return "no memory for the guest's word for its pages";
 	return NULL;
+}
+
+/* The only CPU does this for longer than a turn of the source's vCPUs lasts: what these do until
+ * all is zeroed only delays the migration. */
+bool arrive_zero(struct migration *m)
+{
+	uint64_t until = ncpus == 1 ? clock_now() + us_to_cycles(ZERO_US) : 0;
+	bool all;
+
+	do {
+		all = mem_zero(&m->to->mem, ZERO_FRAMES);
+	} while (!all && clock_now() < until);
+	return all;
 }
 
 static const char *check_alive(const struct migration *m)

@@ -8,6 +8,10 @@
 /* Makes m->to, and what notes its losses and the guest's words. NULL, or what is missing. */
 const char *arrive_make(struct migration *m);
 
+/* While the source still runs, and before any page comes: goes on with filling the frames of m->to
+ * with zeros. Return: is it done? */
+bool arrive_zero(struct migration *m);
+
 /* The guest runs at m->to: brings all pages in and, if this is the last
  * migration, lets the guest end; then it stands still. NULL, or what went wrong. */
 const char *arrive_run(struct migration *m);

@@ -63,6 +63,7 @@ static const struct ahead_ops into_staging = { keep, forget };
 
 static const char *begin_ahead(struct migration *m)
 {
+	(void)mem_zero(&m->to->mem, m->to->mem.frames);
 	ahead_init(&m->ahead, &into_staging, &m->precopy.staging);
 	if (staging_begin(&m->precopy.staging, &m->to->mem) || bitmap_make(&map, m->to->mem.frames))
 		return "no memory for the bitmaps of the pre-copy";

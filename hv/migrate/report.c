@@ -166,7 +166,7 @@ static void print_vcpus(const struct migration *m)
 			"cleave:   vcpu %u: blocktime %llu us (longest wait %llu us), %llu faults, "
 			"%llu exits, ",
 			i, (ull)cycles_to_us(w->block_cycles), (ull)cycles_to_us(w->block_max),
-			(ull)w->faults, (ull)v->stats.exits);
+			(ull)w->faults, (ull)vcpu_exits(v));
 		if (v->run != VCPU_DONE)
 			con_printf("%s\n", m->to->platform && m->to->platform->end
 						   ? "its system has ended"

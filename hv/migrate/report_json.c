@@ -26,7 +26,7 @@ static void put_vcpu(struct json *j, const struct vcpu *v, bool failed)
 	json_int(j, "blocktime_us", (int64_t)cycles_to_us(v->stats.wait.block_cycles));
 	json_int(j, "longest_wait_us", (int64_t)cycles_to_us(v->stats.wait.block_max));
 	json_int(j, "faults", (int64_t)v->stats.wait.faults);
-	json_int(j, "exits", (int64_t)v->stats.exits);
+	json_int(j, "exits", (int64_t)vcpu_exits(v));
 	if (v->run == VCPU_DONE) {
 		json_int(j, "steps", (int64_t)v->steps);
 		if (!failed || v->verdict)

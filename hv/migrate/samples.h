@@ -19,7 +19,7 @@ void samples_poll(struct migration *m);
 /* Call it in each loop that waits for the destination. Without trace=all: a look at one byte. */
 static inline void samples_turn(struct migration *m)
 {
-	if (__builtin_expect(trace_streams, 0))
+	if (trace_streams)
 		samples_poll(m);
 }
 

@@ -161,7 +161,7 @@ static bool ask(struct stream *s, unsigned int cpu)
 		return false;
 	s->order->pass(&s->cursor, gfn, n);
 	if (wanted)
-		pager_count(&s->mem->pager.stats[cpu].fetched, n);
+		count_own(&s->mem->pager.stats[cpu].fetched, n);
 	else
 		s->sent += n;
 	return true;

@@ -230,9 +230,10 @@ static const char *check_counters(const struct migration *m)
 	if (s->tables_freed != s->collapses)
 		return "tables that collapsed were not freed";
 	for (unsigned int i = 0; i < m->to->nvcpus; i++) {
-		const struct fault_stats *w = &m->to->vcpu[i].stats.wait;
+		const struct vcpu_stats *v = &m->to->vcpu[i].stats;
+		const struct fault_stats *w = &v->wait;
 
-		if (w->faults != m->to->vcpu[i].stats.stage2_exits)
+		if (w->faults != v->by[EXIT_STAGE2] + v->calls_faulted)
 			return "the faults differ from the exits for the second stage";
 		if (w->wait_cycles > w->block_cycles || w->block_max > w->block_cycles ||
 		    w->block_cycles > m->finished - m->to->first_entry)

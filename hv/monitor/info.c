@@ -50,7 +50,7 @@ void info_cpus(struct answer *a, const struct watched *w)
 		}
 		answer_int(a, "cpu", v->cpu);
 		answer_int(a, "passes", (int64_t)v->passes);
-		answer_int(a, "exits", (int64_t)v->stats.exits);
+		answer_int(a, "exits", (int64_t)vcpu_exits(v));
 		answer_int(a, "faults", (int64_t)v->stats.wait.faults);
 		answer_int(a, "blocked_us", (int64_t)cycles_to_us(v->stats.wait.block_cycles));
 		answer_int(a, "longest_wait_us", (int64_t)cycles_to_us(v->stats.wait.block_max));

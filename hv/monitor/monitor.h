@@ -34,7 +34,7 @@ const char *monitor_serve(void);
  */
 static inline const char *monitor_turn(void)
 {
-	return __builtin_expect(monitor_is_on, 0) ? monitor_serve() : NULL;
+	return monitor_is_on ? monitor_serve() : NULL;
 }
 
 #endif

@@ -66,7 +66,7 @@ static bool step(struct memory *mem, unsigned int cpu)
 	watch_poll(&hot.watch);
 	if (!later_any(&hot.later, mem) || !collapse_hottest(cpu, false))
 		return false;
-	pager_count(&mem->pager.stats[cpu].found_hot, 1);
+	count_own(&mem->pager.stats[cpu].found_hot, 1);
 	return true;
 }
 

@@ -28,7 +28,7 @@ static bool step(struct memory *mem, unsigned int cpu)
 	if (!later_any(&later, mem))
 		return false;
 	if (somebody_waits(mem)) {
-		pager_count(&mem->pager.stats[cpu].held_back, 1);
+		count_own(&mem->pager.stats[cpu].held_back, 1);
 		return false;
 	}
 	return later_collapse(&later, cpu, 0, mem->end);

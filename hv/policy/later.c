@@ -30,7 +30,7 @@ void later_put(struct later *l, struct memory *mem, unsigned int cpu, gfn_t gfn)
 		collapse(mem, cpu, gfn);
 		return;
 	}
-	pager_count(&mem->pager.stats[cpu].put_off, 1);
+	count_own(&mem->pager.stats[cpu].put_off, 1);
 	/* Counts first: who takes the bit finds it counted. */
 	atomic_fetch_add_explicit(&l->waiting, 1, memory_order_relaxed);
 	if (atomic_fetch_or_explicit(&l->word[range / 64], bit, memory_order_acq_rel) & bit)

@@ -42,8 +42,7 @@ static uint64_t untouched(const struct source_vm *s, gfn_t gfn, const struct ept
 }
 
 /* Answers for a page that the frozen VM never touched, or lost. */
-static __attribute__((noinline)) void content_absent(const struct source_vm *s, gfn_t gfn,
-						     struct page_reply *reply)
+static void content_absent(const struct source_vm *s, gfn_t gfn, struct page_reply *reply)
 {
 	struct ept_state e = ept_lookup(s->from, gfn);
 
@@ -78,8 +77,7 @@ static void make_whole(const struct source_vm *s, gfn_t gfn, uint64_t frames,
 		*reply = (struct page_reply){ .gfn = gfn, .frames = frames, .whole = true };
 }
 
-static __attribute__((noinline)) void content_whole(const struct source_vm *s, gfn_t gfn,
-						    struct page_reply *reply)
+static void content_whole(const struct source_vm *s, gfn_t gfn, struct page_reply *reply)
 {
 	content(s, gfn, reply);
 	make_whole(s, ALIGN_DOWN(gfn, s->pace.arrive), s->pace.arrive, reply);

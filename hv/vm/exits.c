@@ -15,8 +15,7 @@ void exits_of(const struct vm *vm, struct exits *exits)
 
 		for (unsigned int r = 0; r < EXIT_REASONS; r++)
 			exits->by[r] += get(&s->by[r]);
-		exits->by[EXIT_STAGE2] += get(&s->stage2_exits);
-		exits->all += get(&s->exits);
+		exits->all += vcpu_exits(&vm->vcpu[i]);
 		exits->interrupts += get(&s->interrupts);
 	}
 }

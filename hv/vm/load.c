@@ -3,6 +3,7 @@
 #include "hv/vm/load.h"
 
 #include "hv/base/console.h"
+#include "hv/base/startup.h"
 #include "hv/vm/linux.h"
 #include "hv/vm/payload.h"
 
@@ -29,10 +30,13 @@ static const struct boot_module *guest_named(const struct boot_info *info, const
 const char *vm_load_payload_named(struct vm *vm, const struct boot_info *info, const char *name)
 {
 	const struct boot_module *module = guest_named(info, name);
+	int err;
 
 	if (!module)
 		return "no such payload";
-	return vm_load_payload(vm, module) ? "the payload could not be loaded" : NULL;
+	err = vm_load_payload(vm, module);
+	startup_mark(STARTUP_GUEST);
+	return err ? "the payload could not be loaded" : NULL;
 }
 
 /* The module that belongs to another one: NAME-initrd, NAME-cmdline. */
@@ -59,11 +63,14 @@ static bool is_linux(const struct boot_info *info, const struct boot_module *mod
 const char *vm_load_guest(struct vm *vm, const struct boot_info *info, const char *name)
 {
 	const struct boot_module *module = guest_named(info, name);
+	const char *why;
 
 	if (!module)
 		return "no such guest";
 	if (!is_linux(info, module))
 		return vm_load_payload_named(vm, info, name);
-	return vm_load_linux(vm, module, beside(info, module, "initrd"),
-			     beside(info, module, "cmdline"));
+	why = vm_load_linux(vm, module, beside(info, module, "initrd"),
+			    beside(info, module, "cmdline"));
+	startup_mark(STARTUP_GUEST);
+	return why;
 }

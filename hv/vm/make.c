@@ -5,6 +5,7 @@
 #include "hv/abi.h"
 #include "hv/base/console.h"
 #include "hv/base/panic.h"
+#include "hv/base/startup.h"
 #include "hv/base/trace.h"
 #include "mm/machine.h"
 #include "mm/percpu.h"
@@ -62,6 +63,7 @@ static int make_vcpus(struct vm *vm)
 		int err;
 
 		place_vcpu(vm, i);
+		emulate_keep_cpuid(&vm->vcpu[i]);
 		err = vendor->create(&vm->vcpu[i]);
 		if (err) {
 			con_printf("cleave: vm %s: not enough memory for a vCPU\n", vm->name);
@@ -108,35 +110,18 @@ static struct vm *vm_new(const char *name, const struct run_config *config)
 	return vm;
 }
 
-static struct vm *create(struct vm *vm, enum pg_level backing)
-{
-	const struct run_config *config = vm->config;
-
-	if ((mem_make(&vm->mem, stage2(), config->region >> PAGE_SHIFT, backing,
-		      nx_wanted(config->nx)) ||
-	     make_vcpus(vm))) {
-		vm_destroy(vm);
-		return NULL;
-	}
-	return vm;
-}
-
 struct vm *vm_create(const char *name, const struct run_config *config, enum pg_level backing)
 {
 	struct vm *vm = vm_new(name, config);
 
-	return vm ? create(vm, backing) : NULL;
-}
-
-struct vm *vm_create_zeroed(const char *name, const struct run_config *config,
-			    enum pg_level backing)
-{
-	struct vm *vm = vm_new(name, config);
-
-	if (!vm)
-		return NULL;
-	vm->mem.zeroed = true;
-	return create(vm, backing);
+	if (vm && (mem_make(&vm->mem, stage2(), config->region >> PAGE_SHIFT, backing,
+			    nx_wanted(config->nx)) ||
+		   make_vcpus(vm))) {
+		vm_destroy(vm);
+		vm = NULL;
+	}
+	startup_mark(STARTUP_VM);
+	return vm;
 }
 
 struct vm *vm_create_like(const struct vm *model, const char *name)
@@ -154,8 +139,10 @@ void vm_make_system(struct vm *vm)
 {
 	vm->platform = &vm->platform_own;
 	platform_reset(vm->platform);
-	for (unsigned int i = 0; i < vm->nvcpus; i++)
+	for (unsigned int i = 0; i < vm->nvcpus; i++) {
 		vm->vcpu[i].system = true;
+		emulate_keep_cpuid(&vm->vcpu[i]);
+	}
 }
 
 void vm_destroy(struct vm *vm)

@@ -14,11 +14,6 @@
  */
 struct vm *vm_create(const char *name, const struct run_config *config, enum pg_level backing);
 
-/* As vm_create(), with zeros in all frames: zeros that arrive in large pieces later cost nothing.
- */
-struct vm *vm_create_zeroed(const char *name, const struct run_config *config,
-			    enum pg_level backing);
-
 /* As vm_create(), with nothing mapped and no backing: provide both. Its configuration and largest
  * leaf are those of `model`. */
 struct vm *vm_create_like(const struct vm *model, const char *name);

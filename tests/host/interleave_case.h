@@ -42,11 +42,27 @@ static inline void collapse(struct crowd_cpu *cpu, gfn_t gfn, enum pg_level leve
 		crowd_fail(cpu, "collapse returned %d", r);
 }
 
+static inline void arrive_in_place(struct crowd_cpu *cpu, gfn_t gfn)
+{
+	int r = ept_arrive_in_place(cpu->me, gfn);
+
+	seen.result[cpu->id] = r < 0 ? r : 0;
+	seen.fills[gfn] += r >= 0;
+	if (r > 0)
+		collapse(cpu, gfn, PG_LEVEL_2M);
+}
+
+/* Odd pages arrive in place. */
 static inline void arrive(struct crowd_cpu *cpu, gfn_t gfn, enum pg_level level)
 {
 	struct ept_claim claim;
-	int r = ept_fill(cpu->me, gfn, level, &claim);
+	int r;
 
+	if (level == PG_LEVEL_4K && gfn & 1) {
+		arrive_in_place(cpu, gfn);
+		return;
+	}
+	r = ept_fill(cpu->me, gfn, level, &claim);
 	seen.result[cpu->id] = r;
 	if (r)
 		return;

@@ -59,16 +59,29 @@ MUTATIONS = {
          "\t\tept_stat_add(&me->stats.split_races, 1);\n\t\treturn 0;\n\t}\n"
          "\tsplit_done(me, &me->stats.splits_absent")]),
     "arrival_not_counted_in_its_table": ("ept/path/arrive.c", [
-        ("\treturn leaf_completes(me, claim->table, claim->level);", "\tept_stat_add(ept_stat_pages(&me->stats, claim->level), 1);\n\treturn false;")]),
+        ("\treturn leaf_completes(me, table, level);", "\tept_stat_add(ept_stat_pages(&me->stats, level), 1);\n\treturn (void)table, false;")]),
     "complete_one_page_early": ("ept/tree/slot.h", [
-        ("leaf_counted(me, table, level, 1) == me->ept->walk.index_mask + 1 &&",
-         "leaf_counted(me, table, level, 1) >= me->ept->walk.index_mask &&")]),
+        ("leaf_counted(me, table, level, 1) == me->ept->walk.entries &&",
+         "leaf_counted(me, table, level, 1) + 1 >= me->ept->walk.entries &&")]),
     "duplicate_accepted": ("ept/path/arrive.c", [
         ("\treturn (e & w->absent_mask) ==", "\treturn (e & ENTRY_HIDDEN_BITS) || (e & w->absent_mask) ==")]),
     "claim_without_compare_and_swap": ("ept/path/arrive.c", [
-        ("\tif (!atomic_compare_exchange_strong_explicit(s.at, &expected, filling, memory_order_acq_rel,\n"
-         "\t\t\t\t\t\t     memory_order_relaxed))\n\t\treturn false;\n",
-         "\t(void)expected;\n\tatomic_store(s.at, filling);\n")]),
+        ("\treturn atomic_compare_exchange_strong_explicit(s.at, &s.entry, entry, memory_order_acq_rel,\n"
+         "\t\t\t\t\t\t       memory_order_relaxed);\n",
+         "\tatomic_store(s.at, entry);\n\treturn true;\n")]),
+    "tracked_page_arrives_in_place_as_any_other": ("ept/tree/table.c", [
+        ("ENTRY_COW | ENTRY_TRACKED,", "ENTRY_COW,")]),
+    "foreign_frame_arrives_in_place": ("ept/tree/table.c", [
+        ("ENTRY_ZERO | ENTRY_COW | ENTRY_TRACKED,", "ENTRY_ZERO | ENTRY_TRACKED,")]),
+    "discarded_page_arrives_in_place": ("ept/tree/table.c", [
+        ("ENTRY_ZERO | ENTRY_COW | ENTRY_TRACKED,", "ENTRY_COW | ENTRY_TRACKED,")]),
+    "last_arrival_in_place_is_not_told": ("ept/path/arrive.c", [
+        ("\t\treturn arrived(me, s.table, PG_LEVEL_4K);\n\treturn arrive_slowly",
+         "\t\treturn (void)arrived(me, s.table, PG_LEVEL_4K), 0;\n\treturn arrive_slowly")]),
+    "usual_walk_takes_half_of_an_index": ("ept/path/arrive.c", [
+        ("gfn >> 9 & 511, &table", "gfn >> 9 & 255, &table")]),
+    "usual_walk_goes_through_large_leaves": ("ept/path/arrive.c", [
+        ("\treturn (e & w->table_mask) == w->table_bits;", "\treturn (e & w->table_bits) == w->table_bits;")]),
     "request_not_remembered": ("ept/path/arrive.c", [
         ("\t\tif (s.entry & ENTRY_REQUESTED)\n\t\t\treturn EPT_ASKED;\n", "")]),
     "giving_up_forgets_the_request": ("ept/path/arrive.c", [
@@ -108,8 +121,8 @@ MUTATIONS = {
     "what_is_hidden_owes_no_flush": ("ept/tree/slot.c", [
         ("\tslot_unlock(s);\n\tg->owed = true;\n\treturn true;\n", "\tslot_unlock(s);\n\t(void)g;\n\treturn true;\n")]),
     "counter_below_zero_says_complete": ("ept/tree/slot.h", [
-        ("leaf_counted(me, table, level, 1) == me->ept->walk.index_mask + 1 &&",
-         "leaf_counted(me, table, level, 1) >= me->ept->walk.index_mask + 1 &&")]),
+        ("leaf_counted(me, table, level, 1) == me->ept->walk.entries &&",
+         "leaf_counted(me, table, level, 1) >= me->ept->walk.entries &&")]),
     "what_is_hidden_is_still_counted": ("ept/tree/slot.c", [
         ("\t(void)leaf_counted(me, s->table, s->level, -1);\n", "\t(void)me;\n")]),
     "collect_owes_no_flush": ("ept/ops/track.c", [("\tif (n)\n\t\tg->owed = true;\n", "\t(void)g;\n")]),
@@ -164,7 +177,7 @@ MUTATIONS = {
     "regions_merge_without_limit": ("ept/ops/monitor.c", [
         ("\t\tif (a->frames + b->frames <= most && ", "\t\tif (most && ")]),
     "like_leaves_taken_for_alike": ("ept/ops/track.c", [
-        ("if (__builtin_expect(!a->known || a->was != (e ^ frame), 0)) {", "if (!a->known) {")]),
+        ("if (!a->known || a->was != (e ^ frame)) {", "if (!a->known) {")]),
     "marks_owe_no_flush": ("ept/ops/track.c", [("\t\t\tg->owed |= a->lost;\n", "\t\t\t(void)g;\n")]),
     "tracking_stops_where_another_unmaps": ("ept/ops/track.c", [
         ("\t\t\tif (err != EPT_NO_TABLE && err != EPT_BUSY)\n\t\t\t\terr = 0;\n", "")]),
@@ -173,8 +186,8 @@ MUTATIONS = {
     "what_was_discarded_arrives_clean": ("ept/path/arrive.c", [
         ("\ts.dirty = s.tracked && s.zero;\n", "")]),
     "tracked_arrival_loses_its_mark": ("ept/path/arrive.c", [
-        ("if (__builtin_expect(claim->entry & (ENTRY_TRACKED | ENTRY_COW), 0))",
-         "if (__builtin_expect(claim->entry & ENTRY_COW, 0))")]),
+        ("if (claim->entry & (ENTRY_TRACKED | ENTRY_COW))",
+         "if (claim->entry & ENTRY_COW)")]),
     "tracked_leaf_not_split_ahead": ("ept/ops/track.c", [
         ("\tif (on && kind == EPT_PRESENT)\n\t\treturn true;\n", "\tif (on && kind == EPT_PRESENT && s->level > PG_LEVEL_2M)\n\t\treturn true;\n"),
         ("\t\t\tif (on && s->level > PG_LEVEL_4K)\n", "\t\t\tif (on && s->level > PG_LEVEL_2M)\n")]),

@@ -179,15 +179,26 @@ static void what_needs_xsave_goes_with_it(void **state)
 	assert_same(of_system(0xd, 0, everything, &s), nothing, 0xd);
 }
 
-static void osxsave_is_the_guests(void **state)
+/* Whoever answers adds it: it says what CR4 says at that moment. */
+static void osxsave_is_not_the_machines(void **state)
 {
-	struct cpuid_system s = two;
+	(void)state;
+	assert_int_equal(of_system(1, 0, everything, &two).ecx & CPUID_OSXSAVE, 0);
+}
+
+/* What is kept is all that there is, but for subleaves and the last leaf: the rest is zeros. */
+static void leaves_behind_the_last_are_zeros(void **state)
+{
+	static const uint32_t behind[] = {
+		CPUID_SYSTEM_MAX + 1,          0x3fffffff, 0x40000200, 0x7fffffff,
+		0x80000000 + CPUID_SYSTEM_MAX, 0xffffffff
+	};
 
 	(void)state;
-	s.osxsave = true;
-	assert_int_equal(of_system(1, 0, nothing, &s).ecx >> 27 & 1, 1);
-	s.osxsave = false;
-	assert_int_equal(of_system(1, 0, everything, &s).ecx >> 27 & 1, 0);
+	for (unsigned int i = 0; i < ARRAY_LEN(behind); i++)
+		for (uint32_t subleaf = 0; subleaf < 3; subleaf++)
+			assert_same(of_system(behind[i], subleaf, everything, &two), nothing,
+				    behind[i]);
 }
 
 static void the_tsc_is_even_where_that_is_known(void **state)
@@ -228,7 +239,8 @@ int main(void)
 		cmocka_unit_test(what_is_told_can_be_switched_on),
 		cmocka_unit_test(a_system_is_told_what_is_allowed),
 		cmocka_unit_test(what_needs_xsave_goes_with_it),
-		cmocka_unit_test(osxsave_is_the_guests),
+		cmocka_unit_test(osxsave_is_not_the_machines),
+		cmocka_unit_test(leaves_behind_the_last_are_zeros),
 		cmocka_unit_test(the_tsc_is_even_where_that_is_known),
 		cmocka_unit_test(one_name_for_each_vcpu),
 	};

@@ -29,7 +29,7 @@ static uint64_t passes(const struct lab *lab)
 	uint64_t n = 0;
 
 	for (unsigned int i = 0; i < lab->vm->nvcpus; i++)
-		n += __atomic_load_n(&lab->vm->vcpu[i].stats.exits, __ATOMIC_RELAXED);
+		n += vcpu_exits(&lab->vm->vcpu[i]);
 	return n;
 }
 

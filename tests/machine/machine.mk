@@ -104,8 +104,8 @@ machine-test-long: $(addprefix machine-run-,$(MACHINE_LONG))
 	@cat $(MACHINE_LONG:%=$(MACHINE_BUILD)/%.tap)
 	@! grep -q '^not ok' $(MACHINE_LONG:%=$(MACHINE_BUILD)/%.tap)
 
-machine-bench: $(MACHINE_IMAGE) $(GUESTS)
-	@tests/machine/bench_figures $(BENCH) --efi $(MACHINE_IMAGE) --out $(BUILD)/bench \
+machine-bench: $(MACHINE_IMAGE) $(BUILD)/cleave.efi $(GUESTS)
+	@tests/machine/bench_figures $(BENCH) --efi $(MACHINE_IMAGE) --product $(BUILD)/cleave.efi --out $(BUILD)/bench \
 		$(filter %/touch.bin %/random.bin,$(GUESTS))
 
 # Measures again, and fails naming what is worse than tests/machine/figures.csv says. Whoever makes a
@@ -113,7 +113,11 @@ machine-bench: $(MACHINE_IMAGE) $(GUESTS)
 bench-check: BENCH := --check
 bench-check: machine-bench
 
-.PHONY: bench-check machine-test machine-test-long machine-bench $(MACHINE_TARGETS)
+# What each hint to the compiler brings: docs/profile.md. Takes an hour.
+hints: $(GUESTS)
+	@tests/machine/hints --build $(BUILD) $(HINTS)
+
+.PHONY: bench-check hints machine-test machine-test-long machine-bench $(MACHINE_TARGETS)
 
 # The hypervisor inside of a program that hands over an untidy machine, as firmware may.
 UNTIDY_SRCS := boot/entry.c $(wildcard tests/machine/untidy/*.c)

@@ -42,13 +42,16 @@ def heard(lines):
 
 
 def instructions(figures):
-    """{"run", "page", "collapse": instructions}, of the members `runs` of both boots' report.json."""
+    """{"run", "page", "in_place", "collapse": instructions}, of the members `runs` of both boots'
+    report.json."""
     boot = [line["tsc"] for line in figures if line.get("name") == "run"]
     cycles = [line["cycles"] for line in figures if line.get("bench") == "demand"]
-    if len(boot) != 1 or len(cycles) != len(WINDOWS):
-        raise Problem(f"expected the figures of one run and {len(WINDOWS)} benchmarks, found "
-                      f"{len(boot)} and {len(cycles)}: the lines above say what failed")
-    return {"run": boot[0], **one_of_each(cycles)}
+    in_place = [line["cycles"] for line in figures if line.get("bench") == "arrival"]
+    if len(boot) != 1 or len(cycles) != len(WINDOWS) or len(in_place) != len(PAGES):
+        raise Problem(f"expected the figures of one run and {len(WINDOWS)} + {len(PAGES)} benchmarks, found "
+                      f"{len(boot)} and {len(cycles)} + {len(in_place)}: the lines above say what failed")
+    return {"run": boot[0], **one_of_each(cycles),
+            "in_place": (in_place[1] - in_place[0]) / (PAGES[1] - PAGES[0])}
 
 
 def one_of_each(values):
@@ -100,7 +103,7 @@ def table(cost):
     for name, page, guest, handed_on, collapse in rows:
         lines.append(f"{name:<24}{page:>10.3f}{guest:>10.3f}{handed_on:>10.3f}{collapse:>12.2f}")
     lines.append(f"{'instructions of L0 for':<24}{'nested':>18}{'without KVM':>18}{'times':>8}")
-    for key, title in (("page", "a page"), ("collapse", "a collapse"), ("run", "boot and `make run`")):
+    for key, title in (("page", "a page"), ("in_place", "a page in place"), ("collapse", "a collapse"), ("run", "boot and `make run`")):
         nested, direct = cost["instructions"][key], cost["instructions_without_kvm"][key]
         times = f"{nested / direct:>8.1f}" if direct > 0 else f"{'-':>8}"
         lines.append(f"{title:<24}{nested:>18,.0f}{direct:>18,.0f}{times}")

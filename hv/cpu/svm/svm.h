@@ -195,16 +195,16 @@ struct svm_gs {
 
 /* The VMCB whose guest this CPU holds, and the one that keeps the host's own state. */
 struct svm_cpu {
+	struct svm_gs gs;
 	struct vmcb *current;
 	hpa_t host;
-	hpa_t inside; /* HPA_NONE; or the VMCB whose guest's TR and so on the CPU holds */
-	struct svm_gs gs;
-	enum {
-		FLUSH_NOT,
-		FLUSH_DONE,
-		FLUSH_ASKED
-	} flush; /* at the next entry; DONE: at the last */
+	hpa_t inside;     /* DUE_COME_IN is clear: the VMCB whose guest's TR and so on it holds */
+	unsigned int due; /* what the next entry has to do first */
 } __attribute__((aligned(CACHE_LINE)));
+
+#define DUE_COME_IN  1u /* svm_come_in() */
+#define DUE_FLUSH    2u
+#define DUE_NO_FLUSH 4u /* the last entry flushed: this one shall not */
 
 extern struct svm_cpu svm_cpus[MAX_CPUS];
 
@@ -261,13 +261,7 @@ void svm_skip(struct vcpu *vcpu, const struct vcpu_exit *exit);
 
 /* --- svm_run.c ----------------------------------------------------------------------------- */
 
-void svm_run(struct vcpu *vcpu, struct vcpu_exit *exit);
+void svm_run(struct vcpu *vcpu, const struct vcpu_rare *rare);
 void svm_dump(void);
-
-/*
- * svm_enter.asm. Switches to the guest's registers and runs it until it exits, with the host's
- * interrupts open to exits and closed to the host itself. gpr[RAX] and gpr[RSP] are the VMCB's.
- */
-void svm_enter(uint64_t gpr[GPRS], hpa_t vmcb, struct svm_gs *gs);
 
 #endif

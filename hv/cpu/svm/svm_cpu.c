@@ -72,7 +72,7 @@ int svm_enable(void)
 	svm_cpus[me].host = frame_alloc(&machine_frames, FRAME_ORDER_4K);
 	if (hsave_page[me].v == HPA_NONE.v || svm_cpus[me].host.v == HPA_NONE.v)
 		return -ENOMEM;
-	svm_cpus[me].inside = HPA_NONE;
+	svm_cpus[me].due = DUE_COME_IN;
 	svm_cpus[me].gs.host = (uintptr_t)this_cpu();
 	x86_write_cr4(x86_read_cr4() | CR4_FSGSBASE);
 	x86_wrmsr(MSR_EFER, x86_rdmsr(MSR_EFER) | EFER_SVME);
@@ -106,5 +106,5 @@ bool svm_nx_rule(void)
 void svm_flush(const struct ept *ept)
 {
 	(void)ept;
-	svm_cpus[cpu_id()].flush = FLUSH_ASKED;
+	svm_cpus[cpu_id()].due |= DUE_FLUSH;
 }

@@ -2,12 +2,13 @@
 ;
 ; VMRUN and back.
 ;
-;	void svm_enter(uint64_t gpr[16], uint64_t vmcb, struct svm_gs *gs)
+;	svm_enter(uint64_t gpr[16], uint64_t vmcb, struct svm_gs *gs)
 ;
-; Contract: gpr[] is in the encoding's order; gpr[0] and gpr[4], RAX and RSP, belong to the VMCB and are
-; not touched. VMRUN switches the registers in the save area. FS, TR, LDTR and the MSRs of SYSCALL and
-; SYSENTER are the guest's already, and stay so (svm_come_in(), svm_leave()); of GS, too, but for its
-; base, which root mode needs: gs->guest is the guest's, gs->host ours.
+; Contract: arguments as the ABI has them, but no register is given back except RSP and RBP: call it by
+; enter() in svm_run.c. gpr[] is in the encoding's order; gpr[0] and gpr[4], RAX and RSP, belong to the
+; VMCB and are not touched. VMRUN switches the registers in the save area. FS, TR, LDTR and the MSRs of
+; SYSCALL and SYSENTER are the guest's already, and stay so (svm_come_in(), svm_leave()); of GS, too, but
+; for its base, which root mode needs: gs->guest is the guest's, gs->host ours.
 ;
 ; The global interrupt flag is off. IF is set within, so that an interrupt for the host makes the guest
 ; exit (V_INTR_MASKING), and cleared again. DF is clear after #VMEXIT: RFLAGS come back as VMRUN saved
@@ -20,12 +21,7 @@
 	global svm_enter:function hidden
 
 svm_enter:
-	push rbx
 	push rbp
-	push r12
-	push r13
-	push r14
-	push r15
 	push rdx			; gs
 	push rdi			; gpr
 	mov rax, rsi			; VMRUN takes the address in RAX
@@ -68,12 +64,7 @@ svm_enter:
 	mov [rdx], rcx
 	mov rcx, [rdx + 8]
 	wrgsbase rcx
-	pop r15
-	pop r14
-	pop r13
-	pop r12
 	pop rbp
-	pop rbx
 	ret
 
 	section .note.GNU-stack noalloc noexec nowrite progbits

@@ -2,6 +2,7 @@
 /* Running a vCPU on SVM, and what its exits mean (APM vol. 2, "#VMEXIT", appendix C). */
 #include "hv/cpu/svm/svm.h"
 
+#include "hv/cpu/vcpu_loop.h"
 #include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
@@ -196,55 +197,86 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
  * one. Flushes all ASIDs, even where the CPU can flush one: other vCPUs of the same second stage on
  * this CPU have ASIDs of their own.
  */
-static __attribute__((noinline)) void prepare_entry(struct vcpu *vcpu)
+static void prepare_entry(struct vcpu *vcpu)
 {
 	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
-	bool asked = c->flush == FLUSH_ASKED;
+	bool flush = c->due & DUE_FLUSH;
 
 	if (vcpu->until != vcpu->hw_deadline)
 		set_timer(vcpu, vcpu->until);
-	c->current->tlb_control = asked ? TLB_ALL : TLB_NOTHING;
-	c->flush = asked ? FLUSH_DONE : FLUSH_NOT;
-	if (c->inside.v == HPA_NONE.v)
+	c->current->tlb_control = flush ? TLB_ALL : TLB_NOTHING;
+	if (c->due & DUE_COME_IN)
 		svm_come_in(vcpu->hw_page);
+	c->due = flush ? DUE_NO_FLUSH : 0;
 }
 
-static __attribute__((noinline)) void rare_exit(struct vcpu *vcpu, struct vmcb *b,
-						struct vcpu_exit *exit)
+static enum exit_reason kicked(struct vcpu *vcpu)
 {
-	exit->reason = decode(vcpu, b, exit);
-	if (exit->reason != EXIT_KICK || !vcpu->hw_deadline)
-		return;
-	if (clock_now() >= vcpu->hw_deadline) {
-		svm_leave();
-		x86_take_interrupts();
-		exit->reason = EXIT_SLICE;
-	} else {
+	if (clock_now() < vcpu->hw_deadline) {
 		/* Perhaps the timer came a little early: it does not come again. */
 		vcpu->hw_deadline = 0;
+		return EXIT_KICK;
 	}
+	svm_leave();
+	x86_take_interrupts();
+	return EXIT_SLICE;
 }
 
-void svm_run(struct vcpu *vcpu, struct vcpu_exit *exit)
+static void rare_exit(struct vcpu *vcpu, struct vmcb *b, struct vcpu_exit *exit)
 {
-	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
-	struct vmcb *b = c->current;
+	exit->rip = b->rip;
+	exit->reason = decode(vcpu, b, exit);
+	if (exit->reason == EXIT_KICK && vcpu->hw_deadline)
+		exit->reason = kicked(vcpu);
+}
 
-	if (__builtin_expect(c->flush != FLUSH_NOT || vcpu->until != vcpu->hw_deadline ||
-				     c->inside.v == HPA_NONE.v,
-			     0))
+/*
+ * svm_enter(): switches to the guest's registers and runs it until it exits, with the host's
+ * interrupts open to exits and closed to the host itself. gpr[RAX] and gpr[RSP] are the VMCB's. It
+ * gives no register back but RSP and RBP: what is needed afterwards, and nothing else, the compiler
+ * saves, where it is needed.
+ */
+static inline void enter(uint64_t gpr[GPRS], hpa_t vmcb, struct svm_gs *gs)
+{
+	__asm__ volatile("call svm_enter"
+			 : "+D"(gpr), "+S"(vmcb.v), "+d"(gs)
+			 :
+			 : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+			   "r15", "memory", "cc");
+}
+
+/* Enters the guest. Says in *exit why it came back. */
+static inline void enter_and_exit(struct vcpu *vcpu, struct svm_cpu *c, struct vmcb *b,
+				  struct vcpu_exit *exit)
+{
+	if (c->due || vcpu->until != vcpu->hw_deadline)
 		prepare_entry(vcpu);
 	b->rax = vcpu->state.gpr[RAX];
-	svm_enter(vcpu->state.gpr, vcpu->hw_page, &c->gs);
+	enter(vcpu->state.gpr, vcpu->hw_page, &c->gs);
 	vcpu->state.gpr[RAX] = b->rax;
 	exit->code = b->exit_code;
 	b->event_inject = 0;
-	if (__builtin_expect(b->exit_int_info & EVENT_VALID, 0))
+	if (b->exit_int_info & EVENT_VALID)
 		svm_keep_event(b);
-	if (__builtin_expect(b->exit_code == SVM_NPF, 1))
+	if (b->exit_code == SVM_NPF)
 		exit->reason = npf_exit(b, exit);
 	else
 		rare_exit(vcpu, b, exit);
+}
+
+void svm_run(struct vcpu *vcpu, const struct vcpu_rare *rare)
+{
+	struct svm_cpu *c = &svm_cpus[vcpu->cpu];
+	struct vmcb *b = c->current;
+	struct vcpu_exit *exit = &vcpu->last_exit;
+	const struct tlb *tlb = &vcpu->mem->tlb;
+	const unsigned int cpu = vcpu->cpu;
+
+	while (vcpu_may_enter(vcpu, tlb, cpu, rare)) {
+		enter_and_exit(vcpu, c, b, exit);
+		if (!vcpu_exited(vcpu, exit, rare))
+			break;
+	}
 }
 
 void svm_dump(void)

@@ -20,6 +20,7 @@ void svm_come_in(hpa_t vmcb)
 			 : "r"(c->gs.host), "a"(vmcb.v)
 			 : "memory");
 	c->inside = vmcb;
+	c->due &= ~DUE_COME_IN;
 }
 
 void svm_leave(void)
@@ -27,9 +28,9 @@ void svm_leave(void)
 	struct svm_cpu *c = &svm_cpus[cpu_id()];
 	uint64_t vmcb = c->inside.v;
 
-	if (vmcb == HPA_NONE.v)
+	if (c->due & DUE_COME_IN)
 		return;
-	c->inside = HPA_NONE;
+	c->due |= DUE_COME_IN;
 	__asm__ volatile("wrgsbase %1\n\tvmsave\n\tmov %2, %%rax\n\tvmload\n\tstgi"
 			 : "+a"(vmcb)
 			 : "r"(c->gs.guest), "r"(c->host.v)

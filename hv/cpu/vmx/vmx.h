@@ -207,16 +207,9 @@ void vmx_skip(struct vcpu *vcpu, const struct vcpu_exit *exit);
 
 /* --- vmx_run.c ----------------------------------------------------------------------------- */
 
-void vmx_run(struct vcpu *vcpu, struct vcpu_exit *exit);
+void vmx_run(struct vcpu *vcpu, const struct vcpu_rare *rare);
 void vmx_dump(void);
 
-/*
- * vmx_enter.asm. Loads the guest's registers and enters; returns at the next exit, with the
- * guest's registers in gpr[] again. RSP, RIP and RFLAGS are the VMCS's. *host_rsp is the VMCS's
- * HOST_RSP, 0 if that was never written.
- * Return: 0, or 1 where VMLAUNCH or VMRESUME failed (VMCS_ERROR says why).
- */
-int vmx_enter(uint64_t gpr[GPRS], bool launched, uint64_t *host_rsp);
-void vmx_exit_point(void); /* where HOST_RIP points; not to be called */
+void vmx_exit_point(void); /* vmx_enter.asm: where HOST_RIP points; not to be called */
 
 #endif

@@ -2,13 +2,14 @@
 ;
 ; VM entry and exit.
 ;
-;	int vmx_enter(uint64_t gpr[16], bool launched, uint64_t *host_rsp)
+;	vmx_enter(uint64_t gpr[16], bool launched, uint64_t *host_rsp)
 ;
-; Contract: the VMCS is current, HOST_RIP is vmx_exit_point. gpr[] is in the encoding's order
-; (RAX RCX RDX RBX RSP RBP RSI RDI R8..R15); gpr[4], RSP, belongs to the VMCS and is not touched.
-; A VM exit loads RSP with what HOST_RSP was given here, so the exit finds gpr on the stack. It is
-; written only if it is not what *host_rsp says that it is: to a hypervisor below, which does not keep
-; this field in a shadow VMCS, each write is an exit. An exit clears
+; Contract: arguments as the ABI has them; the result is CF, set where the entry failed; no register is
+; given back except RSP and RBP: call it by enter() in vmx_run.c. The VMCS is current, HOST_RIP is
+; vmx_exit_point. gpr[] is in the encoding's order (RAX RCX RDX RBX RSP RBP RSI RDI R8..R15); gpr[4], RSP,
+; belongs to the VMCS and is not touched. A VM exit loads RSP with what HOST_RSP was given here, so the
+; exit finds gpr on the stack. It is written only if it is not what *host_rsp says that it is: to a
+; hypervisor below, which does not keep this field in a shadow VMCS, each write is an exit. An exit clears
 ; RFLAGS but for bit 1 (SDM vol. 3C, "Loading Host State"): interrupts are off and DF is clear.
 ; Vector registers are not touched: root mode is compiled without them.
 
@@ -22,12 +23,7 @@
 	global vmx_exit_point:function hidden
 
 vmx_enter:
-	push rbx
 	push rbp
-	push r12
-	push r13
-	push r14
-	push r15
 	push rdi			; gpr, for the exit
 	cmp [rdx], rsp
 	je .rsp_is_known
@@ -59,8 +55,9 @@ vmx_enter:
 	vmlaunch
 .failed:				; the entry did not happen; SDM vol. 3C, "VM-Entry Failures"
 	add rsp, 8
-	mov eax, 1
-	jmp restore
+	pop rbp
+	stc
+	ret
 
 vmx_exit_point:
 	push rdi			; the guest's
@@ -80,15 +77,8 @@ vmx_exit_point:
 	mov [rdi + 13 * 8], r13
 	mov [rdi + 14 * 8], r14
 	mov [rdi + 15 * 8], r15
-	add rsp, 8
-	xor eax, eax
-restore:
-	pop r15
-	pop r14
-	pop r13
-	pop r12
+	add rsp, 8			; clears CF
 	pop rbp
-	pop rbx
 	ret
 
 	section .note.GNU-stack noalloc noexec nowrite progbits

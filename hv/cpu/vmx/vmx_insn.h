@@ -19,7 +19,7 @@ static inline uint64_t vmread(enum vmcs_field field)
 			 : [value] "=r"(value), "=@ccbe"(fail)
 			 : [field] "r"((uint64_t)field)
 			 : "memory");
-	if (__builtin_expect(fail, 0))
+	if (fail)
 		vmx_failed("VMREAD", field);
 	return value;
 }
@@ -32,7 +32,7 @@ static inline void vmwrite(enum vmcs_field field, uint64_t value)
 			 : "=@ccbe"(fail)
 			 : [field] "r"((uint64_t)field), [value] "r"(value)
 			 : "memory");
-	if (__builtin_expect(fail, 0))
+	if (fail)
 		vmx_failed("VMWRITE", field);
 }
 

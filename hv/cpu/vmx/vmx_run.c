@@ -2,6 +2,7 @@
 /* Running a vCPU on VMX, and what its exits mean (SDM vol. 3C, "VM Exits"). */
 #include "hv/cpu/vmx/vmx.h"
 
+#include "hv/cpu/vcpu_loop.h"
 #include "hv/abi.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
@@ -16,7 +17,7 @@
 /* An IRET that exited has unblocked NMIs already: block them again. */
 static inline void block_nmi_again(uint64_t qualification, uint32_t idtv)
 {
-	if (__builtin_expect((qualification & QUAL_NMI_UNBLOCKED) && !(idtv & INTR_VALID), 0))
+	if ((qualification & QUAL_NMI_UNBLOCKED) && !(idtv & INTR_VALID))
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
 }
@@ -161,20 +162,40 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
 	vmwrite(VMCS_PREEMPT, MIN(left, (uint64_t)UINT32_MAX));
 }
 
-void vmx_run(struct vcpu *vcpu, struct vcpu_exit *exit)
+/*
+ * vmx_enter(): loads the guest's registers and enters; returns at the next exit, with the guest's
+ * registers in gpr[] again. RSP, RIP and RFLAGS are the VMCS's. *host_rsp is the VMCS's HOST_RSP, 0
+ * if that was never written. It gives no register back but RSP and RBP: what is needed afterwards,
+ * and nothing else, the compiler saves, where it is needed.
+ * Return: false where VMLAUNCH or VMRESUME failed (VMCS_ERROR says why).
+ */
+static inline bool enter(uint64_t gpr[GPRS], uint64_t launched, uint64_t *host_rsp)
+{
+	bool failed;
+
+	__asm__ volatile("call vmx_enter"
+			 : "=@ccc"(failed), "+D"(gpr), "+S"(launched), "+d"(host_rsp)
+			 :
+			 : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+			   "r15", "memory");
+	return !failed;
+}
+
+/* Enters the guest. Says in *exit why it came back. */
+static inline void enter_and_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	uint32_t idtv;
 
 	if (vcpu->until || vcpu->hw_timer)
 		set_timer(vcpu, vcpu->until);
-	if (vmx_enter(vcpu->state.gpr, vcpu->hw_launched, &vcpu->hw_rsp)) {
+	if (!enter(vcpu->state.gpr, vcpu->hw_launched, &vcpu->hw_rsp)) {
 		exit->code = vmread(VMCS_ERROR);
 		exit->reason = EXIT_BROKEN;
 		return;
 	}
 	vcpu->hw_launched = true;
 	exit->code = vmread(VMCS_REASON);
-	if (__builtin_expect(exit->code == VMX_EPT_VIOLATION, 1)) {
+	if (exit->code == VMX_EPT_VIOLATION) {
 		idtv = (uint32_t)vmread(VMCS_IDTV_INFO);
 		exit->reason = stage2_exit(exit, idtv);
 	} else if (exit->code & REASON_FAILED) {
@@ -183,10 +204,24 @@ void vmx_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 	} else {
 		idtv = (uint32_t)vmread(VMCS_IDTV_INFO);
 		exit->length = (unsigned int)vmread(VMCS_LENGTH);
+		exit->rip = vmread(VMCS_GUEST_RIP);
 		exit->reason = decode(vcpu, (uint32_t)exit->code, exit);
 	}
-	if (__builtin_expect(idtv & INTR_VALID, 0) && exit->code != VMX_EXCEPTION)
+	if (idtv & INTR_VALID && exit->code != VMX_EXCEPTION)
 		vmx_keep_event(idtv);
+}
+
+void vmx_run(struct vcpu *vcpu, const struct vcpu_rare *rare)
+{
+	struct vcpu_exit *exit = &vcpu->last_exit;
+	const struct tlb *tlb = &vcpu->mem->tlb;
+	const unsigned int cpu = vcpu->cpu;
+
+	while (vcpu_may_enter(vcpu, tlb, cpu, rare)) {
+		enter_and_exit(vcpu, exit);
+		if (!vcpu_exited(vcpu, exit, rare))
+			break;
+	}
 }
 
 /* Each exit gives all of it back. */

@@ -96,10 +96,14 @@ static int fill(struct world *w, gfn_t gfn)
 	struct ept_cpu *me = ept_cpu(&c->ept, 0);
 	struct ref_page *p = &c->ref.page[gfn];
 	uint64_t to = own_frame(w, gfn);
-	bool zero = p->zero;
+	bool foreign = p->kind == EPT_ABSENT && p->cow && !p->zero, zero = p->zero;
 	struct ept_claim claim;
-	int r = ept_fill_into(me, gfn, hpa(to), &claim);
-	int must = r == EPT_NO_TABLE ? r : ref_fill_special(&c->ref, gfn, PG_LEVEL_4K, true, true);
+	int r, must;
+
+	if (foreign && ept_arrive_in_place(me, gfn) != EPT_FOREIGN)
+		world_fail(w, "a page arrived in place, in a frame that is not its own");
+	r = ept_fill_into(me, gfn, hpa(to), &claim);
+	must = r == EPT_NO_TABLE ? r : ref_fill_special(&c->ref, gfn, PG_LEVEL_4K, true, true);
 
 	if (r != must)
 		world_fail(w, "fill_into returned %d, not %d", r, must);

@@ -256,8 +256,16 @@ static int arrive(struct twin *w, gfn_t gfn, enum pg_level level, struct answer 
 {
 	struct ept_cpu *me = ept_cpu(&w->ept, 0);
 	struct ept_claim claim;
-	int r = ept_fill(me, gfn, level, &claim);
+	int r;
 
+	if (level == PG_LEVEL_4K && gfn & 1) {
+		r = ept_arrive_in_place(me, gfn);
+		if (r < 0)
+			return r;
+		a->frame += ept_lookup(&w->ept, gfn).frame.v - w->backing;
+		return 1 + r;
+	}
+	r = ept_fill(me, gfn, level, &claim);
 	if (r)
 		return r;
 	a->frame += claim.frame.v - w->backing;

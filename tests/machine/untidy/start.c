@@ -38,14 +38,15 @@ static void page_by_five_levels(EFI_BOOT_SERVICES *bs)
 	five_levels((void *)(uintptr_t)root);
 }
 
-EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st, uint64_t entered);
 
-EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st, uint64_t entered)
 {
 	EFI_BOOT_SERVICES *bs = st->BootServices;
 	EFI_HANDLE child = NULL;
 	EFI_STATUS status;
 
+	(void)entered;
 	status = bs->LoadImage(FALSE, image, NULL, (void *)hypervisor,
 			       (uintptr_t)hypervisor_end - (uintptr_t)hypervisor, &child);
 	if (EFI_ERROR(status))
