@@ -25,7 +25,8 @@
 #	make check	layers, circles, functions out of reach, formatting, static analysis
 #	make		build/cleave.efi and the payloads build/guest/*.bin
 #	make gdb	the same as run, under GDB (docs/debugging.md)
-#	make bench-kvm	Linux KVM's figures in the same emulator
+#	make bench-kvm	Linux KVM's figures in the same emulator (docs/bench-kvm.md);
+#			KERNEL=backports|both, TESTS=demand,log,access
 #
 #	MACHINE=kvm|qemu|bochs|bochs-svm	where to boot; default: what the host can do
 #
@@ -186,7 +187,7 @@ test: setup-test
 		link-machine="tests/link_machine --build $(BUILD)" \
 		snapshot-machine="tests/snapshot_machine --build $(BUILD)" \
 		order-machine="tests/order_machine --build $(BUILD)" \
-		bench-kvm="tests/bench_kvm_test.py" \
+		bench-kvm="tests/bench_kvm_test.py" bench-kvm-log="tests/bench_kvm_log_test.py" \
 		extending="tests/extending_test.py" \
 		experiments="tests/experiments_test.py --build $(BUILD)" \
 		docs="tests/docs_test.py" \
@@ -263,7 +264,7 @@ bench-link: setup
 	@tests/link_bench --build $(BUILD) 2> $(BUILD)/bench-link.log
 
 bench-kvm: setup
-	@tools/bench-kvm --cleave $(BUILD)/bench/machine.json
+	@tools/bench-kvm --kernel $(KERNEL) $(if $(TESTS),--tests $(TESTS)) --cleave $(BUILD)/bench/machine.json
 
 EXPERIMENT = tools/experiment --build $(BUILD) $(if $(JOBS),--jobs $(JOBS))
 experiment: setup

@@ -2,84 +2,33 @@
 # SPDX-License-Identifier: MIT
 """Tests of the comparison with Linux KVM: what it makes of the machine's words. Boots nothing."""
 import json
+import lzma
 import os
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
 import unittest
 
 import tap
-
-bench = tap.load("tools/bench-kvm")
+from bench_kvm_words import FACTS, PAGES, Sandbox, bench, heard, ran, result, transcript
 import debian
-from bench_kvm import figures, initramfs, machine, packages, selftest
+from bench_kvm import figures, initramfs, linux, log, machine, packages, selftest, table, units
 from machines import Problem
-
-MIB = 1 << 20
-FACTS = ("kernel 6.1.0-1-amd64", "version #1 SMP", "tdp_mmu Y", "npt Y", "clocksource tsc",
-         "unit 100000000 100400000")
-# Of 16 MiB and 48 MiB: 8192 pages between them.
-PAGES = 8192
-
-
-def ran(mode, size, ns, faults, idle, kind="ran"):
-    return (f"{figures.MARK}{kind} {mode} {size} {ns // 10**9}.{ns % 10**9:09} "
-            f"1000:1.00 {1000 + faults}:{1 + idle:.2f}")
-
-
-def transcript(per_page=(1000, 3000, 4000), facts=FACTS, idle=0.0, faults=PAGES, end="done"):
-    lines = ["[    0.1] a kernel speaks\r", *(f"{figures.MARK}fact {fact}\r" for fact in facts)]
-    for mode, cost in zip(figures.MODES, per_page):
-        lines += [ran(mode, "16M", 9, 0, 0, "warm"),
-                  ran(mode, "16M", 5_000_000, 4096, 0.03),
-                  ran(mode, "48M", 5_000_000 + cost * PAGES, 4096 + faults, 0.03 + idle)]
-    return [*lines, figures.MARK + end]
-
-
-def heard(lines):
-    output = figures.Output()
-    for line in lines:
-        figures.hear(output, line)
-    return output
-
-
-def result(**changes):
-    return figures.result(heard(transcript(**changes)), {})
-
-
-class Sandbox(unittest.TestCase):
-    def setUp(self):
-        self.top = tempfile.mkdtemp(prefix="bench-kvm-test-")
-        self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
-
-    def write(self, name, text, mode=0o644):
-        path = os.path.join(self.top, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(text if isinstance(text, bytes) else text.encode())
-        os.chmod(path, mode)
-        return path
-
-    def refused(self, pattern, function, *args, **keywords):
-        with self.assertRaisesRegex(Problem, pattern):
-            function(*args, **keywords)
 
 
 class Figures(Sandbox):
     def test_the_slope_between_two_sizes_is_the_cost_of_a_page(self):
         data = result()
-        costs = [data["kvm"][mode]["instructions_per_page"] for mode in figures.MODES]
+        costs = [data["demand"][mode]["instructions_per_page"] for mode in figures.MODES]
         self.assertEqual(costs, [1000, 3000, 4000])
-        self.assertEqual(data["kvm"]["none"]["pages"], PAGES)
+        self.assertEqual(data["demand"]["none"]["pages"], PAGES)
         self.assertEqual(data["kernel"], "6.1.0-1-amd64")
 
     def test_of_several_runs_the_quickest_counts_and_the_rest_is_spread(self):
         lines = transcript()
-        lines[-1:-1] = [ran("none", "48M", 5_000_000 + 1500 * PAGES, 4096 + PAGES, 0.03),
+        lines[1:1] = [ran("none", "48M", 5_000_000 + 1500 * PAGES, 4096 + PAGES, 0.03),
                         ran("none", "16M", 9_000_000, 4096, 0.03)]
-        cost = figures.result(heard(lines), {})["kvm"]["none"]
+        cost = figures.result(heard(lines), {})["demand"]["none"]
         self.assertEqual(cost["instructions_per_page"], 1000)
         self.assertEqual(cost["spread"], round(500 + 4_000_000 / PAGES))
 
@@ -93,6 +42,8 @@ class Figures(Sandbox):
 
     def test_a_kernel_without_tdp_mmu_is_refused(self):
         self.refused("tdp_mmu=N", result, facts=("tdp_mmu N", *FACTS[3:]))
+        self.refused("eager_page_split=N", result,
+                     facts=("tdp_mmu Y", "npt Y", "eager_page_split N", FACTS[-1]))
         self.refused("tdp_mmu=None", result, facts=FACTS[3:])
 
     def test_a_kernel_without_nested_paging_is_refused(self):
@@ -105,9 +56,9 @@ class Figures(Sandbox):
                               [figures.MARK + "begin"]).facts)
 
     def test_a_clock_that_counts_something_else_is_refused(self):
-        for unit in ("unit 100 128", "unit 100 97"):
+        for unit in ("unit 100 128 100", "unit 100 97 100", "unit 100 100 97"):
             self.refused("icount", result, facts=(*FACTS[:-1], unit))
-        for unit in ("unit", "unit x y", "unit 5"):
+        for unit in ("unit", "unit x y z", "unit 5", "unit 5 5"):
             self.refused("did not say", result, facts=(*FACTS[:-1], unit))
 
     def test_idle_time_that_grows_with_the_size_is_refused(self):
@@ -138,40 +89,74 @@ class Figures(Sandbox):
 
 
 class Table(Sandbox):
-    def test_the_table_and_the_result_state_the_unit(self):
-        self.assertIn("instructions in the emulator, not time", figures.table(result(), {})[0])
-        self.assertEqual(result()["unit"], "instructions in the emulator, not time")
+    def tables(self, cleave, *kernels):
+        kernels = kernels or (result(),)
+        return "\n".join(table.tables({"kernels": dict(enumerate(kernels))}, cleave))
+
+    def test_the_table_states_the_unit(self):
+        text = self.tables({})
+        self.assertEqual(text.count("instructions in the emulator, not time"), 2)
 
     def test_each_row_is_compared_with_what_does_the_same_work(self):
-        text = "\n".join(figures.table(result(), {"npt_arrival": 300, "npt_arrival_copy": 800}))
+        text = self.tables({"npt_arrival": 300, "npt_arrival_copy": 800})
         self.assertRegex(text, r"(?m)MINOR.* 3,000 +10\.0 : 1$")
         self.assertRegex(text, r"(?m)MISSING.* 4,000 +5\.0 : 1$")
         self.assertRegex(text, r"(?m)no userfaultfd.* 1,000 +1\.2 : 1$")
 
+    def test_a_dirty_log_stands_beside_cleaves_own(self):
+        text = self.tables({"npt_track_collect_1pct_1g": 912402, "ept_track_recover_1g": 2627001})
+        self.assertRegex(text, r"collect, 1 % written +26,214,400 +78,643,200 +912,402 +-")
+        self.assertRegex(text, r"off, and all .* +- +2,627,001")
+        self.assertRegex(text, r"first write to a page +1,500 +0 +0 +0")
+
+    def test_kernels_stand_side_by_side(self):
+        newer = figures.result(heard(transcript(facts=(
+            "kernel 6.12.95+deb12-amd64", *FACTS[1:]))), {})
+        self.assertRegex(self.tables({}, result(), newer),
+                         r"6\.1 +6\.1 apart +6\.12 +6\.12 apart +Cleave, NPT +Cleave, EPT")
+
     def test_what_was_added_to_the_command_line_is_in_the_table(self):
         data = figures.result(heard(transcript()), {}, "init_on_alloc=0")
-        self.assertIn("mitigations=off, init_on_alloc=0", "\n".join(figures.table(data, {})))
+        self.assertIn("mitigations=off, init_on_alloc=0", self.tables({}, data))
 
     def test_without_figures_of_cleave_the_table_has_no_ratios(self):
-        text = "\n".join(figures.table(result(), {}))
+        text = self.tables({})
         self.assertNotIn(": 1", text)
         self.assertIn("make bench", text)
 
     def test_of_cleave_only_known_figures_are_taken(self):
         path = self.write("m.json", json.dumps(
             {"npt_arrival": 300, "ept_arrival": 0, "npt_arrival_copy": "x", "other": 5}))
-        self.assertEqual(figures.read_cleave(path), {"npt_arrival": 300})
-        self.assertEqual(figures.read_cleave(path + ".not"), {})
-        self.refused("make bench", figures.read_cleave, self.write("bad.json", "{"))
+        self.assertEqual(table.read_cleave(path), {"npt_arrival": 300})
+        self.assertEqual(table.read_cleave(path + ".not"), {})
+        self.refused("make bench", table.read_cleave, self.write("bad.json", "{"))
+
+    def test_cleaves_figures_are_called_as_its_bench_calls_them(self):
+        with open(os.path.join(tap.ROOT, "tests/machine/figures.csv"), encoding="utf-8") as file:
+            known = {line.split(",")[0] for line in file}
+        self.assertEqual({name.partition("_")[2] for name in table.names()} - known, set())
 
 
 class Packages(Sandbox):
     def test_the_kernel_is_the_one_that_the_meta_package_names(self):
         text = "Package: linux-image-amd64\nDepends: linux-image-6.1.0-56-amd64 (= 6.1.192-2)\n"
-        self.assertEqual(debian.kernel_package(text, *packages.KERNEL), "linux-image-6.1.0-56-amd64")
+        wanted = packages.KERNELS["stable"].wanted
+        self.assertEqual(debian.kernel_package(text, *wanted), "linux-image-6.1.0-56-amd64")
         newer = text.replace("6.1.0-56", "6.12.9+deb13")
-        self.assertIsNone(debian.kernel_package(newer, *packages.KERNEL))
+        self.assertIsNone(debian.kernel_package(newer, *wanted))
         self.assertEqual(debian.kernel_package(newer), "linux-image-6.12.9+deb13-amd64")
+
+    def test_the_source_is_that_of_the_kernel(self):
+        asked = []
+
+        def run(*argv, **_):
+            asked.append(argv)
+            return 0, "Depends: linux-image-6.12.95+deb12-amd64 (= 6.12.95-1~bpo12+1)\n"
+
+        self.addCleanup(setattr, debian, "run", debian.run)
+        debian.run = run
+        self.assertEqual(debian.fetch_once(self.top, [], ("amd64",), packages.PLAIN), "")
+        self.assertEqual(asked[-1][-4:-2], ("linux-image-6.12.95+deb12-amd64", "linux-source-6.12"))
 
     def test_flavours_are_not_taken_for_one_another(self):
         text = "Depends: linux-image-6.1.0-56-cloud-amd64 (= 6.1.192-2)\n"
@@ -227,10 +212,26 @@ class Initramfs(Sandbox):
         self.module("b", "a")
         self.refused("circle", initramfs.load_order, self.top, "a")
 
-    def test_the_plan_warms_each_mode_up(self):
-        self.assertEqual(selftest.plan(["none", "minor"], ["16M", "48M"], 2), [
+    def test_compressed_modules_are_unpacked_with_what_they_need(self):
+        for name, depends in (("kvm-amd", "kvm"), ("kvm", "irqbypass"), ("irqbypass", ""),
+                              ("x", "")):
+            self.write(f"lib/modules/{name}.ko.xz", lzma.compress(
+                b"\0depends=" + depends.encode() + b"\0"))
+        initramfs.without_xz(self.top, ["kvm_amd"])
+        order = initramfs.load_order(os.path.join(self.top, "lib/modules"), "kvm-amd")
+        self.assertEqual([os.path.basename(p) for p in order],
+                         ["irqbypass.ko", "kvm.ko", "kvm-amd.ko"])
+        self.assertFalse(os.path.exists(os.path.join(self.top, "lib/modules/x.ko")))
+
+    def test_the_plan_warms_each_mode_up_and_logs_each_share(self):
+        options = {percent: f"-w {percent}" for percent in log.PERCENTS}
+        self.assertEqual(selftest.demand_plan(["none", "minor"], ["16M", "48M"], 2), [
             "warm none 16M", "ran none 16M", "ran none 16M", "ran none 48M", "ran none 48M",
             "warm minor 16M", "ran minor 16M", "ran minor 16M", "ran minor 48M", "ran minor 48M"])
+        lines = log.plan(options, ["16M", "48M"], 2)
+        self.assertEqual(len(lines), len(log.CALLS) * len(log.PERCENTS) * 4)
+        self.assertEqual(lines[0], "log together 0 16M -w 0 -g")
+        self.assertEqual(lines[-1], "log apart 100 48M -w 100")
 
 
 class Machine(Sandbox):
@@ -246,12 +247,11 @@ class Machine(Sandbox):
         self.fail("it hangs")
 
     def boot(self, script, timeout=60):
-        self.write("boot/vmlinuz-6.1", "")
         program = self.write("fake", f"#!/bin/sh\n{script}\n", 0o755)
         original = machine.command
         self.addCleanup(setattr, machine, "command", original)
         machine.command = lambda *_: [program]
-        return machine.boot(self.top, self.top, "", timeout, lambda _: None)
+        return machine.boot("vmlinuz", self.top, "", timeout, lambda _: None)
 
     def test_what_the_machine_says_is_heard_to_the_end(self):
         words = self.write("words", "\n".join(transcript()))
@@ -293,28 +293,68 @@ class Machine(Sandbox):
 
 class Options(Sandbox):
     def test_sizes_that_make_no_slope_are_refused(self):
-        for sizes in ("64M", "64M,64M", "128M,64M", "64M,1G", "4K,64M", "64M,x", "1M,2M,3M"):
+        for sizes in ("64M", "64M,64M", "128M,64M", "64M,1G", "4K,64M", "64M,x", "2M,4M,6M",
+                      "3M,64M"):
             with self.assertRaises(Problem, msg=sizes):
                 bench.arguments(["--sizes", sizes])
         self.assertEqual(bench.arguments([]).sizes, ["64M", "320M"])
+
+    def test_tests_that_do_not_exist_are_refused(self):
+        self.refused("some of demand,log", bench.arguments, ["--tests", "demand,hog"])
+        self.assertEqual(bench.arguments(["--tests", "log"]).tests, ["log"])
 
     def test_what_is_not_installed_is_named_with_the_line_to_run(self):
         self.addCleanup(setattr, bench, "PROGRAMS", bench.PROGRAMS)
         bench.PROGRAMS = {"no-such-program": "its-package", "sh": "dash"}
         self.refused(r"not installed: its-package;(?s:.*)apt-get install .* its-package$",
-                     bench.check_programs)
+                     bench.check_programs, [])
+
+    def test_a_kernel_of_ones_own_needs_more(self):
+        self.addCleanup(setattr, linux, "PROGRAMS", linux.PROGRAMS)
+        self.addCleanup(setattr, bench, "PROGRAMS", bench.PROGRAMS)
+        linux.PROGRAMS, bench.PROGRAMS = {"no-such-program": "its-package"}, {}
+        self.refused("its-package", bench.check_programs, ["access"])
+        bench.check_programs(["demand", "log"])
 
     def test_two_at_once_do_not_disturb_each_other(self):
         with bench.lock(self.top):
             self.refused("another", bench.lock, self.top)
         bench.lock(self.top).close()
 
-    def test_a_result_is_shown_again_without_a_machine(self):
-        self.write("bench-kvm/result.json", json.dumps(result()))
-        done = subprocess.run([os.path.join(tap.ROOT, "tools/bench-kvm"), "--show", "--build",
+    def show(self, data):
+        self.write("bench-kvm/result.json", json.dumps(data))
+        return subprocess.run([os.path.join(tap.ROOT, "tools/bench-kvm"), "--show", "--build",
                                self.top], text=True, capture_output=True, timeout=20)
+
+    def test_a_result_is_shown_again_without_a_machine(self):
+        done = self.show({"kernels": {"stable": result()}})
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("3,000", done.stdout)
+
+    def test_a_result_that_is_none_or_older_is_refused(self):
+        for data in ({}, [], {"kernels": {}}, {"kvm": {"none": {}}}):
+            done = self.show(data)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn("no result to show", done.stderr)
+
+    def test_what_was_measured_of_another_kernel_is_kept(self):
+        path = os.path.join(self.top, "result.json")
+        quiet = bench.say
+        self.addCleanup(setattr, bench, "say", quiet)
+        bench.say = lambda _: None
+        def store(kernel, version, **more):
+            bench.store(path, kernel, {"kernel_version": version, "append": "", **more}, {})
+            return bench.load(path)
+
+        store("backports", "1", demand=1)
+        store("stable", "1", demand=2)
+        data = store("backports", "1", log=3)
+        self.assertEqual(list(data["kernels"]), ["stable", "backports"])
+        self.assertEqual(data["kernels"]["backports"]["demand"], 1)
+        data = store("backports", "2", log=4)
+        self.assertNotIn("demand", data["kernels"]["backports"])
+        self.assertEqual(data["kernels"]["stable"]["demand"], 2)
+        self.assertEqual(data["unit"], "instructions in the emulator, not time")
 
 
 if __name__ == "__main__":

@@ -154,7 +154,8 @@ def fill_from_source(argv, package, what, names, sign):
 
 
 def fetch_once(folder, options, kernel, names):
-    """Why it failed, or an empty text. `kernel`: None, or what kernel_package() is to be asked."""
+    """Why it failed, or an empty text. `kernel`: None, or what kernel_package() is to be asked; its
+    version takes the place of {version} in `names`."""
     if kernel:
         wanted = f"linux-image-{kernel[0]}"
         status, text = run("apt-cache", *options, "show", "--no-all-versions", wanted)
@@ -162,7 +163,8 @@ def fetch_once(folder, options, kernel, names):
             return text
         if not (image := kernel_package(text, *kernel)):
             return f"{wanted} is not of the version that is needed here"
-        names = (image, *names)
+        version = re.match(r"linux-image-(\d+\.\d+)", image).group(1)
+        names = (image, *(name.format(version=version) for name in names))
     argv = [*APT, *options, "download", *names]
     status, text = run(*argv, cwd=folder)
     return f"{last_line(text)}\n# {' '.join(argv)}" if status else ""

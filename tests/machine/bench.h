@@ -18,7 +18,8 @@ const char *bench_copy_job(const struct run_config *config, const struct boot_in
 const char *bench_collapse_job(const struct run_config *config, const struct boot_info *info);
 
 /* All of region= is one leaf for each GiB; it is split ahead and marked for dirty tracking, read
- * out with nothing and with 1 % dirty, and brought back to large leaves. */
+ * out with nothing, 1 %, 10 % and all of it dirty, and brought back to large leaves. While it is
+ * small, all its accessed bits are read and cleared, and the monitor takes one interval. */
 const char *bench_track_job(const struct run_config *config, const struct boot_info *info);
 /* work= bytes come from another VM on demand, latency= after they were asked for, for vcpus=; see
  * tests/machine/bench_demand.c. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Dirty tracking of all of region=: see tests/machine/bench.h. No guest runs: what hardware would
- * write, the bench writes, outside of what is measured. */
+/* Dirty tracking of all of region=, and looks at the accessed bits: see tests/machine/bench.h. No
+ * guest runs: what hardware would write, the bench writes, outside of what is measured. */
 #include "ept/access.h"
+#include "ept/monitor.h"
 #include "ept/track.h"
 #include "hv/base/clock.h"
 #include "hv/base/console.h"
@@ -13,7 +14,9 @@
 
 #define STEP       4096 /* entries in one bounded step */
 #define WORDS      (GIB / PAGE_SIZE / 64)
-#define EACH_NTH   100 /* page is written */
+#define ONE_PCT    100 /* of so many pages one is written */
+#define TEN_PCT    10
+#define REGIONS    32
 #define NOT_TO_END "a step of tracking failed"
 
 static uint64_t bitmap[WORDS];
@@ -56,10 +59,52 @@ static const char *write_each(struct vm *vm, gfn_t nth)
 }
 
 struct track_cycles {
-	uint64_t split, clean, some, all, untrack, collapse;
-	uint64_t reported, reported_all;
-	int64_t syncs; /* of the recovery */
+	uint64_t split, clean, some, more, all, untrack, collapse;
+	uint64_t scan_all, scan_none, sample; /* of accessed bits */
+	int64_t syncs;                        /* of the recovery */
 };
+
+/* Writes each nth page and collects; cycles of the collection. */
+static const char *write_and_collect(struct vm *vm, gfn_t nth, uint64_t *cycles)
+{
+	const char *why = write_each(vm, nth);
+	uint64_t reported;
+
+	*cycles = collect(vm, &reported);
+	if (!why && reported != (vm->mem.frames + nth - 1) / nth)
+		why = "what was collected is not what was written";
+	return why;
+}
+
+/* One look at the accessed bits of all leaves, of which `wanted` are set. */
+static const char *scan(struct vm *vm, uint64_t wanted, uint64_t *cycles)
+{
+	uint64_t begin = clock_now(), found = 0;
+	gfn_t next = 0;
+
+	while (next < vm->mem.frames)
+		found += ept_touched(ept_cpu(&vm->mem.ept, 0), &next, vm->mem.frames, STEP,
+				     &vm->mem.gather[0]);
+	ept_sync(&vm->mem.gather[0]);
+	*cycles = clock_now() - begin;
+	return found == wanted ? NULL : "what was found accessed is not what was";
+}
+
+/* One interval of the monitor: a page of each region. */
+static const char *sample(struct vm *vm, uint64_t *cycles)
+{
+	static struct ept_monitor monitor;
+	uint64_t begin;
+
+	if (ept_monitor_begin(&monitor, &vm->mem.ept, 0, vm->mem.frames, REGIONS, 2 * REGIONS, 1))
+		return "the monitor did not begin";
+	begin = clock_now();
+	ept_monitor_sample(&monitor, ept_cpu(&vm->mem.ept, 0), &vm->mem.gather[0]);
+	ept_sync(&vm->mem.gather[0]);
+	ept_monitor_count(&monitor, &vm->mem.ept);
+	*cycles = clock_now() - begin;
+	return NULL;
+}
 
 static const char *measure(struct vm *vm, struct track_cycles *c)
 {
@@ -71,11 +116,19 @@ static const char *measure(struct vm *vm, struct track_cycles *c)
 	c->split = through(vm, ept_track_some);
 	(void)collect(vm, &none); /* what was written before */
 	c->clean = collect(vm, &none);
-	why = write_each(vm, EACH_NTH);
-	c->some = collect(vm, &c->reported);
+	why = none ? "a page that nobody wrote was collected" : NULL;
 	if (!why)
-		why = write_each(vm, 1);
-	c->all = collect(vm, &c->reported_all);
+		why = write_and_collect(vm, ONE_PCT, &c->some);
+	if (!why)
+		why = write_and_collect(vm, TEN_PCT, &c->more);
+	if (!why)
+		why = write_and_collect(vm, 1, &c->all);
+	if (!why)
+		why = scan(vm, vm->mem.frames, &c->scan_all);
+	if (!why)
+		why = scan(vm, 0, &c->scan_none);
+	if (!why)
+		why = sample(vm, &c->sample);
 	ept_stats_sum(&vm->mem.ept, &before);
 	c->untrack = through(vm, ept_untrack_some);
 	begin = clock_now();
@@ -88,9 +141,6 @@ static const char *measure(struct vm *vm, struct track_cycles *c)
 	c->syncs = after.syncs - before.syncs;
 	if (!why && (!c->split || !c->untrack))
 		why = NOT_TO_END;
-	if (!why && (none || c->reported != (vm->mem.frames + EACH_NTH - 1) / EACH_NTH ||
-		     c->reported_all != vm->mem.frames))
-		why = "what was collected is not what was written";
 	return why ? why : after.pages_4k || after.pages_2m ? "it did not collapse" : NULL;
 }
 
@@ -125,11 +175,14 @@ const char *bench_track_job(const struct run_config *config, const struct boot_i
 	if (!why)
 		con_printf("cleave-json: {\"bench\":\"track\",\"second_stage\":\"%s\","
 			   "\"split\":%llu,\"collect_none\":%llu,\"collect_1pct\":%llu,"
-			   "\"collect_all\":%llu,\"untrack\":%llu,\"collapse\":%llu,"
-			   "\"syncs\":%lld}\n",
+			   "\"collect_10pct\":%llu,\"collect_all\":%llu,\"scan_all\":%llu,"
+			   "\"scan_none\":%llu,\"sample\":%llu,\"untrack\":%llu,"
+			   "\"collapse\":%llu,\"syncs\":%lld}\n",
 			   vendor->format->name, (unsigned long long)c.split,
 			   (unsigned long long)c.clean, (unsigned long long)c.some,
-			   (unsigned long long)c.all, (unsigned long long)c.untrack,
+			   (unsigned long long)c.more, (unsigned long long)c.all,
+			   (unsigned long long)c.scan_all, (unsigned long long)c.scan_none,
+			   (unsigned long long)c.sample, (unsigned long long)c.untrack,
 			   (unsigned long long)c.collapse, (long long)c.syncs);
 	vm_destroy(vm);
 	return why;

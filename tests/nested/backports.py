@@ -5,7 +5,6 @@ APT fetches it through a list of its own, which names the same mirror as the mac
 is unpacked below the build folder, beside what L1 needs besides; nothing is installed.
 """
 import glob
-import lzma
 import os
 import shutil
 
@@ -14,23 +13,6 @@ from bench_kvm import initramfs
 
 FOLDER = "backports"
 MODULES = ("kvm-amd", "kvm-intel")
-
-
-def without_xz(tree):
-    """Newer kernels' modules are compressed, which busybox cannot load: MODULES and what they need,
-    beside those."""
-    names, done = list(MODULES), set()
-    while names:
-        name = names.pop().replace("-", "_")
-        if name in done:
-            continue
-        done.add(name)
-        pattern = os.path.join(glob.escape(tree), "lib", "modules", "**",
-                               name.replace("_", "[-_]") + ".ko.xz")
-        for path in glob.glob(pattern, recursive=True):
-            with lzma.open(path) as packed, open(path.removesuffix(".xz"), "wb") as plain:
-                shutil.copyfileobj(packed, plain)
-            names += initramfs.needs(path.removesuffix(".xz"))
 
 
 def fetch(top, usual, say):
@@ -45,5 +27,5 @@ def fetch(top, usual, say):
         if not os.path.basename(path).startswith("linux-image-"):
             shutil.copy(path, debs)
     debian.unpack(debs, tree, say)
-    without_xz(tree)
+    initramfs.without_xz(tree, MODULES)
     return tree

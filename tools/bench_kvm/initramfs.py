@@ -4,8 +4,10 @@ Documentation/driver-api/early-userspace/buffer-format.rst describes, and the or
 module and what it depends on must be loaded.
 """
 import glob
+import lzma
 import os
 import re
+import shutil
 
 from machines import Problem
 
@@ -46,6 +48,25 @@ def find_module(root, name):
         raise Problem(f"expected one {name}.ko below {root}, found {len(found)}: "
                       "the kernel's package has changed; run again with --fresh")
     return found[0]
+
+
+def without_xz(tree, modules):
+    """Newer kernels' modules are compressed, which busybox cannot load: puts `modules` and what
+    they need beside those, as they are when unpacked."""
+    names, done = list(modules), set()
+    while names:
+        name = names.pop().replace("-", "_")
+        if name in done:
+            continue
+        done.add(name)
+        pattern = os.path.join(glob.escape(tree), "lib", "modules", "**",
+                               name.replace("_", "[-_]") + ".ko.xz")
+        for path in glob.glob(pattern, recursive=True):
+            plain = path.removesuffix(".xz")
+            with lzma.open(path) as packed, open(plain + ".new", "wb") as file:
+                shutil.copyfileobj(packed, file)
+            os.rename(plain + ".new", plain)
+            names += needs(plain)
 
 
 def load_order(root, wanted):

@@ -8,7 +8,6 @@ import selectors
 import subprocess
 import time
 
-import debian
 from bench_kvm import figures
 from machines import Problem
 
@@ -49,9 +48,9 @@ def lines_of(process, timeout, log):
                 return
 
 
-def boot(tree, folder, extra, timeout, say):
+def boot(kernel, folder, extra, timeout, say):
     """Runs the plan; returns what the machine said. Leaves serial.log and qemu.log in `folder`."""
-    argv = command(debian.find_kernel(tree), os.path.join(folder, "initramfs"), extra)
+    argv = command(kernel, os.path.join(folder, "initramfs"), extra)
     serial, errors = (os.path.join(folder, name) for name in ("serial.log", "qemu.log"))
     output = figures.Output()
     with open(serial, "wb") as log, open(errors, "wb") as err:
