@@ -183,6 +183,19 @@ static void a_gib_of_4k_pages_needs_2_mib_and_8_kib_of_tables(void **state)
 	assert_int_equal(stats()->arrivals, F_1G);
 }
 
+/* Filled and in place: the walk that knows its geometry takes all bits of each index. */
+static void pages_whose_addresses_differ_in_one_bit_are_different_pages(void **state)
+{
+	(void)state;
+	map(0, 2 * F_1G, EPT_ABSENT);
+	at(STEP_ARRIVE, 1, PG_LEVEL_4K);
+	for (unsigned int bit = 4; 1u << bit < 2 * F_1G; bit++) {
+		at(STEP_ARRIVE, 1u << bit, PG_LEVEL_4K);
+		at(STEP_ARRIVE, 1u << bit | 3, PG_LEVEL_4K);
+	}
+	verify();
+}
+
 static void a_gib_of_4k_pages_collapses_to_one_leaf_with_few_flushes(void **state)
 {
 	(void)state;
@@ -428,6 +441,7 @@ int main(void)
 		CASE(filling_the_hole_collapses_all_and_doing_so_again_owes_no_flush),
 		CASE(one_arrival_shows_none_of_its_neighbours),
 		CASE(a_gib_of_4k_pages_needs_2_mib_and_8_kib_of_tables),
+		CASE(pages_whose_addresses_differ_in_one_bit_are_different_pages),
 		CASE(a_gib_of_4k_pages_collapses_to_one_leaf_with_few_flushes),
 		CASE(a_duplicate_is_dropped_and_counted_and_the_guests_data_stands),
 		CASE(a_claim_given_up_is_absent_and_still_requested),
