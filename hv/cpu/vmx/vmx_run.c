@@ -190,6 +190,7 @@ static inline void enter_and_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 		set_timer(vcpu, vcpu->until);
 	if (!enter(vcpu->state.gpr, vcpu->hw_launched, &vcpu->hw_rsp)) {
 		exit->code = vmread(VMCS_ERROR);
+		exit->rip = vmread(VMCS_GUEST_RIP);
 		exit->reason = EXIT_BROKEN;
 		return;
 	}
@@ -199,6 +200,7 @@ static inline void enter_and_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 		idtv = (uint32_t)vmread(VMCS_IDTV_INFO);
 		exit->reason = stage2_exit(exit, idtv);
 	} else if (exit->code & REASON_FAILED) {
+		exit->rip = vmread(VMCS_GUEST_RIP);
 		exit->reason = EXIT_BROKEN;
 		return;
 	} else {
